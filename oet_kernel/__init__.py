@@ -1,0 +1,16 @@
+"""Run observing scripts remotely, each in a Jupyter kernel of its own.
+
+Only the version and the hooks that Jupyter looks for live here; each imports what it needs when it is called, so
+that importing this package costs nothing.
+"""
+
+from typing import Any
+
+__version__ = "0.1.0.dev0"
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Tell Jupyter Server which application serves this extension."""
+    from oet_kernel.app import OetApp
+
+    return [{"module": "oet_kernel.app", "app": OetApp}]

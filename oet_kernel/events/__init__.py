@@ -1,0 +1,1 @@
+"""Events: from kernel messages, through the bus, to server-sent events."""

@@ -1,0 +1,1 @@
+"""Tornado request handlers: decode, authorize, call the service, encode; one resource a file."""

@@ -1,0 +1,1 @@
+"""The service's side of kernels: start, watch, command and end them."""

@@ -1,0 +1,205 @@
+"""The vocabulary: procedure states, scripts, commands, histories, summaries.
+
+Typed immutable records that mean the same in the service, on the wire and in the clients. This module imports
+nothing of ours. Names of classes and fields are those of the original Observation Execution Tool.
+"""
+
+from enum import Enum
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+
+class ProcedureState(Enum):
+    """Where a procedure is in its life."""
+
+    CREATING = "CREATING"
+    """Its kernel is being started."""
+    IDLE = "IDLE"
+    """Between two steps of its preparation."""
+    PREP_ENV = "PREP_ENV"
+    """The environment that its script asked for is being built."""
+    LOADING = "LOADING"
+    """The script is being fetched and imported."""
+    INITIALISING = "INITIALISING"
+    """``init`` is running."""
+    READY = "READY"
+    """Prepared; waits to be started."""
+    RUNNING = "RUNNING"
+    """``main`` is running."""
+    COMPLETE = "COMPLETE"
+    """``main`` returned."""
+    FAILED = "FAILED"
+    """The script raised, or its kernel died; the stack trace is kept."""
+    STOPPED = "STOPPED"
+    """Ended on request."""
+    UNKNOWN = "UNKNOWN"
+    """Asked to end, and could not be ended."""
+
+    @property
+    def inactive(self) -> bool:
+        """True for the states that nothing follows."""
+        return self in INACTIVE
+
+
+INACTIVE = frozenset(
+    {ProcedureState.COMPLETE, ProcedureState.FAILED, ProcedureState.STOPPED, ProcedureState.UNKNOWN}
+)
+
+
+class GitArgs(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which version of which repository a script comes from."""
+
+    git_repo: str
+    """URL of the repository, whatever ``git clone`` accepts."""
+    git_branch: str | None = None
+    """Branch; without it, and without a commit, the repository's default branch."""
+    git_commit: str | None = None
+    """Commit hash; wins over a branch."""
+
+
+class FileSystemScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag="filesystem"):
+    """A script in a file that the service can read."""
+
+    script_uri: str
+    """``file:///absolute/path.py``."""
+
+
+class GitScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag="git", omit_defaults=True):
+    """A script in a git repository."""
+
+    script_uri: str
+    """``git://path/inside/the/repository.py``."""
+    git_args: GitArgs
+    """The repository and its version."""
+    create_env: bool = False
+    """Run the script in an environment built from the repository's own dependencies."""
+
+
+Script = FileSystemScript | GitScript
+
+
+class ProcedureInput(Struct, frozen=True):
+    """The arguments of one call."""
+
+    args: list[Any] = field(default_factory=list)
+    """Positional arguments, any JSON values."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments, any JSON values."""
+
+
+FunctionName = Literal["init", "main"]
+
+
+class PrepareProcessCommand(Struct, frozen=True):
+    """Load a script and call its ``init``."""
+
+    script: Script
+    init_args: ProcedureInput = field(default_factory=ProcedureInput)
+
+
+class StartProcessCommand(Struct, frozen=True):
+    """Call a function of a prepared script."""
+
+    process_uid: int
+    """Id of the procedure."""
+    fn_name: str = "main"
+    """Name of the function: ``main``."""
+    run_args: ProcedureInput = field(default_factory=ProcedureInput)
+    force_start: bool = False
+    """Start although the subarray is busy."""
+
+
+class StopProcessCommand(Struct, frozen=True):
+    """End a procedure."""
+
+    process_uid: int
+    """Id of the procedure."""
+    run_abort: bool = False
+    """Run the abort script on the procedure's subarray afterwards."""
+
+
+class ProcedureHistory(Struct, frozen=True):
+    """What became of a procedure, and when."""
+
+    process_states: list[tuple[ProcedureState, float]] = field(default_factory=list)
+    """Each state entered and its time (Unix seconds, UTC), in order."""
+    stacktrace: str | None = None
+    """The Python traceback, or what became of the kernel; only for FAILED."""
+
+
+class ProcedureSummary(Struct, frozen=True, kw_only=True):
+    """All that clients are told about a procedure."""
+
+    id: int
+    """Counts up from 1; never used again."""
+    script: Script
+    script_args: dict[str, ProcedureInput]
+    """The arguments of each function that was called, by the function's name."""
+    history: ProcedureHistory
+    state: ProcedureState
+    uri: str
+    """Absolute URL of the procedure."""
+
+
+class Listing(Struct, frozen=True):
+    """Body of ``GET /procedures``."""
+
+    procedures: list[ProcedureSummary]
+
+
+class ScriptArgs(Struct, frozen=True):
+    """``script_args`` of a request: the arguments by function name."""
+
+    init: ProcedureInput | UnsetType = UNSET
+    main: ProcedureInput | UnsetType = UNSET
+    run: ProcedureInput | UnsetType = UNSET
+    """What older clients call ``main``."""
+
+    @property
+    def main_args(self) -> ProcedureInput:
+        """The arguments of ``main``, under either name."""
+        for given in (self.main, self.run):
+            if not isinstance(given, UnsetType):
+                return given
+        return ProcedureInput()
+
+    @property
+    def init_args(self) -> ProcedureInput:
+        """The arguments of ``init``."""
+        return ProcedureInput() if isinstance(self.init, UnsetType) else self.init
+
+
+class PrepareRequest(Struct, frozen=True):
+    """Body of ``POST /procedures``."""
+
+    script: Script
+    script_args: ScriptArgs = field(default_factory=ScriptArgs)
+
+
+class ProcedureUpdate(Struct, frozen=True):
+    """Body of ``PUT /procedures/<id>``."""
+
+    state: ProcedureState | None = None
+    script_args: ScriptArgs = field(default_factory=ScriptArgs)
+    abort: bool = False
+
+
+def to_json(value: Any) -> bytes:
+    """Encode a record as the JSON that goes over the wire.
+
+    Parameters
+    ----------
+    value
+        Any record of this module, or plain JSON values.
+
+    Returns
+    -------
+    bytes
+        UTF-8, on one line.
+    """
+    return _ENCODER.encode(value)
+
+
+_ENCODER = msgspec.json.Encoder()

@@ -1,0 +1,279 @@
+"""The state machine of a procedure: which state may follow which, and what a fact does to a procedure.
+
+Pure: a `Procedure` is an immutable record, a *fact* is something that was observed (the kernel is up, a call began or
+ended, the process is gone, somebody asked for a stop), and `apply` gives the procedure after it. Whoever drives it
+publishes the states that were added.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from oet_kernel.errors import IllegalTransition
+from oet_kernel.models import INACTIVE, ProcedureHistory, ProcedureInput, ProcedureState, Script
+
+_S = ProcedureState
+_END = frozenset({_S.FAILED, _S.STOPPED, _S.UNKNOWN})
+
+TRANSITIONS: Mapping[ProcedureState | None, frozenset[ProcedureState]] = MappingProxyType(
+    {
+        None: frozenset({_S.CREATING}),
+        _S.CREATING: _END | {_S.IDLE},
+        _S.IDLE: _END | {_S.PREP_ENV, _S.LOADING, _S.INITIALISING, _S.READY},
+        _S.PREP_ENV: _END | {_S.IDLE},
+        _S.LOADING: _END | {_S.IDLE},
+        _S.INITIALISING: _END | {_S.READY},
+        _S.READY: _END | {_S.RUNNING, _S.COMPLETE},
+        _S.RUNNING: _END | {_S.READY},
+        _S.COMPLETE: frozenset(),
+        _S.FAILED: frozenset(),
+        _S.STOPPED: frozenset(),
+        _S.UNKNOWN: frozenset(),
+    }
+)
+"""The states that may follow each state; None stands for a procedure that has none yet."""
+
+
+class Procedure(Struct, frozen=True, kw_only=True):
+    """One execution of one script, as far as it got."""
+
+    id: int
+    script: Script
+    calls: dict[str, ProcedureInput] = field(default_factory=dict)
+    """The arguments of each function that was asked for, by name; ``main`` once it was started."""
+    history: ProcedureHistory = field(default_factory=ProcedureHistory)
+    stopping: bool = False
+    """A stop was accepted: only STOPPED or UNKNOWN can follow."""
+
+    @property
+    def state(self) -> ProcedureState:
+        """The newest state."""
+        return self.history.process_states[-1][0]
+
+    @property
+    def startable(self) -> bool:
+        """True when ``main`` may be called now."""
+        return self.state is _S.READY and "main" not in self.calls and not self.stopping
+
+    @property
+    def subarray(self) -> str:
+        """The slot it occupies while it runs: its ``subarray_id``, or ``default``."""
+        for name in ("main", "init"):
+            call = self.calls.get(name)
+            if call is not None and call.kwargs.get("subarray_id") is not None:
+                return str(call.kwargs["subarray_id"])
+        return "default"
+
+
+class KernelReady(Struct, frozen=True):
+    """The kernel takes requests."""
+
+    at: float
+
+
+class EnvironmentStarted(Struct, frozen=True):
+    """The building of the script's environment began."""
+
+    at: float
+
+
+class EnvironmentFinished(Struct, frozen=True):
+    """The script's environment is there."""
+
+    at: float
+
+
+class LoadStarted(Struct, frozen=True):
+    """The script is being fetched or imported."""
+
+    at: float
+
+
+class LoadFinished(Struct, frozen=True):
+    """The script was imported."""
+
+    at: float
+    has_init: bool
+    """Whether ``init`` is called next."""
+
+
+class CallStarted(Struct, frozen=True):
+    """``init`` or ``main`` began to run."""
+
+    at: float
+    call: str
+
+
+class CallFinished(Struct, frozen=True):
+    """``init`` or ``main`` returned."""
+
+    at: float
+    call: str
+
+
+class Failed(Struct, frozen=True):
+    """A step raised, or could not be done."""
+
+    at: float
+    stacktrace: str
+
+
+class StopAccepted(Struct, frozen=True):
+    """Somebody asked for the end."""
+
+    at: float
+
+
+class StopGivenUp(Struct, frozen=True):
+    """The process outlived every means of ending it."""
+
+    at: float
+
+
+class KernelExited(Struct, frozen=True):
+    """The kernel's process is gone."""
+
+    at: float
+    description: str
+    """Exit code or signal and the last output; the stack trace if nobody asked for the end."""
+
+
+class Started(Struct, frozen=True):
+    """``main`` was asked for."""
+
+    at: float
+    arguments: ProcedureInput
+
+
+Fact = (
+    KernelReady
+    | EnvironmentStarted
+    | EnvironmentFinished
+    | LoadStarted
+    | LoadFinished
+    | CallStarted
+    | CallFinished
+    | Failed
+    | StopAccepted
+    | StopGivenUp
+    | KernelExited
+    | Started
+)
+
+
+def create(pid: int, script: Script, init_args: ProcedureInput, at: float) -> Procedure:
+    """Make a procedure in its first state.
+
+    Parameters
+    ----------
+    pid
+        Its id.
+    script
+        What it will run.
+    init_args
+        What ``init`` will be called with.
+    at
+        Unix seconds.
+    """
+    return enter(Procedure(id=pid, script=script, calls={"init": init_args}), at, _S.CREATING)
+
+
+def enter(
+    procedure: Procedure, at: float, *states: ProcedureState, stacktrace: str | None = None
+) -> Procedure:
+    """Add states to a procedure's history, checking that each may follow.
+
+    Parameters
+    ----------
+    procedure
+        The procedure before.
+    at
+        Unix seconds; where the clock stepped back, the newest time of the history is taken instead.
+    states
+        The states it enters, in order.
+    stacktrace
+        Kept in the history; for FAILED.
+
+    Raises
+    ------
+    IllegalTransition
+        When a state cannot follow the one before it.
+    """
+    past = list(procedure.history.process_states)
+    for state in states:
+        current = past[-1][0] if past else None
+        if state not in TRANSITIONS[current]:
+            name = current.name if current else "nothing"
+            raise IllegalTransition(f"Procedure {procedure.id} cannot become {state.name} after {name}")
+        past.append((state, max(at, past[-1][1]) if past else at))
+    trace = stacktrace if stacktrace is not None else procedure.history.stacktrace
+    return replace(procedure, history=ProcedureHistory(past, trace))
+
+
+def apply(procedure: Procedure, fact: Fact) -> Procedure:
+    """Give the procedure after a fact.
+
+    A fact that means nothing in the procedure's state (a late message of a kernel, a second stop) leaves it as it is:
+    kernels run other people's code, and nothing they send can bring a procedure into a state that may not follow.
+
+    Parameters
+    ----------
+    procedure
+        The procedure before.
+    fact
+        What was observed.
+    """
+    if procedure.state in INACTIVE:
+        return procedure
+    if procedure.stopping:
+        match fact:
+            case KernelExited():
+                return enter(procedure, fact.at, _S.STOPPED)
+            case StopGivenUp():
+                return enter(procedure, fact.at, _S.UNKNOWN)
+            case _:
+                return procedure
+    match fact:
+        case StopAccepted():
+            return replace(procedure, stopping=True)
+        case StopGivenUp():
+            return procedure
+        case Failed():
+            return enter(procedure, fact.at, _S.FAILED, stacktrace=fact.stacktrace)
+        case KernelExited():
+            return enter(procedure, fact.at, _S.FAILED, stacktrace=fact.description)
+        case Started():
+            if not procedure.startable:
+                return procedure
+            return replace(procedure, calls={**procedure.calls, "main": fact.arguments})
+        case _:
+            return _step(procedure, fact)
+
+
+def _step(procedure: Procedure, fact: Any) -> Procedure:
+    """Follow the good path: each fact moves a procedure on only from the state it belongs to."""
+    match procedure.state, fact:
+        case _S.CREATING, KernelReady():
+            return enter(procedure, fact.at, _S.IDLE)
+        case _S.CREATING, EnvironmentStarted():
+            return enter(procedure, fact.at, _S.IDLE, _S.PREP_ENV)
+        case _S.PREP_ENV, EnvironmentFinished():
+            return enter(procedure, fact.at, _S.IDLE)
+        case _S.IDLE, LoadStarted():
+            return enter(procedure, fact.at, _S.LOADING)
+        case _S.LOADING, LoadFinished():
+            after = (_S.IDLE,) if fact.has_init else (_S.IDLE, _S.READY)
+            return enter(procedure, fact.at, *after)
+        case _S.IDLE, CallStarted(call="init"):
+            return enter(procedure, fact.at, _S.INITIALISING)
+        case _S.INITIALISING, CallFinished(call="init"):
+            return enter(procedure, fact.at, _S.READY)
+        case _S.READY, CallStarted(call="main"):
+            return enter(procedure, fact.at, _S.RUNNING)
+        case _S.RUNNING, CallFinished(call="main"):
+            return enter(procedure, fact.at, _S.READY, _S.COMPLETE)
+        case _:
+            return procedure

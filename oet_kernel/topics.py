@@ -1,0 +1,83 @@
+"""The catalogue of topics: what each event is about and which fields it has.
+
+Source: the wire contract of the original, and for ``procedure.output`` and ``procedure.environment`` this project.
+Every event also carries ``msg_src`` and ``topic``; a field named here is always there.
+"""
+
+from types import MappingProxyType
+
+REQUEST_CREATE = "request.procedure.create"
+REQUEST_START = "request.procedure.start"
+REQUEST_STOP = "request.procedure.stop"
+REQUEST_LIST = "request.procedure.list"
+REQUEST_ACTIVITY_RUN = "request.activity.run"
+REQUEST_ACTIVITY_LIST = "request.activity.list"
+STATECHANGE = "procedure.lifecycle.statechange"
+STACKTRACE = "procedure.lifecycle.stacktrace"
+CREATED = "procedure.lifecycle.created"
+STARTED = "procedure.lifecycle.started"
+COMPLETE = "procedure.lifecycle.complete"
+FAILED = "procedure.lifecycle.failed"
+STOPPED = "procedure.lifecycle.stopped"
+POOL_LIST = "procedure.pool.list"
+ACTIVITY_RUNNING = "activity.lifecycle.running"
+ACTIVITY_LIST = "activity.pool.list"
+OUTPUT_STREAM = "procedure.output.stream"
+OUTPUT_DISPLAY = "procedure.output.display"
+ENVIRONMENT_LOG = "procedure.environment.log"
+ANNOUNCE = "user.script.announce"
+
+TOPICS = MappingProxyType(
+    {
+        REQUEST_CREATE: ("request_id", "cmd"),
+        REQUEST_START: ("request_id", "cmd"),
+        REQUEST_STOP: ("request_id", "cmd"),
+        REQUEST_LIST: ("request_id", "pids"),
+        REQUEST_ACTIVITY_RUN: ("request_id", "cmd"),
+        REQUEST_ACTIVITY_LIST: ("request_id", "activity_ids"),
+        STATECHANGE: ("new_state",),
+        STACKTRACE: ("stacktrace",),
+        CREATED: ("request_id", "result"),
+        STARTED: ("request_id", "result"),
+        COMPLETE: ("request_id", "result"),
+        FAILED: ("request_id", "result"),
+        STOPPED: ("request_id", "result"),
+        POOL_LIST: ("request_id", "result"),
+        ACTIVITY_RUNNING: ("request_id", "result"),
+        ACTIVITY_LIST: ("request_id", "result"),
+        OUTPUT_STREAM: ("call", "name", "text"),
+        OUTPUT_DISPLAY: ("call", "data", "metadata"),
+        ENVIRONMENT_LOG: ("text",),
+        ANNOUNCE: ("msg",),
+        "sb.lifecycle.allocated": ("sb_id",),
+        "sb.lifecycle.observation.started": ("sb_id",),
+        "sb.lifecycle.observation.finished.succeeded": ("sb_id",),
+        "sb.lifecycle.observation.finished.failed": ("sb_id",),
+        "subarray.resources.allocated": ("subarray_id",),
+        "subarray.resources.deallocated": ("subarray_id",),
+        "subarray.configured": ("subarray_id",),
+        "subarray.scan.started": ("subarray_id",),
+        "subarray.scan.finished": ("subarray_id",),
+        "subarray.fault": ("subarray_id", "error"),
+        "scan.lifecycle.configure.started": ("sb_id", "scan_id"),
+        "scan.lifecycle.configure.complete": ("sb_id", "scan_id"),
+        "scan.lifecycle.configure.failed": ("sb_id", "scan_id"),
+        "scan.lifecycle.start": ("sb_id",),
+        "scan.lifecycle.end.succeeded": ("sb_id", "scan_id"),
+        "scan.lifecycle.end.failed": ("sb_id", "scan_id"),
+    }
+)
+"""Every topic of the contract and its fields, in the order in which they are documented."""
+
+
+def under(topic: str, prefix: str) -> bool:
+    """Tell whether a topic is `prefix` or lies below it, counting whole dotted words.
+
+    Parameters
+    ----------
+    topic
+        The topic of an event, ``procedure.lifecycle.created``.
+    prefix
+        A topic or the beginning of one, ``procedure.lifecycle``; ``all`` and the empty text hold every topic.
+    """
+    return prefix in ("", "all") or topic == prefix or topic.startswith(prefix + ".")
