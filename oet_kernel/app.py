@@ -1,0 +1,214 @@
+"""OetApp: the Jupyter Server extension, and its stand-alone form ``oet serve``; configuration and wiring only."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import platformdirs
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+from traitlets import Bool, Float, Integer, List, Unicode
+
+from oet_kernel import __version__, discovery
+from oet_kernel.events.bus import QUEUE_BYTES, EventBus
+from oet_kernel.handlers import about, procedures, stream
+from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
+from oet_kernel.kernels.local import Ladder
+from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.service import Limits, ScriptExecutionService
+from oet_kernel.state import StateFolder
+
+EXTENSION_ROOTS = ("/oet/api/v1.0", "/oet/api/v1")
+"""Where the API lives inside any Jupyter server."""
+ROOTS = ("/api/v1.0", "/api/v1")
+"""Where it also lives stand-alone, since existing clients look there."""
+
+_NO_TOKEN = ["--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", "--OetApp.insecure_no_token=True"]
+
+
+class OetServerApp(ServerApp):  # type: ignore[misc]
+    """The server when it runs stand-alone: on the port where existing clients look."""
+
+    port_default_value = 5000
+
+
+class OetApp(ExtensionApp):  # type: ignore[misc]
+    """Prepares, runs, watches and stops procedures, each in a Jupyter kernel of its own."""
+
+    name = "oet"
+    app_name = "Observation Execution Tool"
+    version = __version__
+    description = "Run observing scripts remotely, each in a Jupyter kernel of its own; watch them live."
+    extension_url = "/oet/api/v1.0/health"
+    serverapp_class = OetServerApp
+    load_other_extensions = False
+    open_browser = False
+    serverapp_config: ClassVar[dict[str, Any]] = {
+        "allow_root": True,
+        "allow_unauthenticated_access": False,
+        "open_browser": False,
+        "port_retries": 0,
+        "quit_button": False,
+        "reraise_server_extension_failures": True,
+        "terminals_enabled": False,
+        "log_level": "WARN",
+    }
+
+    scripts_roots = List(
+        Unicode(), help="Folders that scripts on this machine may come from; empty for any."
+    ).tag(config=True)
+    abort_script = Unicode("", help="Script that a stop with abort runs on the subarray; empty for none.").tag(config=True)
+    state_dir = Unicode(help="Folder for what outlasts the service: ids, kernels' journals, checkouts.").tag(config=True)
+    history = Integer(10, min=0, help="How many inactive procedures stay listed.").tag(config=True)
+    max_kernels = Integer(200, min=1, help="How many procedures may be active at once.").tag(config=True)
+    starting_kernels = Integer(4, min=1, help="How many kernel processes are started at the same instant.").tag(config=True)
+    interrupt_seconds = Float(2.0, min=0, help="What a stop gives a script to end after an interrupt.").tag(config=True)
+    terminate_seconds = Float(1.0, min=0, help="What a stop gives the process after SIGTERM, before SIGKILL.").tag(config=True)
+    exclusive = Bool(True, help="Whether one procedure at a time runs on a subarray.").tag(config=True)
+    abort_seconds = Float(60.0, min=0, help="What the abort script has to get ready.").tag(config=True)
+    announce_lists = Bool(False, help="Whether each listing is also an event, as in the original.").tag(config=True)
+    body_limit = Integer(10 << 20, min=1, help="Bytes that the body of a request may have.").tag(config=True)
+    heartbeat = Float(15.0, min=0.01, help="Seconds between comments on a silent event stream.").tag(config=True)
+    listener_bytes = Integer(QUEUE_BYTES, min=1, help="Bytes a listener may lag behind before it is cut off.").tag(config=True)
+    git_seconds = Float(120.0, min=0, help="What fetching from a git repository may take.").tag(config=True)
+    environment_seconds = Float(900.0, min=0, help="What building a script's environment may take.").tag(config=True)
+    keep_checkouts = Integer(10, min=0, help="How many unused checkouts and environments are kept.").tag(config=True)
+    insecure_no_token = Bool(False, help="Set by --insecure-no-token: anybody who reaches the port may run scripts.").tag(config=True)
+    until_stdin_closes = Bool(False, help="End when standard input ends: the life of an embedded service.").tag(config=True)
+
+    aliases: ClassVar[dict[str, Any]] = {
+        "ip": "ServerApp.ip",
+        "port": "ServerApp.port",
+        "token": "IdentityProvider.token",
+        "scripts-root": ("OetApp.scripts_roots", "Folder that scripts may come from; may be given several times."),
+        "abort-script": "OetApp.abort_script",
+        "state-dir": "OetApp.state_dir",
+    }
+    def _state_dir_default(self) -> str:
+        return os.environ.get("OET_STATE_DIR") or str(platformdirs.user_state_path("oet"))
+
+    def initialize_settings(self) -> None:
+        """Make the service and what it stands on; whatever is wrong with the configuration ends the start here."""
+        state_path = Path(self.state_dir).expanduser()
+        roots = [Path(root).expanduser() for root in self.scripts_roots]
+        for root in roots:
+            if not root.is_dir():
+                raise ValueError(f"--scripts-root {root} is not a folder")
+        abort = Path(self.abort_script).expanduser() if self.abort_script else None
+        if abort is not None and not abort.is_file():
+            raise ValueError(f"--abort-script {abort} is not a file")
+        self._state = StateFolder(state_path)
+        self._bus = EventBus()
+        self._sources = ScriptSources(
+            state_path, roots, self.git_seconds, self.environment_seconds, self.keep_checkouts
+        )
+        self._service = ScriptExecutionService(
+            self._state,
+            self._sources,
+            self._bus,
+            "",
+            Limits(
+                history=self.history,
+                kernels=self.max_kernels,
+                starting=self.starting_kernels,
+                ladder=Ladder(self.interrupt_seconds, self.terminate_seconds),
+                exclusive=self.exclusive,
+                abort_script=abort,
+                abort_deadline=self.abort_seconds,
+                announce_lists=self.announce_lists,
+            ),
+        )
+        self.settings["oet_context"] = HandlerContext(
+            service=self._service,
+            bus=self._bus,
+            body_limit=self.body_limit,
+            heartbeat=self.heartbeat,
+            queue_bytes=self.listener_bytes,
+        )
+
+    def initialize_handlers(self) -> None:
+        """List the handlers under each root of the API."""
+        for root in self._roots():
+            group = f"({root})".replace(".", r"\.")
+            for module in (procedures, stream, about):
+                self.handlers.extend(module.routes(group))
+            self.handlers.append((rf"{group}(?:/.*)?", NotFoundHandler))
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Say where the API is, once requests are taken."""
+        url = f"{serverapp.connection_url.rstrip('/')}{self._roots()[-2]}"
+        self._service.base_url = url
+        token = serverapp.identity_provider.token or None
+        self._announcement = discovery.announce(url, token, str(self._state.path))
+        if self._standalone:
+            print(f"OET API at {url}/", flush=True)  # noqa: T201 - the one line that says it is ready
+            if self.insecure_no_token:
+                self.log.warning("No token is asked: whoever reaches %s can run scripts as this user", url)
+        if self.until_stdin_closes:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(sys.stdin.fileno(), self._read_stdin)
+
+    def _read_stdin(self) -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            self.serverapp.stop()
+
+    async def stop_extension(self) -> None:
+        """Stop every procedure, end every stream, leave the state folder to the next service."""
+        if announcement := getattr(self, "_announcement", None):
+            discovery.withdraw(announcement)
+        await self._service.close()
+        self._bus.close()
+        self._state.close()
+
+    @property
+    def _standalone(self) -> bool:
+        """False when another application (JupyterLab, Jupyter Server) was started and has loaded this extension."""
+        return self.serverapp.starter_app is self
+
+    def _roots(self) -> tuple[str, ...]:
+        return (*EXTENSION_ROOTS, *ROOTS) if self._standalone else EXTENSION_ROOTS
+
+
+def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Complete the command line with what the environment says.
+
+    Parameters
+    ----------
+    argv
+        Options as given; what stands there wins.
+    environ
+        ``OET_PORT=5001`` means ``--port=5001``, and so on for every option; ``OET_SCRIPTS_ROOT`` may name several
+        folders, as ``PATH`` does; ``OET_INSECURE_NO_TOKEN=1``.
+    """
+    given = {arg.split("=")[0] for arg in argv}
+    added = []
+    for option in OetApp.aliases:
+        value = environ.get("OET_" + option.upper().replace("-", "_"))
+        if value and f"--{option}" not in given:
+            values = value.split(os.pathsep) if option == "scripts-root" else [value]
+            added += [f"--{option}={one}" for one in values]
+    complete = [*added, *argv]
+    if environ.get("OET_INSECURE_NO_TOKEN") == "1" and "--token" not in given:
+        complete.append("--insecure-no-token")
+    if "--insecure-no-token" in complete:
+        complete = [arg for arg in complete if arg != "--insecure-no-token" and not arg.startswith("--token")] + _NO_TOKEN
+    return complete
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Start the service stand-alone: ``oet serve``, ``jupyter oet``.
+
+    Parameters
+    ----------
+    argv
+        Options; those of the process when None.
+    """
+    OetApp.launch_instance(arguments(sys.argv[1:] if argv is None else argv, os.environ))
+
+
+if __name__ == "__main__":
+    main()

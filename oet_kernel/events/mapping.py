@@ -1,0 +1,151 @@
+"""Maps what a kernel publishes onto facts about a procedure and onto events; pure.
+
+One message of a kernel becomes at most one *fact* (`oet_kernel.procedure`: the state machine decides what follows from
+it) or one *announcement* (an event on the bus). Whatever else a kernel publishes means nothing to the service.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from oet_kernel import topics
+from oet_kernel.models import to_json
+from oet_kernel.procedure import (
+    CallFinished,
+    CallStarted,
+    Fact,
+    Failed,
+    KernelReady,
+    LoadFinished,
+    LoadStarted,
+)
+
+
+class Record(Struct, frozen=True):
+    """One message that a kernel published, as its journal holds it."""
+
+    n: int
+    """The kernel's own count, from 1; 0 when a forked child wrote it."""
+    t: float
+    """Unix seconds."""
+    type: str
+    """Jupyter message type."""
+    call: str | None
+    """The function of the script that was called last: ``load``, ``init``, ``main``."""
+    content: msgspec.Raw
+    """The message's content, a JSON object."""
+
+
+class Announcement(Struct, frozen=True):
+    """An event as it goes out: its topic, and the JSON object that carries its fields."""
+
+    topic: str
+    data: bytes
+
+
+class Interest(Struct, frozen=True):
+    """The script listens to a topic and all below it."""
+
+    topic: str
+
+
+class _OetCall(Struct):
+    call: str
+    phase: str
+    has_init: bool = False
+    stacktrace: str = ""
+
+
+class _Topic(Struct):
+    topic: str
+
+
+_topic = msgspec.json.Decoder(_Topic)
+_oet_call = msgspec.json.Decoder(_OetCall)
+_any_object = msgspec.json.Decoder(dict[str, Any])
+
+_DISPLAYS = frozenset({"display_data", "execute_result", "update_display_data"})
+
+
+def announce(topic: str, msg_src: str, /, **fields: Any) -> Announcement:
+    """Make an event of the service's own.
+
+    Parameters
+    ----------
+    topic
+        A topic of the catalogue.
+    msg_src
+        Who says it: the procedure's id as text, or a component's name.
+    fields
+        The event's own fields, records or JSON values.
+    """
+    return Announcement(topic, to_json({"msg_src": msg_src, "topic": topic, **fields}))
+
+
+def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest | None:
+    """Say what a message means.
+
+    Parameters
+    ----------
+    record
+        What the kernel published.
+    procedure
+        Id of the procedure that runs in it.
+
+    Returns
+    -------
+    Fact | Announcement | Interest | None
+        None for a message that means nothing to the service.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        When the content is not what its type promises: the script forged it.
+    """
+    match record.type:
+        case "oet_event":
+            # encoded once, in the kernel; the service passes the same bytes on
+            return Announcement(_topic.decode(record.content).topic, bytes(record.content))
+        case "oet_call":
+            return _fact(_oet_call.decode(record.content), record.t)
+        case "oet_kernel":
+            return KernelReady(record.t)
+        case "oet_subscribe":
+            return Interest(_topic.decode(record.content).topic)
+        case "stream":
+            fields = _any_object.decode(record.content)
+            return announce(
+                topics.OUTPUT_STREAM,
+                str(procedure),
+                call=record.call,
+                name=str(fields.get("name")),
+                text=str(fields.get("text")),
+            )
+        case display if display in _DISPLAYS:
+            fields = _any_object.decode(record.content)
+            return announce(
+                topics.OUTPUT_DISPLAY,
+                str(procedure),
+                call=record.call,
+                data=fields.get("data", {}),
+                metadata=fields.get("metadata", {}),
+            )
+        case _:
+            return None
+
+
+def _fact(message: _OetCall, at: float) -> Fact | None:
+    match message.call, message.phase:
+        case "load", "started":
+            return LoadStarted(at)
+        case "load", "finished":
+            return LoadFinished(at, message.has_init)
+        case call, "started":
+            return CallStarted(at, call)
+        case call, "finished":
+            return CallFinished(at, call)
+        case _, "failed":
+            return Failed(at, message.stacktrace)
+        case _:
+            return None

@@ -1,0 +1,46 @@
+"""``/health`` and ``/openapi.json``: whether the service is well, and what it can be asked."""
+
+from functools import cache
+from importlib.resources import files
+
+import yaml
+from jupyter_server.auth.decorator import allow_unauthenticated, authorized
+from tornado import web
+
+from oet_kernel import __version__
+from oet_kernel.handlers.base import RESOURCE, OetHandler
+from oet_kernel.models import to_json
+
+
+class HealthHandler(OetHandler):
+    """Open to all, since monitors know no token: it tells nothing but that the service answers."""
+
+    _track_activity = False
+
+    @allow_unauthenticated
+    async def get(self, root: str) -> None:
+        """Say that the service is there, and its version."""
+        self.answer({"status": "ok", "version": __version__})
+
+
+class OpenApiHandler(OetHandler):
+    """The API's description."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, root: str) -> None:
+        """Send the OpenAPI 3.1 document, with the root that the request came in by as its server."""
+        self.answer({**openapi(), "servers": [{"url": self.api_url(root)}]})
+
+
+@cache
+def openapi() -> dict[str, object]:
+    """Read the API's description."""
+    document: dict[str, object] = yaml.safe_load(files("oet_kernel.handlers").joinpath("openapi.yaml").read_text("utf-8"))
+    to_json(document)  # YAML has more types than JSON
+    return document
+
+
+def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
+    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    return [(rf"{root}/health/?", HealthHandler), (rf"{root}/openapi\.json", OpenApiHandler)]

@@ -1,0 +1,150 @@
+"""What all request handlers share: size limit, error bodies, encoding."""
+
+import http
+from typing import Any
+
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.extension.handler import ExtensionHandlerMixin
+from msgspec import Struct
+from tornado import web
+
+from oet_kernel.errors import (
+    BodyTooLarge,
+    MethodNotAllowed,
+    OetError,
+    ResourceNotFound,
+    Unauthorized,
+)
+from oet_kernel.events.bus import EventBus
+from oet_kernel.models import to_json
+from oet_kernel.service import ScriptExecutionService
+
+RESOURCE = "oet"
+"""What an authorizer is asked about; the actions are read, write and execute."""
+
+
+class HandlerContext(Struct, frozen=True, kw_only=True):
+    """What handlers work with."""
+
+    service: ScriptExecutionService
+    bus: EventBus
+    body_limit: int
+    """Bytes that a request's body may have."""
+    heartbeat: float
+    """Seconds between comments on a stream that has nothing to say."""
+    queue_bytes: int
+    """How much a listener may lag behind."""
+
+
+@web.stream_request_body
+class OetHandler(ExtensionHandlerMixin, APIHandler):  # type: ignore[misc]
+    """Answers in JSON, whatever happens."""
+
+    root: str
+    """The API root that the request came in by, ``/api/v1.0``."""
+
+    def initialize(self, name: str, **kwargs: Any) -> None:
+        """Find the context that the application has put into the settings."""
+        super().initialize(name=name, **kwargs)
+        self.context: HandlerContext = self.settings["oet_context"]
+        self.body = bytearray()
+
+    @property
+    def service(self) -> ScriptExecutionService:
+        """The service that carries commands out."""
+        return self.context.service
+
+    async def prepare(self) -> None:
+        """Refuse a body that is too large before it is read."""
+        await super().prepare()
+        length = self.request.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > self.context.body_limit:
+            raise self._too_large(int(length))
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body, up to the limit."""
+        self.body += chunk
+        if len(self.body) > self.context.body_limit:
+            raise self._too_large(len(self.body))
+
+    def _too_large(self, size: int) -> BodyTooLarge:
+        self.set_header("Connection", "close")
+        return BodyTooLarge(
+            f"The request's body has {size} bytes or more and {self.context.body_limit} are allowed; "
+            "hand large data over in a file, or raise OetApp.body_limit"
+        )
+
+    def api_url(self, root: str) -> str:
+        """Give the absolute URL of an API root, from the request's own host.
+
+        Parameters
+        ----------
+        root
+            The root's path, as in the request.
+        """
+        return f"{self.request.protocol}://{self.request.host}{root}"
+
+    def answer(self, body: Any, status: int = 200) -> None:
+        """Send a record as JSON."""
+        self.set_status(status)
+        self.finish(to_json(body))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Send an error in the one form that all have."""
+        error = as_oet_error(status_code, kwargs.get("exc_info", (None, None, None))[1], self.request.path)
+        self.set_status(error.status.value)
+        self.finish(to_json(error.body))
+
+    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
+        """Log what is a fault of ours; what the caller was told is no news to the operator."""
+        if not isinstance(error, OetError):
+            super().log_exception(kind, error, trace)
+
+
+def as_oet_error(status: int, error: BaseException | None, path: str) -> OetError:
+    """Say any error in our own words.
+
+    Parameters
+    ----------
+    status
+        HTTP status that Tornado or Jupyter chose.
+    error
+        What was raised, if anything was.
+    path
+        Path of the request.
+    """
+    if isinstance(error, OetError):
+        return error
+    match status:
+        case 401 | 403:
+            why = f": {error.log_message}" if isinstance(error, web.HTTPError) and error.log_message else ""
+            return Unauthorized(f"{path} needs a valid token (Authorization: token ...){why}")
+        case 404:
+            return ResourceNotFound(f"There is nothing at {path}; the API is described at openapi.json under its root")
+        case 405:
+            return MethodNotAllowed(f"{path} does not have this method")
+        case 500 if error is not None:
+            unexpected = OetError(str(error) or type(error).__name__)
+            unexpected.type = type(error).__name__
+            return unexpected
+    other = OetError(http.HTTPStatus(status).description or http.HTTPStatus(status).phrase)
+    other.status, other.type = http.HTTPStatus(status), http.HTTPStatus(status).phrase.replace(" ", "")
+    return other
+
+
+class NotFoundHandler(OetHandler):
+    """Whatever else is asked for under an API root."""
+
+    async def prepare(self) -> None:
+        """Answer any method alike, once the caller is known."""
+        await super().prepare()
+        if self.current_user is None:
+            raise Unauthorized(f"{self.request.path} needs a valid token (Authorization: token ...)")
+        raise web.HTTPError(404)
+
+
+def query_list(value: str | None) -> tuple[str, ...]:
+    """Read a comma-separated query argument."""
+    return tuple(part.strip() for part in (value or "").split(",") if part.strip())
+
+

@@ -1,0 +1,103 @@
+"""``/procedures``: create, list, start, stop."""
+
+from typing import Any
+
+from jupyter_server.auth.decorator import authorized
+from msgspec.structs import replace
+from tornado import web
+
+from oet_kernel.errors import ResourceNotFound
+from oet_kernel.handlers.base import RESOURCE, OetHandler
+from oet_kernel.handlers.decoding import prepare_request, procedure_update
+from oet_kernel.models import (
+    PrepareProcessCommand,
+    ProcedureState,
+    ProcedureSummary,
+    StartProcessCommand,
+    StopProcessCommand,
+)
+
+
+class _ProcedureHandler(OetHandler):
+    def localise(self, summary: ProcedureSummary, root: str) -> ProcedureSummary:
+        """Give the procedure the URL by which this client reaches it."""
+        return replace(summary, uri=f"{self.api_url(root)}/procedures/{summary.id}")
+
+
+class ProceduresHandler(_ProcedureHandler):
+    """All procedures."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, root: str) -> None:
+        """List every active procedure and the newest inactive ones, in order of creation."""
+        self.answer({"procedures": [self.localise(one, root) for one in self.service.summarise()]})
+
+    @web.authenticated
+    @authorized(action="write", resource=RESOURCE)
+    async def post(self, root: str) -> None:
+        """Create a procedure; does not wait until it is READY."""
+        request = prepare_request(bytes(self.body))
+        summary = await self.service.prepare(PrepareProcessCommand(request.script, request.script_args.init_args))
+        summary = self.localise(summary, root)
+        self.set_header("Location", summary.uri)
+        self.answer({"procedure": summary}, 201)
+
+
+class ProcedureHandler(_ProcedureHandler):
+    """One procedure."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, root: str, pid: str) -> None:
+        """Describe it."""
+        (summary,) = self.service.summarise([_pid(pid)])
+        self.answer({"procedure": self.localise(summary, root)})
+
+    @web.authenticated
+    @authorized(action="execute", resource=RESOURCE)
+    async def put(self, root: str, pid: str) -> None:
+        """Start it (``state`` RUNNING), stop it (STOPPED), or leave it as it is (anything else)."""
+        uid = _pid(pid)
+        (summary,) = self.service.summarise([uid])
+        update = procedure_update(bytes(self.body))
+        body: dict[str, Any]
+        match update.state:
+            case ProcedureState.RUNNING:
+                summary = await self.service.start(StartProcessCommand(uid, run_args=update.script_args.main_args))
+                body = {"procedure": self.localise(summary, root)}
+            case ProcedureState.STOPPED:
+                outcome = await self.service.stop(StopProcessCommand(uid, update.abort))
+                body = {"abort_message": stop_message(uid, outcome.stopped, bool(outcome.aborted))}
+            case _:
+                body = {"procedure": self.localise(summary, root)}
+        self.answer(body)
+
+
+def stop_message(pid: int, stopped: bool, aborted: bool) -> str:
+    """Say what a stop did, in the words that clients print.
+
+    Parameters
+    ----------
+    pid
+        Id of the procedure.
+    stopped
+        False when it had ended before.
+    aborted
+        Whether an abort script was run.
+    """
+    if not stopped:
+        return f"Cannot stop script with ID {pid}: Script is not running"
+    suffix = " and aborted subarray activity" if aborted else ""
+    return f"Successfully stopped script with ID {pid}{suffix}"
+
+
+def _pid(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise ResourceNotFound(f"No information available for PID={text}")
+    return int(text)
+
+
+def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
+    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    return [(rf"{root}/procedures/?", ProceduresHandler), (rf"{root}/procedures/([^/]+)/?", ProcedureHandler)]

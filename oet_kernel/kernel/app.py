@@ -1,0 +1,103 @@
+"""The kernel of a procedure: ipykernel's, with a journal and the requests that run a script.
+
+Start it as ``python -m oet_kernel.kernel -f CONNECTION_FILE [--journal FOLDER]``. Without a journal it is an IPython kernel for a
+notebook or a console.
+"""
+
+import atexit
+import ctypes
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp, kernel_aliases
+from traitlets import Type, Unicode
+
+from oet_kernel.kernel.journal import Journal
+from oet_kernel.kernel.outgoing import JournalingIOPubThread, LineStream, Publisher
+from oet_kernel.kernel.runner import EventRequest, PrepareRequest, Runner, RunRequest
+
+IOPUB_HIGH_WATER_MARK = 100_000
+"""Messages held for a slow subscriber of ZeroMQ; the default of 1000 loses half of a burst."""
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class OetKernel(IPythonKernel):
+    """An IPython kernel that also prepares and runs a script, by messages of its own."""
+
+    implementation = "oet_kernel"
+    msg_types = [*IPythonKernel.msg_types, "oet_prepare_request", "oet_run_request"]
+    control_msg_types = [*IPythonKernel.control_msg_types, "oet_event_request"]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._publisher = Publisher(self.session, self.iopub_thread)
+        self._runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"))
+
+    async def oet_prepare_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Load a script and call its ``init``; the journal tells how it went."""
+        self._runner.prepare(msgspec.convert(parent["content"], PrepareRequest))
+
+    async def oet_run_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Call the script's ``main``; the journal tells how it went."""
+        self._runner.run(msgspec.convert(parent["content"], RunRequest))
+
+    async def oet_event_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Take an event for the script's listeners; on the control channel, so that it comes while ``main`` runs."""
+        self._runner.deliver(msgspec.convert(parent["content"], EventRequest))
+
+    def ready(self) -> None:
+        """Say that requests are taken."""
+        self._publisher.send("oet_kernel", b'{"phase":"ready"}')
+
+
+class OetKernelApp(IPKernelApp):
+    """Starts the kernel: sockets, streams, journal."""
+
+    name = "oet-kernel"
+    kernel_class = Type("oet_kernel.kernel.app.OetKernel", klass="ipykernel.kernelbase.Kernel").tag(config=True)
+    outstream_class = Unicode("oet_kernel.kernel.outgoing.LineStream").tag(config=True)
+    journal_folder = Unicode("", help="Folder of the journal; empty for none.").tag(config=True)
+    aliases = {**kernel_aliases, "journal": "OetKernelApp.journal_folder"}
+
+    def init_iopub(self, context: Any) -> None:
+        """Make the IOPub socket; its high-water mark has no effect once it is bound."""
+        self.iopub_socket = context.socket(zmq.XPUB)
+        self.iopub_socket.linger = 1000
+        self.iopub_socket.sndhwm = IOPUB_HIGH_WATER_MARK
+        self._apply_curve_server_options(self.iopub_socket)
+        self.iopub_port = self._bind_socket(self.iopub_socket, self.iopub_port)
+        self.configure_tornado_logger()
+        self.iopub_thread = JournalingIOPubThread(self.iopub_socket, pipe=True, session=self.session)
+        if self.journal_folder:
+            self.iopub_thread.journal = Journal(Path(self.journal_folder))
+        self.iopub_thread.start()
+        self.iopub_socket = self.iopub_thread.background_socket
+
+    def initialize(self, argv: list[str] | None = None) -> None:
+        """Set everything up, and say so."""
+        super().initialize(argv)
+        atexit.register(_flush_output)
+        adopt_orphans()
+        self.kernel.ready()
+
+    def start(self) -> None:
+        """Serve until a shutdown request has been answered to the end."""
+        super().start()
+        # the control thread flushes the streams after a shutdown request; closing them meanwhile can hang for ever
+        self.control_thread.join(2)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends (Linux), so that none is out of reach of a stop."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, LineStream):
+            stream.synchronise()

@@ -1,0 +1,89 @@
+"""The journal of a kernel: every message it publishes, appended to a file before it goes anywhere else.
+
+ZeroMQ drops what nobody reads and forgets what was under way when a process dies; a file does neither. The service
+reads the file from the offset it has reached, so what was written before a crash, of the kernel or of the service, is
+found afterwards. A named pipe beside the file, the *bell*, wakes the service: one byte a record, and a full pipe needs
+no further ringing.
+
+A record is one line of JSON::
+
+    {"n": 7, "t": 1601463545.57, "type": "oet_event", "call": "main", "content": {...}}
+
+`n` counts the process's messages from 1 (0 in a forked child, whose records are in order of the file alone), `t` is the
+time in Unix seconds, `type` the Jupyter message type, `call` the function that was called last.
+"""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+JOURNAL = "iopub.jsonl"
+"""Name of the journal in a kernel's folder."""
+BELL = "bell"
+"""Name of the bell in a kernel's folder."""
+
+
+class Journal:
+    """Appends records; safe from any thread, in a forked child, and against an interrupt in the middle.
+
+    Parameters
+    ----------
+    folder
+        The kernel's private folder. The bell is made there by whoever listens; without one, nothing is rung.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.call: str | None = None
+        self._n = 0
+        self._numbered = True
+        self._torn = False
+        self._lock = threading.Lock()
+        self._file = os.open(folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            # read-write, so that it opens and stays usable while nobody reads
+            self._bell = os.open(folder / BELL, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._bell = -1
+        os.register_at_fork(
+            before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._in_child
+        )
+
+    def append(self, msg_type: str, content: bytes) -> None:
+        """Write one record and ring the bell.
+
+        Parameters
+        ----------
+        msg_type
+            Jupyter message type.
+        content
+            The message's content, a JSON object on one line.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written (a full disk): what is published must not be lost unnoticed.
+        """
+        call = f'"{self.call}"' if self.call else "null"
+        with self._lock:
+            if self._numbered:
+                self._n += 1
+            head = f'{{"n":{self._n},"t":{time.time():.6f},"type":"{msg_type}","call":{call},"content":'
+            line = b"".join((b"\n" if self._torn else b"", head.encode(), content, b"}\n"))
+            self._torn = True
+            written = os.write(self._file, line)
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+            self._torn = False
+        self._ring()
+
+    def _ring(self) -> None:
+        if self._bell >= 0:
+            try:
+                os.write(self._bell, b"!")
+            except BlockingIOError:
+                pass  # the pipe is full of rings already
+
+    def _in_child(self) -> None:
+        self._lock = threading.Lock()
+        self._numbered, self._n = False, 0

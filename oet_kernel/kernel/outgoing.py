@@ -1,0 +1,204 @@
+"""What leaves the kernel: journaled first, sent over ZeroMQ only when somebody is attached.
+
+`JournalingIOPubThread` and `LineStream` stand in for ipykernel's own classes; `Publisher` sends the message types of
+this project. A kernel started by hand, without a journal, behaves as any IPython kernel does.
+"""
+
+import codecs
+import os
+import sys
+import threading
+from typing import Any
+
+import msgspec
+from ipykernel.iostream import IOPubThread, OutStream
+from jupyter_client.session import DELIM, Session
+
+from oet_kernel.kernel.journal import Journal
+
+_NOT_JOURNALED = frozenset({"status", "stream", "iopub_welcome", "shutdown_reply"})
+"""Busy and idle say nothing a script said; streams are journaled line by line as they are written."""
+_PIPE_CHUNK = 1 << 16
+_SYNC_DEADLINE = 1.0
+
+
+class _Header(msgspec.Struct):
+    msg_type: str
+
+
+_header = msgspec.json.Decoder(_Header)
+
+
+class JournalingIOPubThread(IOPubThread):
+    """Sends IOPub messages, after they were journaled, to whoever has subscribed."""
+
+    journal: Journal | None = None
+    subscriptions = 0
+    """How many different subscriptions the socket has (XPUB reports each new and each gone one)."""
+
+    @property
+    def attached(self) -> bool:
+        """True when a message on ZeroMQ would reach somebody, or when there is no journal to reach them by."""
+        return self.subscriptions > 0 or self.journal is None
+
+    def _handle_subscription(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            self.subscriptions += 1 if frame[0] == 1 else -1
+        super()._handle_subscription(frames)
+
+    def _handle_pipe_msg(self, msg: list[Any]) -> None:
+        # from a forked child, which has journaled it itself
+        if msg[0] == self._pipe_uuid:
+            super().send_multipart(msg[1:])
+
+    def send_multipart(self, msg: list[Any], *args: Any, **kwargs: Any) -> None:
+        """Journal a serialized message, then schedule its sending.
+
+        Parameters
+        ----------
+        msg
+            Frames: topic, delimiter, signature, header, parent, metadata, content, buffers.
+        """
+        if self.journal is not None:
+            frames = [bytes(frame) for frame in msg]
+            first = frames.index(DELIM)
+            msg_type = _header.decode(frames[first + 2]).msg_type
+            if msg_type not in _NOT_JOURNALED:
+                self.journal.append(msg_type, frames[first + 5])
+        if self.attached:
+            super().send_multipart(msg, *args, **kwargs)
+
+
+class LineStream(OutStream):
+    """Standard output or error of a script: whole lines are journaled as they are written.
+
+    What is written below Python, to the file descriptor (a C library, a subprocess), comes through a pipe that a thread
+    reads, as in ipykernel; `synchronise` waits until all of it has been read.
+    """
+
+    def __init__(self, session: Session, pub_thread: JournalingIOPubThread, name: str, **kwargs: Any) -> None:
+        self._line = ""
+        self._line_lock = threading.RLock()
+        self._marker = os.urandom(12)
+        self._marker_seen = threading.Event()
+        super().__init__(session, pub_thread, name, **kwargs)
+
+    def write(self, string: str) -> int:
+        """Journal the lines that `string` completes; send it to attached clients.
+
+        Parameters
+        ----------
+        string
+            Text; what stands after its last line end waits for the rest, or for `flush`.
+
+        Returns
+        -------
+        int
+            Number of characters.
+        """
+        if not isinstance(string, str):
+            raise TypeError(f"write() argument must be str, not {type(string)}")
+        thread: JournalingIOPubThread | None = self.pub_thread
+        if thread is None:
+            raise ValueError("I/O operation on closed file")
+        if thread.journal is not None:
+            with self._line_lock:
+                whole, end, rest = (self._line + string).rpartition("\n")
+                self._line = rest
+                if end:
+                    self._journal(thread.journal, whole + end)
+        if thread.attached:
+            super().write(string)
+        return len(string)
+
+    def flush(self) -> None:
+        """Journal an unfinished line as it is; send what attached clients have not got."""
+        thread: JournalingIOPubThread | None = self.pub_thread
+        if thread is None:
+            return
+        if thread.journal is not None:
+            with self._line_lock:
+                if self._line:
+                    text, self._line = self._line, ""
+                    self._journal(thread.journal, text)
+        if thread.attached:
+            super().flush()
+
+    def _journal(self, journal: Journal, text: str) -> None:
+        journal.append("stream", msgspec.json.encode({"name": self.name, "text": _encodable(text)}))
+
+    def synchronise(self) -> None:
+        """Wait until everything written to the file descriptor so far is journaled; a deadline of one second."""
+        if self._should_watch and self.watch_fd_thread.is_alive():
+            self._marker_seen.clear()
+            os.write(self._original_stdstream_fd, self._marker)
+            self._marker_seen.wait(_SYNC_DEADLINE)
+        self.flush()
+
+    def _watch_pipe_fd(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        held = b""
+        while chunk := os.read(self._fid, _PIPE_CHUNK):
+            held += chunk
+            while (at := held.find(self._marker)) >= 0:
+                self.write(decoder.decode(held[:at]))
+                held = held[at + len(self._marker) :]
+                self._marker_seen.set()
+            # a marker may have arrived in part: keep what could be its beginning
+            keep = next(k for k in range(len(self._marker) - 1, -1, -1) if held.endswith(self._marker[:k]))
+            self.write(decoder.decode(held[: len(held) - keep]))
+            held = held[len(held) - keep :]
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which have no UTF-8 form."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+class Publisher:
+    """Sends messages of this project's own types.
+
+    Parameters
+    ----------
+    session
+        The kernel's session.
+    thread
+        The kernel's IOPub thread, with or without a journal.
+    """
+
+    def __init__(self, session: Session, thread: JournalingIOPubThread) -> None:
+        self._session = session
+        self._thread = thread
+
+    @property
+    def call(self) -> str | None:
+        """The function that was called last; journaled with every record."""
+        return self._thread.journal.call if self._thread.journal else None
+
+    @call.setter
+    def call(self, name: str | None) -> None:
+        if self._thread.journal:
+            self._thread.journal.call = name
+
+    def send(self, msg_type: str, content: bytes) -> None:
+        """Publish a message.
+
+        Parameters
+        ----------
+        msg_type
+            Jupyter message type.
+        content
+            A JSON object on one line.
+        """
+        if self._thread.journal is not None:
+            self._thread.journal.append(msg_type, content)
+        if self._thread.attached:
+            message = self._session.msg(msg_type, msgspec.json.decode(content))
+            frames = self._session.serialize(message, ident=msg_type.encode())
+            IOPubThread.send_multipart(self._thread, frames)
+
+    def synchronise(self) -> None:
+        """Have all output so far in the journal, in front of what is sent next."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, LineStream):
+                stream.synchronise()

@@ -1,0 +1,190 @@
+"""Runs a script inside the kernel: loads it, calls its functions, says what became of each.
+
+Each step is announced as an ``oet_call`` message, which the service maps to lifecycle states::
+
+    {"call": "load", "phase": "started"}
+    {"call": "load", "phase": "finished", "has_init": true}
+    {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ..."}
+"""
+
+import asyncio
+import inspect
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from oet_kernel import api
+from oet_kernel.kernel.encoding import encode_event
+from oet_kernel.kernel.loader import format_failure, load
+from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.kernel.pubsub_bridge import PubSubBridge
+from oet_kernel.models import ProcedureInput
+
+
+class PrepareRequest(Struct):
+    """Content of an ``oet_prepare_request`` on the shell channel."""
+
+    procedure: int
+    """Id of the procedure; becomes the name of the main thread and the `msg_src` of its events."""
+    path: str
+    """Where the script is."""
+    init: ProcedureInput = field(default_factory=ProcedureInput)
+
+
+class RunRequest(Struct):
+    """Content of an ``oet_run_request`` on the shell channel."""
+
+    main: ProcedureInput = field(default_factory=ProcedureInput)
+
+
+class EventRequest(Struct):
+    """Content of an ``oet_event_request`` on the control channel: an event that somebody else published."""
+
+    topic: str
+    fields: dict[str, Any]
+
+
+class Runner:
+    """One script in one kernel, from its loading to the end of its ``main``.
+
+    Parameters
+    ----------
+    publisher
+        Where the script's events and the outcome of each call go.
+    after_call
+        Called after each function of the script, in the main thread: shows figures that are still open.
+    """
+
+    def __init__(self, publisher: Publisher, after_call: Callable[[], None]) -> None:
+        self._publisher = publisher
+        self._after_call = after_call
+        self._module: ModuleType | None = None
+        self._name = ""
+        self._loop: asyncio.Runner | None = None
+        self._bridge = PubSubBridge(self.publish, self._subscribed)
+        self._deliveries: queue.SimpleQueue[EventRequest] | None = None
+
+    def publish(self, topic: str, fields: Mapping[str, Any]) -> None:
+        """Publish an event of the script.
+
+        Parameters
+        ----------
+        topic
+            Dotted words.
+        fields
+            The event's own fields.
+
+        Raises
+        ------
+        TypeError
+            When a field has no JSON form; the message names it.
+        """
+        self._publisher.send("oet_event", encode_event(topic, self._name, fields))
+
+    def prepare(self, request: PrepareRequest) -> None:
+        """Load the script and call its ``init``, if it has one."""
+        self._name = str(request.procedure)
+        threading.main_thread().name = self._name
+        api.connect(self.publish)
+        self._bridge.install()
+        if not self._step("load", lambda: self._load(Path(request.path))):
+            return
+        init = getattr(self._module, "init", None)
+        if init is not None:
+            self._step("init", lambda: self._call_init(init, request.init))
+
+    def run(self, request: RunRequest) -> None:
+        """Call ``main``, looked up now since ``init`` may have bound it anew."""
+        self._step("main", lambda: self._call(self._function("main"), request.main))
+
+    def deliver(self, request: EventRequest) -> None:
+        """Hand an event of another component to the script's own listeners, in a thread of its own."""
+        if self._deliveries is None:
+            self._deliveries = queue.SimpleQueue()
+            threading.Thread(target=self._deliver_all, name="oet-events", daemon=True).start()
+        self._deliveries.put(request)
+
+    def _deliver_all(self) -> None:
+        assert self._deliveries is not None
+        while True:
+            event = self._deliveries.get()
+            self._bridge.deliver(event.topic, event.fields)
+
+    def _subscribed(self, topic: str) -> None:
+        self._publisher.send("oet_subscribe", msgspec.json.encode({"topic": topic}))
+
+    def _load(self, path: Path) -> dict[str, Any]:
+        self._module = load(path)
+        has_init = hasattr(self._module, "init")
+        if not has_init:
+            self._function("main")
+        return {"has_init": has_init}
+
+    def _call_init(self, init: Callable[..., Any], arguments: ProcedureInput) -> None:
+        self._call(init, arguments)
+        self._function("main")
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        function = getattr(self._module, name, None)
+        if not callable(function):
+            file = getattr(self._module, "__file__", "the script")
+            raise AttributeError(f"{file} has no function {name}(); a procedure needs one, to be run when it is started")
+        return function  # type: ignore[no-any-return]
+
+    def _call(self, function: Callable[..., Any], arguments: ProcedureInput) -> None:
+        result = function(*arguments.args, **arguments.kwargs)
+        if inspect.iscoroutine(result):
+            # one loop for the procedure's life: what init made with it is there for main
+            self._loop = self._loop or asyncio.Runner()
+            self._loop.run(result)
+
+    def _step(self, name: str, work: Callable[[], dict[str, Any] | None]) -> bool:
+        """Do one step and say how it went; True when it went well."""
+        self._publisher.call = name
+        self._say(call=name, phase="started")
+        error: BaseException | None = None
+        extra: dict[str, Any] | None = None
+        try:
+            try:
+                with _outside_event_loop():
+                    extra = work()
+            finally:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # what comes now is ours, and short
+        except BaseException as caught:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are outcomes too
+            error = caught
+        self._after_call()
+        self._publisher.synchronise()
+        if error is None:
+            self._say(call=name, phase="finished", **(extra or {}))
+            return True
+        self._say(call=name, phase="failed", stacktrace=format_failure(error))
+        return False
+
+    def _say(self, **content: Any) -> None:
+        self._publisher.send("oet_call", msgspec.json.encode(content))
+
+
+@contextmanager
+def _outside_event_loop() -> Iterator[None]:
+    """Hide the kernel's running event loop, so that a script can call ``asyncio.run`` as in any process."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.tasks._leave_task(loop, task)
+    asyncio._set_running_loop(None)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
+        asyncio.set_event_loop(loop)
+        if task is not None:
+            asyncio.tasks._enter_task(loop, task)

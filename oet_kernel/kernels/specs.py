@@ -1,0 +1,48 @@
+"""How a kernel is started: with this package's interpreter, or with that of a script's environment."""
+
+import sys
+import sysconfig
+from pathlib import Path
+
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+
+_START = "import sys; sys.path.extend({paths!r}); from oet_kernel.kernel.__main__ import main; main()"
+
+
+def kernel_spec(python: Path | None = None) -> KernelSpec:
+    """Describe the start of our kernel.
+
+    Parameters
+    ----------
+    python
+        Interpreter of another environment; None for this one. That environment need not have this package: what it
+        lacks is taken from where this package and its dependencies are installed, behind everything of its own.
+    """
+    if python is None:
+        start = ["-m", "oet_kernel.kernel"]
+    else:
+        start = ["-c", _START.format(paths=_own_paths())]
+    return KernelSpec(
+        argv=[str(python or sys.executable), *start, "-f", "{connection_file}"],
+        display_name="OET procedure",
+        language="python",
+        metadata={"supported_encryption": ["curve"]},
+    )
+
+
+def _own_paths() -> list[str]:
+    package = Path(__file__).parents[2]
+    paths = sysconfig.get_paths()
+    return list(dict.fromkeys([str(package), paths["purelib"], paths["platlib"]]))
+
+
+class OneSpec(KernelSpecManager):  # type: ignore[misc]
+    """Gives a kernel manager one kernelspec, whatever name it asks for; nothing need be installed."""
+
+    def __init__(self, spec: KernelSpec) -> None:
+        super().__init__()
+        self._spec = spec
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """Give the one there is."""
+        return self._spec
