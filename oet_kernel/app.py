@@ -26,16 +26,20 @@ EXTENSION_ROOTS = ("/oet/api/v1.0", "/oet/api/v1")
 ROOTS = ("/api/v1.0", "/api/v1")
 """Where it also lives stand-alone, since existing clients look there."""
 
-_NO_TOKEN = ["--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", "--OetApp.insecure_no_token=True"]
+_NO_TOKEN = [
+    "--IdentityProvider.token=",
+    "--ServerApp.disable_check_xsrf=True",
+    "--OetApp.insecure_no_token=True",
+]
 
 
-class OetServerApp(ServerApp):  # type: ignore[misc]
+class OetServerApp(ServerApp):
     """The server when it runs stand-alone: on the port where existing clients look."""
 
     port_default_value = 5000
 
 
-class OetApp(ExtensionApp):  # type: ignore[misc]
+class OetApp(ExtensionApp):
     """Prepares, runs, watches and stops procedures, each in a Jupyter kernel of its own."""
 
     name = "oet"
@@ -57,36 +61,54 @@ class OetApp(ExtensionApp):  # type: ignore[misc]
         "log_level": "WARN",
     }
 
-    scripts_roots = List(
-        Unicode(), help="Folders that scripts on this machine may come from; empty for any."
-    ).tag(config=True)
-    abort_script = Unicode("", help="Script that a stop with abort runs on the subarray; empty for none.").tag(config=True)
-    state_dir = Unicode(help="Folder for what outlasts the service: ids, kernels' journals, checkouts.").tag(config=True)
+    scripts_roots = List(Unicode(), help="Folders that scripts on this machine may come from; empty for any.").tag(
+        config=True
+    )
+    abort_script = Unicode("", help="Script that a stop with abort runs on the subarray; empty for none.").tag(
+        config=True
+    )
+    state_dir = Unicode(help="Folder for what outlasts the service: ids, kernels' journals, checkouts.").tag(
+        config=True
+    )
     history = Integer(10, min=0, help="How many inactive procedures stay listed.").tag(config=True)
     max_kernels = Integer(200, min=1, help="How many procedures may be active at once.").tag(config=True)
-    starting_kernels = Integer(4, min=1, help="How many kernel processes are started at the same instant.").tag(config=True)
+    starting_kernels = Integer(4, min=1, help="How many kernel processes are started at the same instant.").tag(
+        config=True
+    )
     interrupt_seconds = Float(2.0, min=0, help="What a stop gives a script to end after an interrupt.").tag(config=True)
-    terminate_seconds = Float(1.0, min=0, help="What a stop gives the process after SIGTERM, before SIGKILL.").tag(config=True)
+    terminate_seconds = Float(1.0, min=0, help="What a stop gives the process after SIGTERM, before SIGKILL.").tag(
+        config=True
+    )
     exclusive = Bool(True, help="Whether one procedure at a time runs on a subarray.").tag(config=True)
     abort_seconds = Float(60.0, min=0, help="What the abort script has to get ready.").tag(config=True)
     announce_lists = Bool(False, help="Whether each listing is also an event, as in the original.").tag(config=True)
     body_limit = Integer(10 << 20, min=1, help="Bytes that the body of a request may have.").tag(config=True)
     heartbeat = Float(15.0, min=0.01, help="Seconds between comments on a silent event stream.").tag(config=True)
-    listener_bytes = Integer(QUEUE_BYTES, min=1, help="Bytes a listener may lag behind before it is cut off.").tag(config=True)
+    listener_bytes = Integer(QUEUE_BYTES, min=1, help="Bytes a listener may lag behind before it is cut off.").tag(
+        config=True
+    )
     git_seconds = Float(120.0, min=0, help="What fetching from a git repository may take.").tag(config=True)
     environment_seconds = Float(900.0, min=0, help="What building a script's environment may take.").tag(config=True)
     keep_checkouts = Integer(10, min=0, help="How many unused checkouts and environments are kept.").tag(config=True)
-    insecure_no_token = Bool(False, help="Set by --insecure-no-token: anybody who reaches the port may run scripts.").tag(config=True)
-    until_stdin_closes = Bool(False, help="End when standard input ends: the life of an embedded service.").tag(config=True)
+    insecure_no_token = Bool(
+        False, help="Set by --insecure-no-token: anybody who reaches the port may run scripts."
+    ).tag(config=True)
+    until_stdin_closes = Bool(False, help="End when standard input ends: the life of an embedded service.").tag(
+        config=True
+    )
 
     aliases: ClassVar[dict[str, Any]] = {
         "ip": "ServerApp.ip",
         "port": "ServerApp.port",
         "token": "IdentityProvider.token",
-        "scripts-root": ("OetApp.scripts_roots", "Folder that scripts may come from; may be given several times."),
+        "scripts-root": (
+            "OetApp.scripts_roots",
+            "Folder that scripts may come from; may be given several times.",
+        ),
         "abort-script": "OetApp.abort_script",
         "state-dir": "OetApp.state_dir",
     }
+
     def _state_dir_default(self) -> str:
         return os.environ.get("OET_STATE_DIR") or str(platformdirs.user_state_path("oet"))
 
@@ -195,7 +217,9 @@ def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     if environ.get("OET_INSECURE_NO_TOKEN") == "1" and "--token" not in given:
         complete.append("--insecure-no-token")
     if "--insecure-no-token" in complete:
-        complete = [arg for arg in complete if arg != "--insecure-no-token" and not arg.startswith("--token")] + _NO_TOKEN
+        complete = [
+            arg for arg in complete if arg != "--insecure-no-token" and not arg.startswith("--token")
+        ] + _NO_TOKEN
     return complete
 
 

@@ -43,9 +43,7 @@ class ProcedureState(Enum):
         return self in INACTIVE
 
 
-INACTIVE = frozenset(
-    {ProcedureState.COMPLETE, ProcedureState.FAILED, ProcedureState.STOPPED, ProcedureState.UNKNOWN}
-)
+INACTIVE = frozenset({ProcedureState.COMPLETE, ProcedureState.FAILED, ProcedureState.STOPPED, ProcedureState.UNKNOWN})
 
 
 class GitArgs(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -181,9 +181,7 @@ def create(pid: int, script: Script, init_args: ProcedureInput, at: float) -> Pr
     return enter(Procedure(id=pid, script=script, calls={"init": init_args}), at, _S.CREATING)
 
 
-def enter(
-    procedure: Procedure, at: float, *states: ProcedureState, stacktrace: str | None = None
-) -> Procedure:
+def enter(procedure: Procedure, at: float, *states: ProcedureState, stacktrace: str | None = None) -> Procedure:
     """Add states to a procedure's history, checking that each may follow.
 
     Parameters

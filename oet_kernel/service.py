@@ -130,7 +130,12 @@ class ScriptExecutionService:
     """
 
     def __init__(
-        self, state: StateFolder, sources: ScriptSources, bus: EventBus, base_url: str, limits: Limits | None = None
+        self,
+        state: StateFolder,
+        sources: ScriptSources,
+        bus: EventBus,
+        base_url: str,
+        limits: Limits | None = None,
     ) -> None:
         self._state = state
         self._sources = sources
@@ -275,10 +280,7 @@ class ScriptExecutionService:
         ResourceNotFound
             When there is no procedure with one of the ids, or it is no longer listed.
         """
-        if pids is None:
-            found = list(self._executions.values())
-        else:
-            found = [self._find(pid) for pid in pids]
+        found = list(self._executions.values()) if pids is None else [self._find(pid) for pid in pids]
         summaries = [self._summary(execution) for execution in found]
         if self._limits.announce_lists:
             request_id = self._request_id()
@@ -318,7 +320,7 @@ class ScriptExecutionService:
             await self._bring_up(execution)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the procedure has failed of it
+        except Exception as error:
             log.debug("Procedure %d could not be prepared", execution.procedure.id, exc_info=True)
             self._apply(execution, lifecycle.Failed(time.time(), _trace(error)))
 
@@ -400,9 +402,7 @@ class ScriptExecutionService:
         if state is ProcedureState.FAILED:
             self._say(topics.STACKTRACE, str(pid), pid, stacktrace=procedure.history.stacktrace)
         if state in (ProcedureState.INITIALISING, ProcedureState.RUNNING):
-            self._say(
-                topics.STARTED, SERVICE, pid, request_id=execution.request_id, result=self._summary(execution)
-            )
+            self._say(topics.STARTED, SERVICE, pid, request_id=execution.request_id, result=self._summary(execution))
         if state.inactive:
             self._retire(execution, state)
         execution.changed.set()
@@ -426,9 +426,9 @@ class ScriptExecutionService:
         """Free a procedure's subarray, unless its process may still be at work there or an abort is to follow."""
         subarray, pid = execution.procedure.subarray, execution.procedure.id
         at_work = execution.state is ProcedureState.UNKNOWN and execution.kernel is not None and execution.kernel.alive
-        if self._claims.get(subarray) == pid and not at_work and not execution.aborting:
-            if execution.state.inactive or "main" not in execution.procedure.calls:
-                del self._claims[subarray]
+        running = "main" in execution.procedure.calls and not execution.state.inactive
+        if self._claims.get(subarray) == pid and not (running or at_work or execution.aborting):
+            del self._claims[subarray]
 
     async def _end(self, execution: Execution) -> bool:
         """End a procedure; whoever asks while it is being done gets the same answer."""
@@ -459,9 +459,7 @@ class ScriptExecutionService:
         subarray = stopped.procedure.subarray
         kwargs = {} if subarray == "default" else {"subarray_id": _subarray_id(stopped.procedure)}
         created = await self.prepare(
-            PrepareProcessCommand(
-                FileSystemScript(script_uri=script.resolve().as_uri()), ProcedureInput(kwargs=kwargs)
-            )
+            PrepareProcessCommand(FileSystemScript(script_uri=script.resolve().as_uri()), ProcedureInput(kwargs=kwargs))
         )
         self._claims[subarray] = created.id
         said = f"Stopped script with ID {stopped.procedure.id}, but its abort script (ID {created.id})"

@@ -167,7 +167,11 @@ class EventBus:
         self._taps.append(receiver)
 
     def subscribe(
-        self, topics: Sequence[str] = (), exclude: Sequence[str] = (), procedure: int | None = None, limit: int = QUEUE_BYTES
+        self,
+        topics: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        procedure: int | None = None,
+        limit: int = QUEUE_BYTES,
     ) -> Subscription:
         """Make a place for a listener; it hears nothing before it is entered.
 

@@ -36,7 +36,9 @@ class OpenApiHandler(OetHandler):
 @cache
 def openapi() -> dict[str, object]:
     """Read the API's description."""
-    document: dict[str, object] = yaml.safe_load(files("oet_kernel.handlers").joinpath("openapi.yaml").read_text("utf-8"))
+    document: dict[str, object] = yaml.safe_load(
+        files("oet_kernel.handlers").joinpath("openapi.yaml").read_text("utf-8")
+    )
     to_json(document)  # YAML has more types than JSON
     return document
 

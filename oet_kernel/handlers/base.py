@@ -37,7 +37,7 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
 
 
 @web.stream_request_body
-class OetHandler(ExtensionHandlerMixin, APIHandler):  # type: ignore[misc]
+class OetHandler(ExtensionHandlerMixin, APIHandler):
     """Answers in JSON, whatever happens."""
 
     root: str
@@ -146,5 +146,3 @@ class NotFoundHandler(OetHandler):
 def query_list(value: str | None) -> tuple[str, ...]:
     """Read a comma-separated query argument."""
     return tuple(part.strip() for part in (value or "").split(",") if part.strip())
-
-

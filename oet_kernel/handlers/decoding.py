@@ -84,7 +84,9 @@ def procedure_update(body: bytes) -> ProcedureUpdate:
     _check_script_args(fields, MalformedUpdate("Malformed script_args in response", "$.script_args: expected object"))
     state = fields.get("state")
     if isinstance(state, str) and state not in ProcedureState.__members__:
-        raise MalformedRequest(f"$.state: there is no state {state!r}; expected one of {', '.join(ProcedureState.__members__)}")
+        raise MalformedRequest(
+            f"$.state: there is no state {state!r}; expected one of {', '.join(ProcedureState.__members__)}"
+        )
     return convert(fields, ProcedureUpdate)
 
 

@@ -1,6 +1,6 @@
 """The kernel of a procedure: ipykernel's, with a journal and the requests that run a script.
 
-Start it as ``python -m oet_kernel.kernel -f CONNECTION_FILE [--journal FOLDER]``. Without a journal it is an IPython kernel for a
+Start it as ``python -m oet_kernel.kernel -f FILE [--journal FOLDER]``. Without a journal it is an IPython kernel for a
 notebook or a console.
 """
 

@@ -16,6 +16,7 @@ time in Unix seconds, `type` the Jupyter message type, `call` the function that 
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 JOURNAL = "iopub.jsonl"
@@ -79,10 +80,8 @@ class Journal:
 
     def _ring(self) -> None:
         if self._bell >= 0:
-            try:
+            with suppress(BlockingIOError):  # the pipe is full of rings already
                 os.write(self._bell, b"!")
-            except BlockingIOError:
-                pass  # the pipe is full of rings already
 
     def _in_child(self) -> None:
         self._lock = threading.Lock()

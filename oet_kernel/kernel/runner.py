@@ -136,7 +136,9 @@ class Runner:
         function = getattr(self._module, name, None)
         if not callable(function):
             file = getattr(self._module, "__file__", "the script")
-            raise AttributeError(f"{file} has no function {name}(); a procedure needs one, to be run when it is started")
+            raise AttributeError(
+                f"{file} has no function {name}(); a procedure needs one, to be run when it is started"
+            )
         return function  # type: ignore[no-any-return]
 
     def _call(self, function: Callable[..., Any], arguments: ProcedureInput) -> None:
@@ -158,7 +160,7 @@ class Runner:
                     extra = work()
             finally:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # what comes now is ours, and short
-        except BaseException as caught:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are outcomes too
+        except BaseException as caught:
             error = caught
         self._after_call()
         self._publisher.synchronise()

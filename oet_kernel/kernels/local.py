@@ -119,7 +119,7 @@ class LocalKernel:
         )
         asyncio.get_running_loop().add_reader(self._tail.bell, self._on_bell)
         env = {**os.environ, MARK: self._mark}
-        with open(self.folder / "stdio.log", "ab") as stdio:
+        with open(self.folder / "stdio.log", "ab") as stdio:  # noqa: ASYNC230 - a new file in our own folder
             await manager.start_kernel(
                 env=env, stdout=stdio, stderr=stdio, extra_arguments=["--journal", str(self.folder)]
             )
@@ -234,7 +234,9 @@ class LocalKernel:
         self._on_exit(self._epitaph(status))
 
     def _epitaph(self, status: int) -> str:
-        said = [f"The kernel process ended with {describe_exit(status)} at {time.strftime('%H:%M:%S', time.gmtime())} UTC."]
+        said = [
+            f"The kernel process ended with {describe_exit(status)} at {time.strftime('%H:%M:%S', time.gmtime())} UTC."
+        ]
         lines = "".join(_text(content) for content in self._last_output).splitlines()[-_LAST_LINES:]
         if lines:
             said += ["Last output:", *lines]

@@ -18,10 +18,7 @@ def kernel_spec(python: Path | None = None) -> KernelSpec:
         Interpreter of another environment; None for this one. That environment need not have this package: what it
         lacks is taken from where this package and its dependencies are installed, behind everything of its own.
     """
-    if python is None:
-        start = ["-m", "oet_kernel.kernel"]
-    else:
-        start = ["-c", _START.format(paths=_own_paths())]
+    start = ["-m", "oet_kernel.kernel"] if python is None else ["-c", _START.format(paths=_own_paths())]
     return KernelSpec(
         argv=[str(python or sys.executable), *start, "-f", "{connection_file}"],
         display_name="OET procedure",
@@ -36,7 +33,7 @@ def _own_paths() -> list[str]:
     return list(dict.fromkeys([str(package), paths["purelib"], paths["platlib"]]))
 
 
-class OneSpec(KernelSpecManager):  # type: ignore[misc]
+class OneSpec(KernelSpecManager):
     """Gives a kernel manager one kernelspec, whatever name it asks for; nothing need be installed."""
 
     def __init__(self, spec: KernelSpec) -> None:

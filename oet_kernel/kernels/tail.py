@@ -70,7 +70,10 @@ class JournalTail:
         """Give the disk back what was read; the file keeps its length, so that offsets stay as they are."""
         libc = ctypes.CDLL(None, use_errno=True)
         libc.fallocate(
-            self._file, _KEEP_AND_PUNCH, ctypes.c_int64(self._punched), ctypes.c_int64(self._offset - self._punched)
+            self._file,
+            _KEEP_AND_PUNCH,
+            ctypes.c_int64(self._punched),
+            ctypes.c_int64(self._offset - self._punched),
         )  # a file system that cannot do this keeps the bytes until the folder goes
         self._punched = self._offset
 
