@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +22,12 @@ from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import Limits, ScriptExecutionService
 from oet_kernel.state import StateFolder
 
-EXTENSION_ROOTS = ("/oet/api/v1.0", "/oet/api/v1")
+EXTENSION_ROOTS = ("oet/api/v1.0", "oet/api/v1")
 """Where the API lives inside any Jupyter server."""
-ROOTS = ("/api/v1.0", "/api/v1")
+ROOTS = ("api/v1.0", "api/v1")
 """Where it also lives stand-alone, since existing clients look there."""
+_KEPT = "login|logout|metrics|static|favicon.ico|api/me"
+"""What stays of Jupyter Server's own paths when it is there for this API alone."""
 
 _NO_TOKEN = [
     "--IdentityProvider.token=",
@@ -154,14 +157,16 @@ class OetApp(ExtensionApp):
     def initialize_handlers(self) -> None:
         """List the handlers under each root of the API."""
         for root in self._roots():
-            group = f"({root})".replace(".", r"\.")
+            pattern = f"/({re.escape(root)})"
             for module in (procedures, stream, about):
-                self.handlers.extend(module.routes(group))
-            self.handlers.append((rf"{group}(?:/.*)?", NotFoundHandler))
+                self.handlers.extend(module.routes(pattern))
+            self.handlers.append((rf"{pattern}(?:/.*)?", NotFoundHandler))
+        if self._standalone:
+            self.handlers.append((rf"/(?!{_KEPT}).*", NotFoundHandler))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Say where the API is, once requests are taken."""
-        url = f"{serverapp.connection_url.rstrip('/')}{self._roots()[-2]}"
+        url = f"{serverapp.connection_url.rstrip('/')}/{self._roots()[-2]}"
         self._service.base_url = url
         token = serverapp.identity_provider.token or None
         self._announcement = discovery.announce(url, token, str(self._state.path))
@@ -235,4 +240,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from oet_kernel import app  # under the name by which Jupyter knows it
+
+    app.main()

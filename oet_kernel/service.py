@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import zmq
+import zmq.asyncio
 from msgspec import Struct
 
 from oet_kernel import procedure as lifecycle
@@ -148,7 +148,7 @@ class ScriptExecutionService:
         """The procedure that has each subarray that is in use."""
         self._listening: set[Execution] = set()
         """Those whose scripts listen to events of others."""
-        self._context: zmq.Context[Any] = zmq.Context()
+        self._context: zmq.asyncio.Context = zmq.asyncio.Context()
         self._starting = asyncio.Semaphore(self._limits.starting)
         self._closing = False
         self._last_request = 0.0

@@ -40,9 +40,6 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
 class OetHandler(ExtensionHandlerMixin, APIHandler):
     """Answers in JSON, whatever happens."""
 
-    root: str
-    """The API root that the request came in by, ``/api/v1.0``."""
-
     def initialize(self, name: str, **kwargs: Any) -> None:
         """Find the context that the application has put into the settings."""
         super().initialize(name=name, **kwargs)
@@ -80,9 +77,9 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         Parameters
         ----------
         root
-            The root's path, as in the request.
+            The root's path under the server's base URL, ``api/v1.0``.
         """
-        return f"{self.request.protocol}://{self.request.host}{root}"
+        return f"{self.request.protocol}://{self.request.host}{self.base_url}{root}"
 
     def answer(self, body: Any, status: int = 200) -> None:
         """Send a record as JSON."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import zmq
+import zmq.asyncio
 from jupyter_client.manager import AsyncKernelManager
 from msgspec import Struct
 
@@ -69,7 +69,7 @@ class LocalKernel:
         sockets: Path,
         on_records: Callable[[list[Record]], None],
         on_exit: Callable[[str], None],
-        context: zmq.Context[Any],
+        context: zmq.asyncio.Context,
     ) -> None:
         self.folder = folder
         self._address = sockets
@@ -83,7 +83,7 @@ class LocalKernel:
         self._launch: asyncio.Task[None] | None = None
         self._last_output: deque[bytes] = deque(maxlen=_LAST_LINES)
         self._manager: AsyncKernelManager | None = None
-        self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self._sockets: dict[str, zmq.asyncio.Socket] = {}
         self._pid = 0
 
     @property
