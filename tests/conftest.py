@@ -1,0 +1,208 @@
+"""Fixtures for tests that need a service: in this process, or as users start it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from oet_kernel.events.bus import Event, EventBus
+from oet_kernel.kernels.local import Ladder
+from oet_kernel.models import (
+    FileSystemScript,
+    PrepareProcessCommand,
+    ProcedureInput,
+    ProcedureState,
+    ProcedureSummary,
+    StartProcessCommand,
+)
+from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.service import Limits, ScriptExecutionService
+from oet_kernel.state import StateFolder
+
+TOKEN = "test-token"
+DEADLINE = 30.0
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run async tests on asyncio, as the service does."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _own_runtime_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds, or is found by, a service outside of it."""
+    monkeypatch.setenv("OET_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    for name in ("OET_URL", "OET_REST_URI", "OET_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Bench:
+    """A service in this process, with short words for what tests do with it."""
+
+    def __init__(self, folder: Path, **limits: Any) -> None:
+        self.folder = folder
+        self.bus = EventBus()
+        self.events: list[Event] = []
+        self.bus.tap(self.events.append)
+        self.state = StateFolder(folder / "state")
+        self.service = ScriptExecutionService(
+            self.state,
+            ScriptSources(folder / "state", [], git_deadline=60, environment_deadline=300, keep=3),
+            self.bus,
+            "http://test/api/v1.0",
+            Limits(**{"ladder": Ladder(1.0, 0.5, 5.0), **limits}),
+        )
+
+    def script(self, text: str, name: str = "script.py") -> FileSystemScript:
+        """Write a script and name it."""
+        path = self.folder / name
+        path.write_text(text)
+        return FileSystemScript(script_uri=path.as_uri())
+
+    async def create(self, text: str, *args: Any, name: str = "script.py", **kwargs: Any) -> int:
+        """Create a procedure from the text of a script; its id."""
+        command = PrepareProcessCommand(self.script(text, name), ProcedureInput(list(args), kwargs))
+        return (await self.service.prepare(command)).id
+
+    async def until(self, pid: int, *states: ProcedureState) -> ProcedureSummary:
+        """Wait until a procedure is in one of these states, or has ended."""
+        import asyncio
+
+        async with asyncio.timeout(DEADLINE):
+            return await self.service.wait(pid, *states)
+
+    async def ready(self, text: str, *args: Any, name: str = "script.py", **kwargs: Any) -> int:
+        """Create a procedure and wait until it is READY; its id."""
+        pid = await self.create(text, *args, name=name, **kwargs)
+        summary = await self.until(pid, ProcedureState.READY)
+        assert summary.state is ProcedureState.READY, summary.history.stacktrace
+        return pid
+
+    async def start(self, pid: int, *args: Any, **kwargs: Any) -> ProcedureSummary:
+        """Start a procedure."""
+        return await self.service.start(StartProcessCommand(pid, run_args=ProcedureInput(list(args), kwargs)))
+
+    async def run(self, text: str, *args: Any, **kwargs: Any) -> ProcedureSummary:
+        """Create, start, and wait for the end."""
+        pid = await self.ready(text)
+        await self.start(pid, *args, **kwargs)
+        return await self.until(pid)
+
+    def said(self, topic: str, pid: int | None = None) -> list[dict[str, Any]]:
+        """List the events of a topic, of one procedure or of all."""
+        import msgspec
+
+        return [
+            msgspec.json.decode(event.data)
+            for event in self.events
+            if event.topic == topic and (pid is None or event.procedure == pid)
+        ]
+
+    def output(self, pid: int, name: str = "stdout") -> str:
+        """Join what a procedure wrote."""
+        return "".join(e["text"] for e in self.said("procedure.output.stream", pid) if e["name"] == name)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """A service in this process."""
+    made = Bench(tmp_path)
+    yield made
+    await made.service.close()
+    made.state.close()
+
+
+@pytest.fixture
+async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
+    """Make services in this process with limits of their own."""
+    made: list[Bench] = []
+
+    def make(**limits: Any) -> Bench:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(Bench(folder, **limits))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.service.close()
+        one.state.close()
+
+
+class Server:
+    """A service as users start it, in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str, token: str | None, folder: Path) -> None:
+        self.process = process
+        self.url = url.rstrip("/")
+        self.token = token
+        self.folder = folder
+        headers = {"Authorization": f"token {token}"} if token else {}
+        self.http = httpx.Client(base_url=self.url, headers=headers, timeout=DEADLINE)
+
+    def create(self, text: str, *args: Any, **kwargs: Any) -> int:
+        """Create a procedure from the text of a script; its id."""
+        path = self.folder / f"script-{time.monotonic_ns()}.py"
+        path.write_text(text)
+        body = {
+            "script": {"script_type": "filesystem", "script_uri": path.as_uri()},
+            "script_args": {"init": {"args": list(args), "kwargs": kwargs}},
+        }
+        reply = self.http.post("/procedures", json=body)
+        assert reply.status_code == 201, reply.text
+        return int(reply.json()["procedure"]["uri"].rsplit("/", 1)[1])
+
+    def until(self, pid: int, *states: str) -> dict[str, Any]:
+        """Wait, on the event stream, until a procedure is in one of these states or has ended."""
+        states = (*states, "COMPLETE", "FAILED", "STOPPED", "UNKNOWN")
+        params = {"topic": "procedure.lifecycle.statechange", "procedure": pid}
+        with self.http.stream("GET", "/stream", params=params) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            while (one := self.http.get(f"/procedures/{pid}").json()["procedure"])["state"] not in states:
+                while not next(lines).startswith("data:"):
+                    pass
+        return dict(one)
+
+
+@contextmanager
+def serve(folder: Path, *options: str, token: str | None = TOKEN, **environment: str) -> Iterator[Server]:
+    """Start a service, wait until it says that it is ready, end it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "oet_kernel.app", "--port=0", f"--state-dir={folder / 'state'}", *options]
+    if token:
+        argv.append(f"--token={token}")
+    env = {**os.environ, "OET_RUNTIME_DIR": str(folder / "runtime"), **environment}
+    with open(folder / "server.log", "w+") as log:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, env=env, text=True, cwd=folder)
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            while line and not line.startswith("OET API at "):
+                line = process.stdout.readline()
+            assert line, (folder / "server.log").read_text()
+            server = Server(process, line.removeprefix("OET API at ").strip(), token, folder)
+            with server.http:
+                yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(DEADLINE)
+            finally:
+                process.kill()
+                process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One service for all tests that can share it."""
+    with serve(tmp_path_factory.mktemp("server")) as made:
+        yield made
