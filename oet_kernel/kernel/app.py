@@ -6,6 +6,7 @@ notebook or a console.
 
 import atexit
 import ctypes
+import faulthandler
 import sys
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ class OetKernelApp(IPKernelApp):
         """Set everything up, and say so."""
         super().initialize(argv)
         atexit.register(_flush_output)
+        # to the file behind the streams: the thread that reads the pipe in between dies with the process
+        faulthandler.enable(sys.stderr.fileno(), all_threads=False)
         adopt_orphans()
         self.kernel.ready()
 

@@ -76,12 +76,21 @@ class LineStream(OutStream):
     reads, as in ipykernel; `synchronise` waits until all of it has been read.
     """
 
-    def __init__(self, session: Session, pub_thread: JournalingIOPubThread, name: str, **kwargs: Any) -> None:
-        self._line = ""
+    def __init__(
+        self,
+        session: Session,
+        pub_thread: JournalingIOPubThread,
+        name: str,
+        *,
+        watchfd: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self._unfinished = {"python": "", "descriptor": ""}
         self._line_lock = threading.RLock()
         self._marker = os.urandom(12)
         self._marker_seen = threading.Event()
-        super().__init__(session, pub_thread, name, **kwargs)
+        # "force", or ipykernel would not watch in a process that pytest started
+        super().__init__(session, pub_thread, name, watchfd="force" if watchfd else False, **kwargs)
 
     def write(self, string: str) -> int:
         """Journal the lines that `string` completes; send it to attached clients.
@@ -101,12 +110,7 @@ class LineStream(OutStream):
         thread: JournalingIOPubThread | None = self.pub_thread
         if thread is None:
             raise ValueError("I/O operation on closed file")
-        if thread.journal is not None:
-            with self._line_lock:
-                whole, end, rest = (self._line + string).rpartition("\n")
-                self._line = rest
-                if end:
-                    self._journal(thread.journal, whole + end)
+        self._take("python", string)
         if thread.attached:
             super().write(string)
         return len(string)
@@ -118,14 +122,24 @@ class LineStream(OutStream):
             return
         if thread.journal is not None:
             with self._line_lock:
-                if self._line:
-                    text, self._line = self._line, ""
-                    self._journal(thread.journal, text)
+                for source, text in self._unfinished.items():
+                    self._unfinished[source] = ""
+                    self._journal(text)
         if thread.attached:
             super().flush()
 
-    def _journal(self, journal: Journal, text: str) -> None:
-        journal.append("stream", msgspec.json.encode({"name": self.name, "text": _encodable(text)}))
+    def _take(self, source: str, text: str) -> None:
+        """Journal the lines that `text` completes; lines from above and below Python do not mix."""
+        if self.pub_thread.journal is not None:
+            with self._line_lock:
+                whole, end, rest = (self._unfinished[source] + text).rpartition("\n")
+                self._unfinished[source] = rest
+                self._journal(whole + end)
+
+    def _journal(self, text: str) -> None:
+        if text:
+            content = {"name": self.name, "text": _encodable(text)}
+            self.pub_thread.journal.append("stream", msgspec.json.encode(content))
 
     def synchronise(self) -> None:
         """Wait until everything written to the file descriptor so far is journaled; a deadline of one second."""
@@ -141,13 +155,18 @@ class LineStream(OutStream):
         while chunk := os.read(self._fid, _PIPE_CHUNK):
             held += chunk
             while (at := held.find(self._marker)) >= 0:
-                self.write(decoder.decode(held[:at]))
+                self._write_below(decoder.decode(held[:at]))
                 held = held[at + len(self._marker) :]
                 self._marker_seen.set()
             # a marker may have arrived in part: keep what could be its beginning
             keep = next(k for k in range(len(self._marker) - 1, -1, -1) if held.endswith(self._marker[:k]))
-            self.write(decoder.decode(held[: len(held) - keep]))
+            self._write_below(decoder.decode(held[: len(held) - keep]))
             held = held[len(held) - keep :]
+
+    def _write_below(self, text: str) -> None:
+        self._take("descriptor", text)
+        if self.pub_thread.attached:
+            super().write(text)
 
 
 def _encodable(text: str) -> str:

@@ -150,12 +150,12 @@ class Runner:
 
     def _step(self, name: str, work: Callable[[], dict[str, Any] | None]) -> bool:
         """Do one step and say how it went; True when it went well."""
-        self._publisher.call = name
-        self._say(call=name, phase="started")
         error: BaseException | None = None
         extra: dict[str, Any] | None = None
         try:
             try:
+                self._publisher.call = name
+                self._say(call=name, phase="started")
                 with _outside_event_loop():
                     extra = work()
             finally:

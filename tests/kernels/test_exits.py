@@ -1,0 +1,101 @@
+"""However a kernel's process ends, its procedure ends with it, and says how."""
+
+import asyncio
+
+import pytest
+
+from oet_kernel.kernels.processes import describe_exit
+from oet_kernel.models import ProcedureState
+
+pytestmark = pytest.mark.anyio
+
+PRELUDE = "import os, sys, signal, ctypes\nprint('last thing said')\n"
+
+
+@pytest.mark.parametrize(
+    ("main", "says"),
+    [
+        ("os._exit(3)", "exit code 3"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+        ("ctypes.string_at(0)", "SIGSEGV"),
+        ("os.abort()", "SIGABRT"),
+    ],
+)
+async def test_death_of_the_kernel_is_a_failure_that_names_the_cause_and_the_last_output(bench, main, says):
+    summary = await bench.run(f"{PRELUDE}def main():\n    print('in main')\n    {main}\n")
+    assert summary.state is ProcedureState.FAILED
+    assert says in summary.history.stacktrace
+    assert "in main" in summary.history.stacktrace
+
+
+@pytest.mark.parametrize("code", [0, 3])
+async def test_sys_exit_in_main_is_a_failure_that_ends_with_its_code(bench, code):
+    summary = await bench.run(f"import sys\ndef main():\n    sys.exit({code})\n")
+    assert summary.state is ProcedureState.FAILED
+    assert summary.history.stacktrace.rstrip().endswith(f"SystemExit: {code}")
+
+
+async def test_death_of_a_ready_kernel_is_noticed(bench):
+    pid = await bench.ready(
+        "import os, threading\ndef main(): pass\ndef init():\n    threading.Timer(0.1, os._exit, [9]).start()\n"
+    )
+    summary = await bench.until(pid)
+    assert summary.state is ProcedureState.FAILED
+    assert "exit code 9" in summary.history.stacktrace
+
+
+async def test_last_words_of_a_crash_are_kept(bench):
+    """What faulthandler writes below Python's streams when a process crashes is in the stack trace."""
+    summary = await bench.run("import ctypes\ndef main():\n    ctypes.string_at(0)\n")
+    assert "Segmentation fault" in summary.history.stacktrace
+    assert "script.py" in summary.history.stacktrace
+
+
+async def test_events_published_right_before_the_end_are_not_lost(bench):
+    text = (
+        "import os\nfrom oet_kernel.api import publish\n"
+        "def main():\n    for n in range(1000): publish('user.script.announce', msg=n)\n    os._exit(1)\n"
+    )
+    pid = await bench.ready(text)
+    await bench.start(pid)
+    await bench.until(pid)
+    assert [event["msg"] for event in bench.said("user.script.announce", pid)] == list(range(1000))
+
+
+async def test_processes_that_a_dead_kernel_left_behind_are_ended(bench):
+    """A subprocess in a session of its own does not outlive the kernel that was killed."""
+    text = (
+        "import os, signal, subprocess\ndef main():\n"
+        "    child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+        "    print(child.pid)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    pid = await bench.ready(text)
+    await bench.start(pid)
+    await bench.until(pid)
+    child = int(bench.output(pid))
+    async with asyncio.timeout(5):
+        await asyncio.to_thread(_wait_gone, child)
+
+
+def _wait_gone(pid: int) -> None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            process.wait(5)
+    except psutil.NoSuchProcess:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (0, "exit code 0"),
+        (7, "exit code 7"),
+        (-9, "SIGKILL (kill -9, or the system ran out of memory)"),
+        (-64, "SIGRTMAX"),
+    ],
+)
+def test_exit_status_is_said_in_words(status, text):
+    assert text in describe_exit(status)

@@ -1,0 +1,398 @@
+"""The rules of the ScriptExecutionService, with real kernels."""
+
+import asyncio
+
+import pytest
+
+from oet_kernel.errors import AbortFailed, ResourceNotFound, StartRefused, StateFolderInUse, TooManyKernels
+from oet_kernel.models import ProcedureState, StopProcessCommand
+from oet_kernel.state import StateFolder
+
+pytestmark = pytest.mark.anyio
+
+FOREVER = "import time\ndef init(**kwargs): pass\ndef main(**kwargs): time.sleep(1000)\n"
+NOTHING = "def main(*args, **kwargs): pass\n"
+
+
+def states(summary) -> list[str]:
+    return [state.name for state, _ in summary.history.process_states]
+
+
+# --- the life of a procedure
+
+
+async def test_good_run_without_init(bench):
+    summary = await bench.run(NOTHING)
+    assert states(summary) == ["CREATING", "IDLE", "LOADING", "IDLE", "READY", "RUNNING", "READY", "COMPLETE"]
+
+
+async def test_good_run_with_init(bench):
+    pid = await bench.ready("def init(a, *, b): print('init', a, b)\ndef main(c): print('main', c)\n", 1, b=2)
+    await bench.start(pid, 3)
+    summary = await bench.until(pid)
+    assert states(summary) == [
+        "CREATING", "IDLE", "LOADING", "IDLE", "INITIALISING", "READY", "RUNNING", "READY", "COMPLETE",
+    ]  # fmt: skip
+    assert bench.output(pid) == "init 1 2\nmain 3\n"
+    assert {name: (call.args, call.kwargs) for name, call in summary.script_args.items()} == {
+        "init": ([1], {"b": 2}),
+        "main": ([3], {}),
+    }
+
+
+async def test_state_that_init_sets_is_there_for_main_also_when_it_rebinds_main(bench):
+    text = (
+        "import functools\nstate = {}\ndef _main(subarray_id, x): print(subarray_id, x, state)\n"
+        "def init(subarray_id):\n    global main\n    state['set'] = True\n"
+        "    main = functools.partial(_main, subarray_id)\n"
+    )
+    pid = await bench.ready(text, subarray_id=4)
+    await bench.start(pid, "x")
+    assert (await bench.until(pid)).state is ProcedureState.COMPLETE
+    assert bench.output(pid) == "4 x {'set': True}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "says"),
+    [
+        ("def init(): pass\n", "INITIALISING", "has no function main()"),
+        ("x = 1\n", "LOADING", "has no function main()"),
+        ("def main(:\n", "LOADING", "SyntaxError"),
+        ("import nonsense_module\n", "LOADING", "ModuleNotFoundError"),
+        ("raise ValueError('at import')\n", "LOADING", "ValueError: at import"),
+        ("def init(): raise ValueError('in init')\ndef main(): pass\n", "INITIALISING", "ValueError: in init"),
+        ("def init(x): pass\ndef main(): pass\n", "INITIALISING", "TypeError: init() missing 1 required"),
+    ],
+)
+async def test_failure_before_ready_is_failed_with_its_stack_trace(bench, text, before, says):
+    pid = await bench.create(text)
+    summary = await bench.until(pid, ProcedureState.READY)
+    assert states(summary)[-2:] == [before, "FAILED"]
+    assert says in summary.history.stacktrace
+    assert bench.said("procedure.lifecycle.stacktrace", pid)[0]["stacktrace"] == summary.history.stacktrace
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "says"),
+    [
+        ("def main(): raise RuntimeError('in main')\n", [], "RuntimeError: in main"),
+        ("def main(x): pass\n", [], "TypeError: main() missing 1 required"),
+        ("def main(): pass\n", [1], "TypeError: main() takes 0 positional arguments"),
+        ("async def main(): raise RuntimeError('in async')\n", [], "RuntimeError: in async"),
+    ],
+)
+async def test_failure_in_main_is_failed_with_its_stack_trace(bench, text, args, says):
+    summary = await bench.run(text, *args)
+    assert states(summary)[-2:] == ["RUNNING", "FAILED"]
+    assert says in summary.history.stacktrace
+    assert len(bench.said("procedure.lifecycle.failed", summary.id)) == 1
+
+
+async def test_stack_trace_starts_in_the_script(bench):
+    summary = await bench.run("def main():\n    inner()\ndef inner():\n    1/0\n")
+    lines = summary.history.stacktrace.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert "script.py" in lines[1]
+    assert "oet_kernel" not in summary.history.stacktrace
+
+
+async def test_missing_file_is_failed_not_refused(bench):
+    script = bench.script("")
+    (bench.folder / "script.py").unlink()
+    from oet_kernel.models import PrepareProcessCommand
+
+    pid = (await bench.service.prepare(PrepareProcessCommand(script))).id
+    summary = await bench.until(pid)
+    assert summary.state is ProcedureState.FAILED
+    assert "FileNotFoundError" in summary.history.stacktrace
+    assert "script.py" in summary.history.stacktrace
+
+
+async def test_asyncio_run_works_in_a_plain_main_and_async_init_shares_its_loop_with_main(bench):
+    plain = await bench.run("import asyncio\ndef main(): print(asyncio.run(asyncio.sleep(0, 'slept')))\n")
+    assert plain.state is ProcedureState.COMPLETE, plain.history.stacktrace
+    shared = await bench.run(
+        "import asyncio\nasync def init():\n    global loop\n    loop = asyncio.get_running_loop()\n"
+        "async def main():\n    assert loop is asyncio.get_running_loop()\n    await asyncio.sleep(0)\n"
+    )
+    assert shared.state is ProcedureState.COMPLETE, shared.history.stacktrace
+
+
+# --- what it says
+
+
+async def test_lines_of_output_are_whole_and_in_order_across_streams_and_below_python(bench):
+    text = (
+        "import os, sys, subprocess\ndef main():\n"
+        "    print('one', end=' '); print('two')\n"
+        "    subprocess.run(['echo', 'from a child'])\n"
+        "    print('\\n'.join(str(n) for n in range(100)))\n"
+        "    os.write(1, 'ünï\\n'.encode())\n    print('no end', end='')\n"
+    )
+    summary = await bench.run(text)
+    lines = [event["text"] for event in bench.said("procedure.output.stream", summary.id)]
+    assert "one two\n" in lines
+    assert lines[-1] == "no end"
+    assert set("".join(lines).splitlines()) == {
+        "one two", "from a child", *map(str, range(100)), "ünï", "no end",
+    }  # fmt: skip
+    topics = [event.topic for event in bench.events if event.procedure == summary.id]
+    last_output = max(n for n, topic in enumerate(topics) if topic == "procedure.output.stream")
+    assert "procedure.lifecycle.complete" in topics[last_output:]
+
+
+async def test_logging_and_warnings_arrive_as_output_of_stderr(bench):
+    summary = await bench.run(
+        "import logging, warnings\ndef main():\n    logging.warning('logged')\n    warnings.warn('warned')\n"
+    )
+    assert "WARNING:root:logged\n" in bench.output(summary.id, "stderr")
+    assert "UserWarning: warned" in bench.output(summary.id, "stderr")
+
+
+async def test_flood_of_output_arrives_whole(bench):
+    summary = await bench.run("def main():\n    for n in range(50_000): print(n)\n")
+    assert bench.output(summary.id) == "".join(f"{n}\n" for n in range(50_000))
+
+
+async def test_displays_and_plots_arrive_with_their_mime_types(bench):
+    text = (
+        "from IPython.display import display, HTML\nimport matplotlib.pyplot as plt\n"
+        "def main():\n    display(HTML('<b>x</b>'))\n    plt.plot([1, 2])\n    plt.show()\n    plt.plot([2, 1])\n"
+    )
+    summary = await bench.run(text)
+    shown = bench.said("procedure.output.display", summary.id)
+    assert shown[0]["data"]["text/html"] == "<b>x</b>"
+    assert [("image/png" in event["data"]) for event in shown] == [False, True, True]
+    assert {event["call"] for event in shown} == {"main"}
+
+
+async def test_output_of_a_forked_child_and_of_threads_is_heard(bench):
+    text = (
+        "import multiprocessing, threading\ndef work(): print('in the child', flush=True)\n"
+        "def main():\n    child = multiprocessing.get_context('fork').Process(target=work)\n"
+        "    child.start(); child.join()\n"
+        "    thread = threading.Thread(target=print, args=('in the thread',)); thread.start(); thread.join()\n"
+    )
+    summary = await bench.run(text)
+    assert bench.output(summary.id) == "in the child\nin the thread\n"
+
+
+async def test_events_of_each_transition_go_out_in_order(bench):
+    summary = await bench.run(NOTHING)
+    told = [
+        (event.topic.rsplit(".", 1)[1], bench_state)
+        for event in bench.events
+        if event.topic.startswith(("procedure.lifecycle", "request"))
+        for bench_state in [event.data.decode().partition('"new_state":"')[2].partition('"')[0]]
+    ]
+    assert told == [
+        ("create", ""), ("statechange", "CREATING"), ("created", ""), ("statechange", "IDLE"),
+        ("statechange", "LOADING"), ("statechange", "IDLE"), ("statechange", "READY"), ("start", ""),
+        ("statechange", "RUNNING"), ("started", ""), ("statechange", "READY"), ("statechange", "COMPLETE"),
+        ("complete", ""),
+    ]  # fmt: skip
+    created, started = bench.said("procedure.lifecycle.created")[0], bench.said("procedure.lifecycle.started")[0]
+    assert created["request_id"] == bench.said("request.procedure.create")[0]["request_id"]
+    assert started["request_id"] == bench.said("request.procedure.start")[0]["request_id"]
+    assert created["result"]["uri"] == f"http://test/api/v1.0/procedures/{summary.id}"
+
+
+async def test_main_thread_is_named_after_the_procedure(bench):
+    """Scripts pass the thread's name as msg_src, which the original calls after the procedure's id."""
+    summary = await bench.run("import threading\ndef main(): print(threading.current_thread().name)\n")
+    assert bench.output(summary.id) == f"{summary.id}\n"
+
+
+# --- exclusivity
+
+
+async def test_second_start_on_a_busy_subarray_is_refused_naming_the_holder(bench):
+    first, second, other = [await bench.ready(FOREVER, subarray_id=n) for n in (1, 1, 2)]
+    await bench.start(first)
+    await bench.until(first, ProcedureState.RUNNING)
+    with pytest.raises(StartRefused, match=f"^Cannot start PID {second}: PID #{first} is RUNNING$"):
+        await bench.start(second)
+    assert bench.service.summarise([second])[0].state is ProcedureState.READY
+    await bench.start(other)
+    assert (await bench.until(other, ProcedureState.RUNNING)).state is ProcedureState.RUNNING
+    await bench.service.stop(StopProcessCommand(first))
+    await bench.start(second)
+    assert (await bench.until(second, ProcedureState.RUNNING)).state is ProcedureState.RUNNING
+
+
+async def test_of_two_starts_at_the_same_instant_one_runs(bench):
+    pids = [await bench.ready(FOREVER) for _ in range(3)]
+    outcomes = await asyncio.gather(*(bench.start(pid) for pid in pids), return_exceptions=True)
+    assert sum(isinstance(outcome, StartRefused) for outcome in outcomes) == 2
+
+
+@pytest.mark.parametrize("end", ["pass", "raise ValueError", "import os; os._exit(1)"])
+async def test_subarray_is_free_again_however_a_run_ends(bench, end):
+    first, second = [await bench.ready(f"def main():\n    {end}\n") for _ in range(2)]
+    await bench.start(first)
+    await bench.until(first)
+    await bench.start(second)
+    assert (await bench.until(second)).state.inactive
+
+
+async def test_exclusivity_can_be_configured_off(make_bench):
+    bench = make_bench(exclusive=False)
+    pids = [await bench.ready(FOREVER) for _ in range(2)]
+    for pid in pids:
+        await bench.start(pid)
+    assert [(await bench.until(pid, ProcedureState.RUNNING)).state.name for pid in pids] == ["RUNNING"] * 2
+
+
+async def test_start_of_what_is_not_ready_changes_nothing(bench):
+    pid = await bench.create("import time\ndef init(): time.sleep(1000)\ndef main(): pass\n")
+    for state in (ProcedureState.LOADING, ProcedureState.INITIALISING):
+        await bench.until(pid, state)
+        before = bench.service.summarise([pid])[0]
+        assert (await bench.start(pid, 1)).script_args == before.script_args
+    done = await bench.run(NOTHING)
+    assert await bench.start(done.id) == done
+
+
+async def test_second_start_of_the_same_procedure_does_not_run_it_twice(bench):
+    pid = await bench.ready("def main(x): print(x)\n")
+    await bench.start(pid, 1)
+    await bench.start(pid, 2)
+    await bench.until(pid)
+    assert bench.output(pid) == "1\n"
+
+
+# --- stop and abort
+
+
+@pytest.fixture
+def abort_script(tmp_path):
+    path = tmp_path / "abort.py"
+    path.write_text(
+        "from oet_kernel.api import publish\ndef init(subarray_id=None):\n    global n\n    n = subarray_id\n"
+        "def main(): publish('user.script.announce', msg=f'aborted {n}')\n"
+    )
+    return path
+
+
+async def test_abort_script_runs_on_the_stopped_subarray(make_bench, abort_script):
+    bench = make_bench(abort_script=abort_script)
+    pid = await bench.ready(FOREVER, subarray_id=7)
+    await bench.start(pid)
+    outcome = await bench.service.stop(StopProcessCommand(pid, run_abort=True))
+    (abort,) = outcome.aborted
+    assert (await bench.until(abort.id)).state is ProcedureState.COMPLETE
+    assert bench.said("user.script.announce", abort.id)[0]["msg"] == "aborted 7"
+    (stopped,) = bench.said("procedure.lifecycle.stopped")
+    assert [summary["id"] for summary in stopped["result"]] == [abort.id]
+
+
+async def test_stop_without_abort_tells_the_stopped_procedure(make_bench, abort_script):
+    bench = make_bench(abort_script=abort_script)
+    pid = await bench.ready(FOREVER, subarray_id=7)
+    outcome = await bench.service.stop(StopProcessCommand(pid))
+    assert outcome.aborted == []
+    (stopped,) = bench.said("procedure.lifecycle.stopped")
+    assert (stopped["result"]["id"], stopped["result"]["state"]) == (pid, "STOPPED")
+
+
+async def test_nobody_gets_the_subarray_between_stop_and_abort(make_bench, abort_script):
+    bench = make_bench(abort_script=abort_script)
+    first, second = [await bench.ready(FOREVER, subarray_id=7) for _ in range(2)]
+    await bench.start(first)
+    await bench.until(first, ProcedureState.RUNNING)
+    stopping = asyncio.create_task(bench.service.stop(StopProcessCommand(first, run_abort=True)))
+    await bench.until(first)
+    with pytest.raises(StartRefused):
+        await bench.start(second)
+    (abort,) = (await stopping).aborted
+    await bench.until(abort.id)
+    await bench.start(second)
+    assert (await bench.until(second, ProcedureState.RUNNING)).state is ProcedureState.RUNNING
+
+
+async def test_stop_of_a_prepared_procedure_does_not_abort_what_another_does(make_bench, abort_script):
+    bench = make_bench(abort_script=abort_script)
+    running, prepared = [await bench.ready(FOREVER, subarray_id=7) for _ in range(2)]
+    await bench.start(running)
+    await bench.until(running, ProcedureState.RUNNING)
+    outcome = await bench.service.stop(StopProcessCommand(prepared, run_abort=True))
+    assert outcome.stopped
+    assert outcome.aborted == []
+    assert bench.service.summarise([running])[0].state is ProcedureState.RUNNING
+
+
+async def test_abort_script_that_fails_is_told_and_frees_the_subarray(make_bench, abort_script):
+    abort_script.write_text("def init(**kwargs): raise ValueError('no telescope')\ndef main(): pass\n")
+    bench = make_bench(abort_script=abort_script)
+    first, second = [await bench.ready(FOREVER, subarray_id=7) for _ in range(2)]
+    await bench.start(first)
+    with pytest.raises(AbortFailed, match="no telescope"):
+        await bench.service.stop(StopProcessCommand(first, run_abort=True))
+    assert bench.service.summarise([first])[0].state is ProcedureState.STOPPED
+    await bench.start(second)
+
+
+async def test_abort_script_that_hangs_is_given_up_after_its_deadline(make_bench, abort_script):
+    abort_script.write_text("import time\ndef init(**kwargs): time.sleep(1000)\ndef main(): pass\n")
+    bench = make_bench(abort_script=abort_script, abort_deadline=0.6)
+    pid = await bench.ready(FOREVER)
+    with pytest.raises(AbortFailed, match=r"not ready within 0\.6 s"):
+        await bench.service.stop(StopProcessCommand(pid, run_abort=True))
+
+
+# --- what is kept
+
+
+async def test_only_the_newest_inactive_procedures_stay_listed(make_bench):
+    bench = make_bench(history=2)
+    active = await bench.ready(FOREVER)
+    ended = []
+    for _ in range(4):
+        pid = await bench.create("x = 1")
+        await bench.until(pid)
+        ended.append(pid)
+    assert [summary.id for summary in bench.service.summarise()] == [active, *ended[-2:]]
+    with pytest.raises(ResourceNotFound, match=f"^No information available for PID={ended[0]}$"):
+        bench.service.summarise([ended[0]])
+    assert not (bench.state.path / "procedures" / str(ended[0])).exists()
+
+
+async def test_more_procedures_than_allowed_are_refused_until_one_ends(make_bench):
+    bench = make_bench(kernels=1)
+    pid = await bench.create(FOREVER)
+    with pytest.raises(TooManyKernels, match=r"1 are active and 1 are allowed.*max_kernels"):
+        await bench.create(FOREVER)
+    await bench.service.stop(StopProcessCommand(pid))
+    assert (await bench.ready(NOTHING)) == pid + 1
+
+
+async def test_ids_go_on_after_a_restart(tmp_path):
+    state = StateFolder(tmp_path)
+    assert [state.next_id(), state.next_id()] == [1, 2]
+    state.close()
+    state = StateFolder(tmp_path)
+    assert state.next_id() == 3
+    state.close()
+
+
+async def test_second_service_on_a_state_folder_is_refused_naming_the_first(tmp_path):
+    import os
+
+    state = StateFolder(tmp_path)
+    with pytest.raises(StateFolderInUse, match=f"in use by the service with process id {os.getpid()}.*--state-dir"):
+        StateFolder(tmp_path)
+    state.close()
+
+
+async def test_commands_of_one_procedure_do_not_wait_for_another(bench):
+    """While one script swallows its stop, others are created, run and complete."""
+    stubborn = await bench.ready(
+        "import time\ndef main():\n    while True:\n        try: time.sleep(1000)\n        except BaseException: pass\n"
+    )
+    await bench.start(stubborn)
+    await bench.until(stubborn, ProcedureState.RUNNING)
+    stopping = asyncio.create_task(bench.service.stop(StopProcessCommand(stubborn)))
+    pid = await bench.ready("def init(): pass\ndef main(): pass\n", name="other.py")
+    await bench.service.stop(StopProcessCommand(pid))
+    assert not stopping.done()
+    await stopping
