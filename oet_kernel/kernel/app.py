@@ -59,6 +59,7 @@ class OetKernelApp(IPKernelApp):
     """Starts the kernel: sockets, streams, journal."""
 
     name = "oet-kernel"
+    iopub_port: Any
     kernel_class = Type("oet_kernel.kernel.app.OetKernel", klass="ipykernel.kernelbase.Kernel").tag(config=True)
     outstream_class = Unicode("oet_kernel.kernel.outgoing.LineStream").tag(config=True)
     journal_folder = Unicode("", help="Folder of the journal; empty for none.").tag(config=True)

@@ -120,7 +120,11 @@ def test_update_without_state_asks_for_nothing():
     assert procedure_update(b"{}").state is None
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
 def test_no_json_value_is_more_than_refused(value):
     """Whatever JSON comes, it is decoded or refused with a 400; nothing else is raised."""
     for decode in (prepare_request, procedure_update):

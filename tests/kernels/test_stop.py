@@ -93,7 +93,8 @@ async def test_descendants_of_a_stopped_script_are_ended(bench, child, swallows)
         "while True:\n        try: time.sleep(1000)\n        except BaseException:\n            if not SWALLOW: raise"
     )
     pid = await bench.ready(
-        f"{SAY}SWALLOW = {swallows}\ndef main():\n    {child}\n    publish('user.script.announce', msg='on')\n    {wait}\n"
+        f"{SAY}SWALLOW = {swallows}\ndef main():\n    {child}\n"
+        f"    publish('user.script.announce', msg='on')\n    {wait}\n"
     )
     await bench.start(pid)
     await announced(bench, pid)
@@ -159,7 +160,8 @@ async def test_stop_of_an_ended_procedure_changes_nothing(bench):
 
 async def test_script_that_returns_normally_after_a_stop_is_stopped(bench):
     pid = await bench.ready(
-        f"{SAY}def main():\n    publish('user.script.announce', msg='')\n    try: time.sleep(1000)\n    except KeyboardInterrupt: pass\n"
+        f"{SAY}def main():\n    publish('user.script.announce', msg='')\n"
+        "    try: time.sleep(1000)\n    except KeyboardInterrupt: pass\n"
     )
     await bench.start(pid)
     await announced(bench, pid)
