@@ -14,8 +14,10 @@ from jupyter_server.serverapp import ServerApp
 from traitlets import Bool, Float, Integer, List, Unicode
 
 from oet_kernel import __version__, discovery
+from oet_kernel.activities import ActivityService
+from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.events.bus import QUEUE_BYTES, EventBus
-from oet_kernel.handlers import about, procedures, stream
+from oet_kernel.handlers import about, activities, procedures, stream
 from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.scripts.sources import ScriptSources
@@ -70,6 +72,9 @@ class OetApp(ExtensionApp):
     abort_script = Unicode("", help="Script that a stop with abort runs on the subarray; empty for none.").tag(
         config=True
     )
+    archive = Unicode("", help="Folder of scheduling block definitions; empty for none.").tag(
+        config=True
+    )
     state_dir = Unicode(help="Folder for what outlasts the service: ids, kernels' journals, checkouts.").tag(
         config=True
     )
@@ -109,6 +114,7 @@ class OetApp(ExtensionApp):
             "Folder that scripts may come from; may be given several times.",
         ),
         "abort-script": "OetApp.abort_script",
+        "archive": "OetApp.archive",
         "state-dir": "OetApp.state_dir",
     }
 
@@ -125,6 +131,9 @@ class OetApp(ExtensionApp):
         abort = Path(self.abort_script).expanduser() if self.abort_script else None
         if abort is not None and not abort.is_file():
             raise ValueError(f"--abort-script {abort} is not a file")
+        archive = Path(self.archive).expanduser() if self.archive else None
+        if archive is not None and not archive.is_dir():
+            raise ValueError(f"--archive {archive} is not a folder")
         self._state = StateFolder(state_path)
         self._bus = EventBus()
         self._sources = ScriptSources(
@@ -148,6 +157,9 @@ class OetApp(ExtensionApp):
         )
         self.settings["oet_context"] = HandlerContext(
             service=self._service,
+            activities=ActivityService(
+                self._service, FolderArchive(archive) if archive else NoArchive(), self._state, self._bus
+            ),
             bus=self._bus,
             body_limit=self.body_limit,
             heartbeat=self.heartbeat,
@@ -158,7 +170,7 @@ class OetApp(ExtensionApp):
         """List the handlers under each root of the API."""
         for root in self._roots():
             pattern = f"/({re.escape(root)})"
-            for module in (procedures, stream, about):
+            for module in (procedures, activities, stream, about):
                 self.handlers.extend(module.routes(pattern))
             self.handlers.append((rf"{pattern}(?:/.*)?", NotFoundHandler))
         if self._standalone:

@@ -184,6 +184,56 @@ class ProcedureUpdate(Struct, frozen=True):
     abort: bool = False
 
 
+class ActivityState(Enum):
+    """How far an activity got."""
+
+    REQUESTED = "REQUESTED"
+    """Its procedure is being prepared."""
+    PREPARED = "PREPARED"
+    """Its procedure is READY."""
+    RUNNING = "RUNNING"
+    """Its procedure runs."""
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+
+
+class ActivityCommand(Struct, frozen=True, kw_only=True):
+    """Do something with a scheduling block; body of ``POST /activities``."""
+
+    sbd_id: str
+    """Id of the scheduling block definition in the archive."""
+    activity_name: str
+    """Which of the block's activities."""
+    script_args: dict[str, ProcedureInput] = field(default_factory=dict)
+    """Arguments by function name; they override the block's, key by key."""
+    prepare_only: bool = False
+    """Leave the start of the procedure to somebody else."""
+    create_env: bool = False
+    """Run the script in an environment of its own, whatever the block says."""
+
+
+class ActivitySummary(Struct, frozen=True, kw_only=True):
+    """All that clients are told about an activity."""
+
+    id: int
+    """Counts up from 1; never used again."""
+    uri: str
+    """Absolute URL of the activity."""
+    activity_name: str
+    sbd_id: str
+    sbi_id: str
+    """Id of the block instance that the archive has recorded for this execution."""
+    procedure_id: int
+    """The procedure that carries it out."""
+    prepare_only: bool
+    script_args: dict[str, ProcedureInput]
+    """The arguments that its procedure is called with, by function name."""
+    activity_states: list[tuple[ActivityState, float]]
+    """Each state entered and its time (Unix seconds, UTC), in order."""
+    state: ActivityState
+
+
 def to_json(value: Any) -> bytes:
     """Encode a record as the JSON that goes over the wire.
 

@@ -9,13 +9,14 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import zmq.asyncio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
@@ -90,8 +91,9 @@ class StopOutcome(Struct, frozen=True):
 class Execution:
     """A procedure while the service knows it: its state, and what runs it."""
 
-    def __init__(self, procedure: Procedure) -> None:
+    def __init__(self, procedure: Procedure, main_kwargs: Mapping[str, Any]) -> None:
         self.procedure = procedure
+        self.main_kwargs = main_kwargs
         self.kernel: LocalKernel | None = None
         self.preparation: asyncio.Task[None] | None = None
         self.ending: asyncio.Task[bool] | None = None
@@ -156,13 +158,17 @@ class ScriptExecutionService:
 
     # --- commands
 
-    async def prepare(self, command: PrepareProcessCommand) -> ProcedureSummary:
+    async def prepare(
+        self, command: PrepareProcessCommand, main_kwargs: Mapping[str, Any] | None = None
+    ) -> ProcedureSummary:
         """Create a procedure; its preparation goes on after this returns.
 
         Parameters
         ----------
         command
             The script, and what its ``init`` is called with.
+        main_kwargs
+            Keyword arguments that ``main`` gets where its start does not give them.
 
         Raises
         ------
@@ -181,7 +187,7 @@ class ScriptExecutionService:
         pid = self._state.next_id()
         request_id = self._request_id()
         self._say(topics.REQUEST_CREATE, CLIENT, pid, request_id=request_id, cmd=command)
-        execution = Execution(lifecycle.create(pid, command.script, command.init_args, time.time()))
+        execution = Execution(lifecycle.create(pid, command.script, command.init_args, time.time()), main_kwargs or {})
         execution.request_id = request_id
         self._executions[pid] = execution
         self._say(topics.STATECHANGE, str(pid), pid, new_state=execution.state)
@@ -208,7 +214,8 @@ class ScriptExecutionService:
         pid = execution.procedure.id
         if not execution.procedure.startable:
             return self._summary(execution)
-        started = lifecycle.apply(execution.procedure, lifecycle.Started(time.time(), command.run_args))
+        arguments = replace(command.run_args, kwargs={**execution.main_kwargs, **command.run_args.kwargs})
+        started = lifecycle.apply(execution.procedure, lifecycle.Started(time.time(), arguments))
         if self._limits.exclusive:
             holder = self._claims.setdefault(started.subarray, pid)
             if holder != pid and not command.force_start:
@@ -217,7 +224,7 @@ class ScriptExecutionService:
         execution.request_id = self._request_id()
         self._say(topics.REQUEST_START, CLIENT, pid, request_id=execution.request_id, cmd=command)
         assert execution.kernel is not None
-        execution.kernel.run(command.run_args)
+        execution.kernel.run(arguments)
         return self._summary(execution)
 
     async def stop(self, command: StopProcessCommand) -> StopOutcome:

@@ -40,14 +40,20 @@ class StateFolder:
         owner.write_text(f"{os.getpid()}\n")
         # short: the path of a socket may have 107 bytes
         self._sockets = Path(tempfile.mkdtemp(prefix="oet-", dir=os.environ.get("XDG_RUNTIME_DIR")))
-        self._last_id = path / "last_id"
 
-    def next_id(self) -> int:
-        """Give the next procedure id; never one that was given before, a restart included."""
-        last = int(self._last_id.read_text()) if self._last_id.exists() else 0
-        fresh = self._last_id.with_suffix(".new")
+    def next_id(self, kind: str = "procedure") -> int:
+        """Give the next id; never one that was given before, a restart included.
+
+        Parameters
+        ----------
+        kind
+            What is numbered; each kind has a count of its own.
+        """
+        counter = self.path / f"last_{kind}_id"
+        last = int(counter.read_text()) if counter.exists() else 0
+        fresh = counter.with_suffix(".new")
         fresh.write_text(str(last + 1))
-        fresh.replace(self._last_id)
+        fresh.replace(counter)
         return last + 1
 
     def procedure_folder(self, pid: int) -> Path:

@@ -8,6 +8,7 @@ from jupyter_server.extension.handler import ExtensionHandlerMixin
 from msgspec import Struct
 from tornado import web
 
+from oet_kernel.activities import ActivityService
 from oet_kernel.errors import (
     BodyTooLarge,
     MethodNotAllowed,
@@ -27,6 +28,7 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
     """What handlers work with."""
 
     service: ScriptExecutionService
+    activities: ActivityService
     bus: EventBus
     body_limit: int
     """Bytes that a request's body may have."""
@@ -138,6 +140,21 @@ class NotFoundHandler(OetHandler):
         if self.current_user is None:
             raise Unauthorized(f"{self.request.path} needs a valid token (Authorization: token ...)")
         raise web.HTTPError(404)
+
+
+def id_of(text: str, missing: ResourceNotFound) -> int:
+    """Read an id in a path.
+
+    Parameters
+    ----------
+    text
+        The path's element.
+    missing
+        What to raise when it is no number: there is nothing of that name.
+    """
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise missing
+    return int(text)
 
 
 def query_list(value: str | None) -> tuple[str, ...]:

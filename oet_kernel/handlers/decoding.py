@@ -38,11 +38,7 @@ def prepare_request(body: bytes) -> PrepareRequest:
     MalformedRequest
         What is wrong, and where.
     """
-    try:
-        given = _json(body)
-    except msgspec.DecodeError as error:
-        raise MalformedRequest(_NOT_UNDERSTOOD, f"$: not JSON: {error}") from None
-    fields = _object(given)
+    fields = _read(body)
     if "script" not in fields:
         raise MalformedRequest("Script missing", "$.script: required")
     script = fields["script"]
@@ -90,6 +86,24 @@ def procedure_update(body: bytes) -> ProcedureUpdate:
     return convert(fields, ProcedureUpdate)
 
 
+def decode(body: bytes, kind: type[T]) -> T:
+    """Read a body that the original has no words of its own for.
+
+    Parameters
+    ----------
+    body
+        As it came.
+    kind
+        The record's class.
+
+    Raises
+    ------
+    MalformedRequest
+        What is wrong, and where.
+    """
+    return convert(_read(body), kind)
+
+
 def convert(value: Any, kind: type[T]) -> T:
     """Check JSON values against a record.
 
@@ -126,6 +140,14 @@ def say_where(message: str) -> str:
     if missing:
         return f"{path}.{missing[1]}: required"
     return f"{path}: {what[:1].lower()}{what[1:]}"
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        given = _json(body)
+    except msgspec.DecodeError as error:
+        raise MalformedRequest(_NOT_UNDERSTOOD, f"$: not JSON: {error}") from None
+    return _object(given)
 
 
 def _json(body: bytes) -> Any:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tornado import web
 
 from oet_kernel.errors import ResourceNotFound
-from oet_kernel.handlers.base import RESOURCE, OetHandler
+from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of
 from oet_kernel.handlers.decoding import prepare_request, procedure_update
 from oet_kernel.models import (
     PrepareProcessCommand,
@@ -93,9 +93,7 @@ def stop_message(pid: int, stopped: bool, aborted: bool) -> str:
 
 
 def _pid(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise ResourceNotFound(f"No information available for PID={text}")
-    return int(text)
+    return id_of(text, ResourceNotFound(f"No information available for PID={text}"))
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:

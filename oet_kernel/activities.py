@@ -1,0 +1,255 @@
+"""ActivityService: does what a scheduling block says, by a procedure of the ScriptExecutionService."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from oet_kernel import topics
+from oet_kernel.archive import Archive
+from oet_kernel.errors import MalformedRequest, OetError, ResourceNotFound
+from oet_kernel.events.bus import Event, EventBus
+from oet_kernel.events.mapping import announce
+from oet_kernel.models import (
+    ActivityCommand,
+    ActivityState,
+    ActivitySummary,
+    FileSystemScript,
+    GitArgs,
+    GitScript,
+    PrepareProcessCommand,
+    ProcedureInput,
+    ProcedureState,
+    Script,
+    StartProcessCommand,
+    StopProcessCommand,
+)
+from oet_kernel.service import CLIENT, SERVICE, ScriptExecutionService
+from oet_kernel.state import StateFolder
+
+log = logging.getLogger(__name__)
+
+_FOLLOWS = {
+    ProcedureState.READY: ActivityState.PREPARED,
+    ProcedureState.RUNNING: ActivityState.RUNNING,
+    ProcedureState.COMPLETE: ActivityState.COMPLETE,
+    ProcedureState.FAILED: ActivityState.FAILED,
+    ProcedureState.UNKNOWN: ActivityState.FAILED,
+    ProcedureState.STOPPED: ActivityState.STOPPED,
+}
+
+
+class _BlockActivity(Struct):
+    """One of a scheduling block's activities."""
+
+    path: str
+    kind: Literal["filesystem", "git"] = "filesystem"
+    default_env: bool = True
+    repo: str = ""
+    branch: str | None = None
+    commit: str | None = None
+    function_args: dict[str, ProcedureInput] = field(default_factory=dict)
+
+    def script(self, create_env: bool) -> Script:
+        """Name the script in the service's terms."""
+        if self.kind == "filesystem":
+            return FileSystemScript(script_uri=_uri("file", self.path))
+        return GitScript(
+            script_uri=_uri("git", self.path),
+            git_args=GitArgs(git_repo=self.repo, git_branch=self.branch, git_commit=self.commit),
+            create_env=create_env or not self.default_env,
+        )
+
+
+class _StateChange(Struct):
+    new_state: ProcedureState
+
+
+_statechange = msgspec.json.Decoder(_StateChange)
+
+
+class Activity:
+    """An activity while the service knows it."""
+
+    def __init__(self, number: int, command: ActivityCommand, sbi_id: str, calls: dict[str, ProcedureInput]) -> None:
+        self.number = number
+        self.command = command
+        self.sbi_id = sbi_id
+        self.calls = calls
+        self.procedure_id = 0
+        self.states = [(ActivityState.REQUESTED, time.time())]
+
+    @property
+    def state(self) -> ActivityState:
+        """The newest state."""
+        return self.states[-1][0]
+
+    def follow(self, state: ProcedureState) -> None:
+        """Take note of a state of its procedure; READY again, after main, is no news."""
+        new = _FOLLOWS.get(state)
+        if new is not None and not (new is ActivityState.PREPARED and self.state is not ActivityState.REQUESTED):
+            self.states.append((new, time.time()))
+
+
+class ActivityService:
+    """Runs the activities of scheduling blocks.
+
+    Parameters
+    ----------
+    service
+        What runs their scripts.
+    archive
+        Where scheduling blocks come from.
+    state
+        The service's folder.
+    bus
+        Where events come from and go.
+    keep
+        How many activities are listed.
+    """
+
+    def __init__(
+        self, service: ScriptExecutionService, archive: Archive, state: StateFolder, bus: EventBus, keep: int = 1000
+    ) -> None:
+        self._service = service
+        self._archive = archive
+        self._state = state
+        self._bus = bus
+        self._keep = keep
+        self._activities: dict[int, Activity] = {}
+        self._by_procedure: dict[int, Activity] = {}
+        self._starts: set[asyncio.Task[None]] = set()
+        bus.tap(self._follow)
+
+    async def run(self, command: ActivityCommand) -> ActivitySummary:
+        """Prepare an activity's script, and start it unless the command says otherwise.
+
+        Parameters
+        ----------
+        command
+            Which activity of which block.
+
+        Raises
+        ------
+        ResourceNotFound
+            When the archive has no such block, or the block no such activity.
+        MalformedRequest
+            When the block does not say what to run.
+        """
+        block = await asyncio.to_thread(self._archive.definition, command.sbd_id)
+        planned = _planned(block, command)
+        sbi_id = await asyncio.to_thread(self._archive.record_instance, command.sbd_id, command.activity_name)
+        number = self._state.next_id("activity")
+        path = await asyncio.to_thread(self._write_block, number, block)
+        calls = merge(planned.function_args, command.script_args)
+        calls["main"] = merge({"main": ProcedureInput([], {"sb_json": str(path), "sbi_id": sbi_id})}, calls)["main"]
+        activity = Activity(number, command, sbi_id, calls)
+        prepare = PrepareProcessCommand(planned.script(command.create_env), calls.get("init", ProcedureInput()))
+        created = await self._service.prepare(prepare, calls["main"].kwargs)
+        activity.procedure_id = created.id
+        self._by_procedure[created.id] = self._activities[number] = activity
+        while len(self._activities) > self._keep:
+            del self._activities[next(iter(self._activities))]
+        request_id = time.time()
+        summary = self.summarise(number)
+        self._bus.publish(announce(topics.REQUEST_ACTIVITY_RUN, CLIENT, request_id=request_id, cmd=command), created.id)
+        self._bus.publish(announce(topics.ACTIVITY_RUNNING, SERVICE, request_id=request_id, result=summary), created.id)
+        return summary
+
+    def summaries(self) -> list[ActivitySummary]:
+        """Tell all about every listed activity, in order of creation."""
+        return [self.summarise(number) for number in self._activities]
+
+    def summarise(self, number: int) -> ActivitySummary:
+        """Tell all about an activity.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is none with this id.
+        """
+        activity = self._activities.get(number)
+        if activity is None:
+            raise ResourceNotFound(f"No information available for activity ID={number}")
+        return ActivitySummary(
+            id=number,
+            uri=f"{self._service.base_url}/activities/{number}",
+            activity_name=activity.command.activity_name,
+            sbd_id=activity.command.sbd_id,
+            sbi_id=activity.sbi_id,
+            procedure_id=activity.procedure_id,
+            prepare_only=activity.command.prepare_only,
+            script_args=activity.calls,
+            activity_states=list(activity.states),
+            state=activity.state,
+        )
+
+    def _follow(self, event: Event) -> None:
+        if event.topic != topics.STATECHANGE or event.procedure not in self._by_procedure:
+            return
+        activity = self._by_procedure[event.procedure]
+        state = _statechange.decode(event.data).new_state
+        before = activity.state
+        activity.follow(state)
+        if before is ActivityState.REQUESTED and state is ProcedureState.READY and not activity.command.prepare_only:
+            task = asyncio.ensure_future(self._start(activity))
+            self._starts.add(task)
+            task.add_done_callback(self._starts.discard)
+        if state.inactive:
+            del self._by_procedure[event.procedure]
+
+    async def _start(self, activity: Activity) -> None:
+        try:
+            await self._service.start(StartProcessCommand(activity.procedure_id, run_args=activity.calls["main"]))
+        except OetError as error:
+            log.warning("Activity %d cannot start its procedure: %s", activity.number, error)
+            activity.states.append((ActivityState.FAILED, time.time()))
+            self._by_procedure.pop(activity.procedure_id, None)
+            await self._service.stop(StopProcessCommand(activity.procedure_id))
+
+    def _write_block(self, number: int, block: Mapping[str, Any]) -> Path:
+        folder = self._state.path / "activities"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{number}.json"
+        path.write_bytes(msgspec.json.encode(block))
+        return path
+
+
+def merge(given: Mapping[str, ProcedureInput], override: Mapping[str, ProcedureInput]) -> dict[str, ProcedureInput]:
+    """Override arguments key by key.
+
+    Parameters
+    ----------
+    given
+        Arguments by function name.
+    override
+        The same; its positional arguments, where it has any, take the place of the given ones, its keyword arguments
+        are added to them or replace those of the same name.
+    """
+    merged = dict(given)
+    for name, call in override.items():
+        base = merged.get(name, ProcedureInput())
+        merged[name] = ProcedureInput(call.args or base.args, {**base.kwargs, **call.kwargs})
+    return merged
+
+
+def _planned(block: Mapping[str, Any], command: ActivityCommand) -> _BlockActivity:
+    activities = block.get("activities")
+    if not isinstance(activities, dict) or command.activity_name not in activities:
+        names = ", ".join(activities) if isinstance(activities, dict) else "none"
+        raise ResourceNotFound(
+            f"SBD {command.sbd_id} has no activity {command.activity_name!r}; those it has: {names or 'none'}"
+        )
+    try:
+        return msgspec.convert(activities[command.activity_name], _BlockActivity)
+    except msgspec.ValidationError as error:
+        raise MalformedRequest(f"SBD {command.sbd_id}, activity {command.activity_name!r}: {error}") from None
+
+
+def _uri(scheme: str, path: str) -> str:
+    return path if path.startswith(f"{scheme}://") else f"{scheme}://{path}"

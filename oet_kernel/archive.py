@@ -1,0 +1,86 @@
+"""The observation data archive, as far as activities need it: scheduling block definitions out, instances in."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from oet_kernel.errors import ResourceNotFound
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Archive(Protocol):
+    """What an archive must be able to do; its calls may block, and are made in a thread."""
+
+    def definition(self, sbd_id: str) -> dict[str, Any]:
+        """Give a scheduling block definition.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is none with this id.
+        """
+
+    def record_instance(self, sbd_id: str, activity_name: str) -> str:
+        """Record that a block is executed now; gives the id of the instance."""
+
+
+class NoArchive:
+    """What there is when the operator has configured no archive."""
+
+    def definition(self, sbd_id: str) -> dict[str, Any]:
+        """Say that there is none."""
+        raise ResourceNotFound(
+            f"No information available for SBD {sbd_id}: the service has no archive; start it with --archive FOLDER"
+        )
+
+    def record_instance(self, sbd_id: str, activity_name: str) -> str:
+        """Never called, since there is no definition."""
+        raise NotImplementedError
+
+
+class FolderArchive:
+    """An archive in a folder: ``<sbd_id>.json`` are the definitions, ``instances/<sbi_id>.json`` what was executed.
+
+    Parameters
+    ----------
+    folder
+        The folder; must exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def definition(self, sbd_id: str) -> dict[str, Any]:
+        """Read a scheduling block definition.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is no such file.
+        """
+        path = self._folder / f"{sbd_id}.json"
+        if not _ID.fullmatch(sbd_id) or not path.is_file():
+            raise ResourceNotFound(f"No information available for SBD {sbd_id}")
+        definition: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return definition
+
+    def record_instance(self, sbd_id: str, activity_name: str) -> str:
+        """Write down the execution of a block; the id is new in this archive."""
+        instances = self._folder / "instances"
+        instances.mkdir(exist_ok=True)
+        day = time.strftime("%Y%m%d", time.gmtime())
+        number = sum(1 for _ in instances.glob(f"sbi-oet-{day}-*.json"))
+        while True:
+            number += 1
+            sbi_id = f"sbi-oet-{day}-{number:05d}"
+            record = {"sbi_id": sbi_id, "sbd_ref": sbd_id, "activity": activity_name, "created_on": time.time()}
+            try:
+                with open(instances / f"{sbi_id}.json", "xb") as file:
+                    file.write(msgspec.json.encode(record))
+            except FileExistsError:
+                continue
+            return sbi_id

@@ -1,0 +1,51 @@
+"""``/activities``: run and list what scheduling blocks ask for."""
+
+from jupyter_server.auth.decorator import authorized
+from msgspec.structs import replace
+from tornado import web
+
+from oet_kernel.errors import ResourceNotFound
+from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of
+from oet_kernel.handlers.decoding import decode
+from oet_kernel.models import ActivityCommand, ActivitySummary
+
+
+class _ActivityHandler(OetHandler):
+    def localise(self, summary: ActivitySummary, root: str) -> ActivitySummary:
+        """Give the activity the URL by which this client reaches it."""
+        return replace(summary, uri=f"{self.api_url(root)}/activities/{summary.id}")
+
+
+class ActivitiesHandler(_ActivityHandler):
+    """All activities."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, root: str) -> None:
+        """List them, in order of creation."""
+        self.answer({"activities": [self.localise(one, root) for one in self.context.activities.summaries()]})
+
+    @web.authenticated
+    @authorized(action="execute", resource=RESOURCE)
+    async def post(self, root: str) -> None:
+        """Run one."""
+        summary = self.localise(await self.context.activities.run(decode(bytes(self.body), ActivityCommand)), root)
+        self.set_header("Location", summary.uri)
+        self.answer({"activity": summary}, 201)
+
+
+class ActivityHandler(_ActivityHandler):
+    """One activity."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, root: str, number: str) -> None:
+        """Describe it."""
+        missing = ResourceNotFound(f"No information available for activity ID={number}")
+        summary = self.context.activities.summarise(id_of(number, missing))
+        self.answer({"activity": self.localise(summary, root)})
+
+
+def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
+    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    return [(rf"{root}/activities/?", ActivitiesHandler), (rf"{root}/activities/([^/]+)/?", ActivityHandler)]
