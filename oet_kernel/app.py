@@ -72,9 +72,7 @@ class OetApp(ExtensionApp):
     abort_script = Unicode("", help="Script that a stop with abort runs on the subarray; empty for none.").tag(
         config=True
     )
-    archive = Unicode("", help="Folder of scheduling block definitions; empty for none.").tag(
-        config=True
-    )
+    archive = Unicode("", help="Folder of scheduling block definitions; empty for none.").tag(config=True)
     state_dir = Unicode(help="Folder for what outlasts the service: ids, kernels' journals, checkouts.").tag(
         config=True
     )
@@ -97,7 +95,7 @@ class OetApp(ExtensionApp):
     )
     git_seconds = Float(120.0, min=0, help="What fetching from a git repository may take.").tag(config=True)
     environment_seconds = Float(900.0, min=0, help="What building a script's environment may take.").tag(config=True)
-    keep_checkouts = Integer(10, min=0, help="How many unused checkouts and environments are kept.").tag(config=True)
+    keep_checkouts = Integer(10, min=1, help="How many unused checkouts and environments are kept.").tag(config=True)
     insecure_no_token = Bool(
         False, help="Set by --insecure-no-token: anybody who reaches the port may run scripts."
     ).tag(config=True)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,8 @@ class Execution:
         """The stop of its kernel, on request or after its end."""
         self.aborting = False
         """Its subarray is kept for the abort script."""
+        self.path: Path | None = None
+        """Where its script is; None until it was fetched."""
         self.kernel_ready = asyncio.Event()
         self.changed = asyncio.Event()
         """Set, and replaced by a new one, when a state is entered."""
@@ -152,6 +154,7 @@ class ScriptExecutionService:
         """Those whose scripts listen to events of others."""
         self._context: zmq.asyncio.Context = zmq.asyncio.Context()
         self._starting = asyncio.Semaphore(self._limits.starting)
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._last_request = 0.0
         bus.tap(self._forward)
@@ -333,6 +336,7 @@ class ScriptExecutionService:
 
     async def _bring_up(self, execution: Execution) -> None:
         pid, script = execution.procedure.id, execution.procedure.script
+        path: Path | None = None
         python: Path | None = None
 
         def note(line: str) -> None:
@@ -340,7 +344,9 @@ class ScriptExecutionService:
 
         if isinstance(script, GitScript) and script.create_env:
             self._apply(execution, lifecycle.EnvironmentStarted(time.time()))
-            python = (await self._sources.environment(script, note)).python
+            path, environment = await self._sources.environment(script, note)
+            python = environment.python
+            execution.path = path
             self._apply(execution, lifecycle.EnvironmentFinished(time.time()))
         async with self._starting:
             execution.kernel = kernel = LocalKernel(
@@ -356,7 +362,7 @@ class ScriptExecutionService:
             return
         if isinstance(script, GitScript):
             self._apply(execution, lifecycle.LoadStarted(time.time()))
-        path = await self._sources.fetch(script, note)
+        execution.path = path = path or await self._sources.fetch(script, note)
         kernel.prepare(pid, path, execution.procedure.calls["init"])
 
     def _hear(self, execution: Execution, records: list[Record]) -> None:
@@ -423,11 +429,21 @@ class ScriptExecutionService:
         self._release(execution)
         if execution.kernel is not None and execution.ending is None:
             execution.ending = asyncio.create_task(execution.kernel.stop(self._limits.ladder))
+        if isinstance(execution.procedure.script, GitScript):
+            self._keep_task(self._retain_sources())
         self._inactive.append(pid)
         for old in self._inactive[: -self._limits.history or None]:
             self._inactive.remove(old)
             del self._executions[old]
             self._state.forget(old)
+
+    async def _retain_sources(self) -> None:
+        await self._sources.retain([e.path for e in self._executions.values() if e.path and not e.state.inactive])
+
+    def _keep_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _release(self, execution: Execution) -> None:
         """Free a procedure's subarray, unless its process may still be at work there or an abort is to follow."""

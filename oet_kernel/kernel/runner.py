@@ -94,7 +94,7 @@ class Runner:
         self._name = str(request.procedure)
         threading.main_thread().name = self._name
         api.connect(self.publish)
-        self._bridge.install()
+        self._bridge.install(self._name)
         if not self._step("load", lambda: self._load(Path(request.path))):
             return
         init = getattr(self._module, "init", None)

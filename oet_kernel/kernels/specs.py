@@ -20,7 +20,8 @@ def kernel_spec(python: Path | None = None) -> KernelSpec:
     """
     start = ["-m", "oet_kernel.kernel"] if python is None else ["-c", _START.format(paths=_own_paths())]
     return KernelSpec(
-        argv=[str(python or sys.executable), *start, "-f", "{connection_file}"],
+        # -P: the folder that the service happens to be in is no place for a script to import from
+        argv=[str(python or sys.executable), "-P", *start, "-f", "{connection_file}"],
         display_name="OET procedure",
         language="python",
         metadata={"supported_encryption": ["curve"]},

@@ -1,0 +1,87 @@
+"""How programs of a user find the services that run on this machine, and their tokens.
+
+Each service keeps a file of its own in a private folder; a file whose service is gone is removed by whoever finds it.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import platformdirs
+from msgspec import Struct
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """A service that runs on this machine."""
+
+    pid: int
+    started: int
+    """When its process started, in ticks since the machine did; with the pid it names the process for good."""
+    url: str
+    """API root."""
+    token: str | None
+    """None where none is asked for."""
+    state_dir: str
+
+
+def announce(url: str, token: str | None, state_dir: str) -> Path:
+    """Let programs of this user find the service that this process is.
+
+    Parameters
+    ----------
+    url
+        API root.
+    token
+        The token that it asks for.
+    state_dir
+        Its state folder.
+
+    Returns
+    -------
+    Path
+        The file that says so, for `withdraw`.
+    """
+    folder = _folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pid = os.getpid()
+    service = Service(pid=pid, started=_start_of(pid) or 0, url=url, token=token, state_dir=state_dir)
+    path = folder / f"{pid}.json"
+    fresh = path.with_suffix(".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(service))
+    fresh.replace(path)
+    return path
+
+
+def withdraw(path: Path) -> None:
+    """Let nobody find the service any more."""
+    path.unlink(missing_ok=True)
+
+
+def find() -> list[Service]:
+    """List the services of this user that run on this machine, the newest first."""
+    found = []
+    for path in _folder().glob("*.json"):
+        with suppress(OSError, msgspec.DecodeError):
+            if path.stat().st_uid != os.getuid():
+                continue
+            service = msgspec.json.decode(path.read_bytes(), type=Service)
+            if _start_of(service.pid) == service.started:
+                found.append(service)
+            else:
+                path.unlink()
+    return sorted(found, key=lambda service: service.started, reverse=True)
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("OET_RUNTIME_DIR") or platformdirs.user_runtime_path("oet"))
+
+
+def _start_of(pid: int) -> int | None:
+    """Tell when a process started, from what stands behind the last parenthesis of its stat file."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[19])

@@ -1,0 +1,51 @@
+"""Scripts in files of this machine, and the folders that they may come from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from oet_kernel.errors import MalformedRequest, ScriptNotAllowed
+
+
+def resolve(script_uri: str, roots: Sequence[Path]) -> Path:
+    """Give the real path of a script.
+
+    ``..`` and symbolic links are resolved before the check, and the resolved path is what is used afterwards: a link
+    that is turned elsewhere later leads nowhere new.
+
+    Parameters
+    ----------
+    script_uri
+        ``file:///absolute/path.py``.
+    roots
+        Folders that scripts may come from; empty for any.
+
+    Returns
+    -------
+    Path
+        Absolute; there may be no such file.
+
+    Raises
+    ------
+    MalformedRequest
+        When it is no such URI.
+    ScriptNotAllowed
+        When it lies outside the folders.
+    """
+    parts = urlsplit(script_uri)
+    path = unquote(parts.path)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.startswith("/"):
+        raise MalformedRequest(
+            f"Incorrect prefix for FileSystemScript: {script_uri}",
+            "$.script.script_uri: expected file:// and an absolute path",
+        )
+    if "\0" in path or parts.query or parts.fragment:
+        raise MalformedRequest(
+            f"Cannot use script {script_uri!r}",
+            "$.script.script_uri: a path with ?, # or % in it must be percent-encoded",
+        )
+    found = Path(path).resolve()
+    if roots and not any(found.is_relative_to(root.resolve()) for root in roots):
+        allowed = ", ".join(str(root) for root in roots)
+        raise ScriptNotAllowed(f"Script {script_uri} is not in a folder that scripts may come from: {allowed}")
+    return found
