@@ -1,0 +1,8 @@
+"""The Python client: `Client` for programs that wait, `AsyncClient` for those that do not."""
+
+from oet_kernel.client._async import AsyncClient
+from oet_kernel.client._sync import Client
+from oet_kernel.client._wire import Event
+from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed
+
+__all__ = ["ApiError", "AsyncClient", "Client", "ClientError", "ConnectionFailed", "Event"]

@@ -1,0 +1,243 @@
+"""Requests and replies as values, shared by both clients; pure but for the reading of the environment."""
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from oet_kernel import discovery
+from oet_kernel.client.errors import ApiError, ConnectionFailed
+from oet_kernel.errors import ErrorBody
+from oet_kernel.events.sse import Message
+from oet_kernel.models import (
+    ActivityCommand,
+    ActivitySummary,
+    FileSystemScript,
+    ProcedureHistory,
+    ProcedureInput,
+    ProcedureState,
+    ProcedureSummary,
+    Script,
+    to_json,
+)
+
+T = TypeVar("T")
+
+DEFAULT_URL = "http://127.0.0.1:5000/api/v1.0"
+"""Where a service is when nothing says otherwise."""
+SILENCE = 60.0
+"""Seconds without a byte, heartbeats included, after which a stream is given up."""
+
+
+class Request(Struct, frozen=True):
+    """One call of the API."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+
+
+class Event(Struct, frozen=True):
+    """An event from the stream."""
+
+    topic: str
+    msg_src: str
+    fields: dict[str, Any]
+    """Its own fields."""
+    id: str | None
+    """Its place in the stream."""
+
+
+class Address(Struct, frozen=True):
+    """Where a service is, and what it wants to see."""
+
+    url: str
+    token: str | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every request."""
+        return {"Authorization": f"token {self.token}"} if self.token else {}
+
+
+class _Procedure(Struct, frozen=True):
+    """A procedure over REST; services of the original give no id, which then is the last part of the URI."""
+
+    script: Script
+    script_args: dict[str, ProcedureInput]
+    history: ProcedureHistory
+    state: ProcedureState
+    uri: str
+    id: int | None = None
+
+    @property
+    def summary(self) -> ProcedureSummary:
+        return ProcedureSummary(
+            id=int(self.uri.rsplit("/", 1)[1]) if self.id is None else self.id,
+            script=self.script,
+            script_args=self.script_args,
+            history=self.history,
+            state=self.state,
+            uri=self.uri,
+        )
+
+
+class _One(Struct):
+    procedure: _Procedure
+
+
+class _Many(Struct):
+    procedures: list[_Procedure]
+
+
+class _Stopped(Struct):
+    abort_message: str
+
+
+class _OneActivity(Struct):
+    activity: ActivitySummary
+
+
+class _ManyActivities(Struct):
+    activities: list[ActivitySummary]
+
+
+def find_address(url: str | None, token: str | None) -> Address:
+    """Say which service to talk to.
+
+    Parameters
+    ----------
+    url
+        API root; without it ``OET_URL``, the older ``OET_REST_URI`` (which ends in ``/procedures``), the newest service
+        that this user runs on this machine, or the default address.
+    token
+        Its token; without it ``OET_TOKEN``, or that of the service on this machine which has this address.
+    """
+    older = os.environ.get("OET_REST_URI", "").rstrip("/").removesuffix("/procedures")
+    url = (url or os.environ.get("OET_URL") or older).rstrip("/")
+    token = token or os.environ.get("OET_TOKEN")
+    if url and token:
+        return Address(url, token)
+    services = discovery.find()
+    if not url:
+        found = services[0] if services else None
+        return Address(found.url, token or found.token) if found else Address(DEFAULT_URL, token)
+    same = next((service for service in services if _port_and_path(service.url) == _port_and_path(url)), None)
+    return Address(url, same.token if same else None)
+
+
+def _port_and_path(url: str) -> str:
+    """Compare addresses of this machine, whatever name it has in them."""
+    for host in ("localhost", "127.0.0.1", "[::1]"):
+        if url.startswith(f"http://{host}:"):
+            return url.removeprefix(f"http://{host}")
+    return url
+
+
+def script_of(script: Script | str | Path) -> Script:
+    """Name a script: a record as it is, a ``file://`` URI, or a path."""
+    if isinstance(script, Path):
+        return FileSystemScript(script_uri=script.resolve().as_uri())
+    if isinstance(script, str):
+        return FileSystemScript(script_uri=script if "://" in script else Path(script).resolve().as_uri())
+    return script
+
+
+def create(script: Script | str | Path, init: ProcedureInput | None) -> Request:
+    """Ask for a procedure."""
+    body = {"script": script_of(script), "script_args": {"init": init or ProcedureInput()}}
+    return Request("POST", "/procedures", to_json(body))
+
+
+def start(pid: int, main: ProcedureInput | None) -> Request:
+    """Ask for the run of a procedure."""
+    body = {"state": "RUNNING", "script_args": {"main": main or ProcedureInput()}}
+    return Request("PUT", f"/procedures/{pid}", to_json(body))
+
+
+def stop(pid: int, abort: bool) -> Request:
+    """Ask for the end of a procedure."""
+    return Request("PUT", f"/procedures/{pid}", to_json({"state": "STOPPED", "abort": abort}))
+
+
+def run_activity(command: ActivityCommand) -> Request:
+    """Ask for an activity."""
+    return Request("POST", "/activities", to_json(command))
+
+
+def read_procedure(body: bytes) -> ProcedureSummary:
+    """Read a reply that holds one procedure."""
+    return _decode(body, _One).procedure.summary
+
+
+def read_procedures(body: bytes) -> list[ProcedureSummary]:
+    """Read a reply that holds several procedures."""
+    return [one.summary for one in _decode(body, _Many).procedures]
+
+
+def read_stopped(body: bytes) -> str:
+    """Read the reply to a stop."""
+    return _decode(body, _Stopped).abort_message
+
+
+def read_activity(body: bytes) -> ActivitySummary:
+    """Read a reply that holds one activity."""
+    return _decode(body, _OneActivity).activity
+
+
+def read_activities(body: bytes) -> list[ActivitySummary]:
+    """Read a reply that holds several activities."""
+    return _decode(body, _ManyActivities).activities
+
+
+def read_health(body: bytes) -> dict[str, Any]:
+    """Read the reply of the health check."""
+    return _decode(body, dict[str, Any])
+
+
+def error_of(status: int, reason: str, body: bytes) -> ApiError:
+    """Read a reply that is an error."""
+    try:
+        error = msgspec.json.decode(body, type=ErrorBody)
+    except msgspec.DecodeError:
+        return ApiError(f"{status} {reason}", reason, body.decode(errors="replace")[:500] or reason)
+    where = f" ({error.detail})" if error.detail else ""
+    return ApiError(error.error, error.type, f"{error.Message}{where}")
+
+
+def event_of(message: Message) -> Event | None:
+    """Read an event; None for a frame that holds none."""
+    if message.event != "message":
+        raise ConnectionFailed(f"The service has cut this listener off ({message.event}: {message.data})")
+    try:
+        fields = msgspec.json.decode(message.data, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return None
+    return Event(str(fields.pop("topic", "")), str(fields.pop("msg_src", "")), fields, message.id)
+
+
+def stream_query(topics: tuple[str, ...], exclude: tuple[str, ...], procedure: int | None) -> dict[str, str]:
+    """Name the events that a listener wants."""
+    query = {
+        "topic": ",".join(topics),
+        "exclude": ",".join(exclude),
+        "procedure": "" if procedure is None else procedure,
+    }
+    return {name: str(value) for name, value in query.items() if value != ""}
+
+
+def unreachable(address: Address, why: str) -> ConnectionFailed:
+    """Say that there is no service where one was looked for."""
+    return ConnectionFailed(
+        f"No service answers at {address.url} ({why}); start one with 'oet serve', or name another with "
+        "--server-url or OET_URL"
+    )
+
+
+def _decode(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise ApiError("200 OK", "UnexpectedReply", f"The service's reply is not understood: {error}") from None

@@ -1,0 +1,29 @@
+"""What a client can be told."""
+
+
+class ClientError(Exception):
+    """A request to a service did not succeed."""
+
+
+class ConnectionFailed(ClientError):
+    """There is no service at the address, or it went away."""
+
+
+class ApiError(ClientError):
+    """The service refused a request, or failed at it.
+
+    Parameters
+    ----------
+    status
+        HTTP status and its reason, ``404 Not Found``.
+    type
+        What kind of error it is, ``ResourceNotFound``.
+    message
+        What was asked, what is wrong, what to do.
+    """
+
+    def __init__(self, status: str, type: str, message: str) -> None:  # noqa: A002 - the name on the wire
+        super().__init__(message)
+        self.status = status
+        self.type = type
+        self.message = message
