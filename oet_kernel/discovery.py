@@ -75,7 +75,7 @@ def find() -> list[Service]:
 
 
 def _folder() -> Path:
-    return Path(os.environ.get("OET_RUNTIME_DIR") or platformdirs.user_runtime_path("oet"))
+    return Path(os.environ.get("OET_RUNTIME_DIR") or platformdirs.user_state_path("oet") / "services")
 
 
 def _start_of(pid: int) -> int | None:

@@ -1,0 +1,85 @@
+"""The ``oet`` command."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from oet_kernel import __version__
+from oet_kernel.cli.activities import activity
+from oet_kernel.cli.follow import show
+from oet_kernel.cli.options import Failure, explain, with_service
+from oet_kernel.cli.procedures import create, describe, list_, procedure, start, stop
+from oet_kernel.cli.run import run
+from oet_kernel.client import Client
+from oet_kernel.client.errors import ClientError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="oet")
+def cli() -> None:
+    """Prepare, run, watch and stop observing scripts, each in a Jupyter kernel of its own."""
+
+
+@cli.command()
+@click.option("--topics", default="all", show_default=True, help="Topics or beginnings of topics, joined by commas.")
+@click.option("--exclude", default="request,procedure.pool", show_default=True, help="The same, for what is left out.")
+@with_service
+def listen(topics: str, exclude: str, server_url: str | None, token: str | None, as_json: bool) -> None:
+    """Print events as they happen, until Ctrl-C."""
+    wanted = tuple(filter(None, topics.split(",")))
+    unwanted = tuple(filter(None, exclude.split(",")))
+    with Client(server_url, token) as client, client.events(wanted, unwanted) as events:
+        for event in events:
+            show(event, as_json)
+
+
+@cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def serve(options: tuple[str, ...]) -> None:
+    """Run the service; oet serve --help lists its options.
+
+    The usual ones: --ip --port --token --insecure-no-token --scripts-root --abort-script --archive --state-dir.
+    """
+    from oet_kernel.app import main as serve_main
+
+    serve_main(list(options))
+
+
+cli.add_command(procedure)
+cli.add_command(activity)
+cli.add_command(run)
+for older in (create, list_, start, stop, describe):
+    cli.add_command(older)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command line; exits with its status, and never with a traceback.
+
+    Parameters
+    ----------
+    argv
+        What stands behind ``oet``; that of the process when None.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    after = None
+    if "run" in words[:1] and "--" in words:
+        at = words.index("--")
+        words, after = words[:at], words[at + 1 :]
+    try:
+        status = cli.main(words, prog_name="oet", standalone_mode=False, obj=after)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        status = 130
+    except Failure as error:
+        click.echo(str(error), err=True)
+        status = error.status
+    except ClientError as error:
+        click.echo(explain(error), err=True)
+        status = 1
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read the output has gone: there is nobody to tell
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)

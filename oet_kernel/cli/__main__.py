@@ -1,0 +1,5 @@
+"""``python -m oet_kernel.cli``."""
+
+from oet_kernel.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""``oet activity``: run, list, describe."""
+
+import click
+import msgspec
+
+from oet_kernel.cli import tables
+from oet_kernel.cli.follow import follow, outcome
+from oet_kernel.cli.options import Failure, print_json, truth, with_service
+from oet_kernel.client import Client
+from oet_kernel.models import ActivityCommand, ProcedureInput
+
+
+@click.group()
+def activity() -> None:
+    """Run, list and describe the activities of scheduling blocks."""
+
+
+@activity.command()
+@click.argument("name")
+@click.argument("sbd_id")
+@click.option("--script-args", "--script_args", metavar="JSON", default="{}", help="Arguments by function name.")
+@truth("--prepare_only", default=False, help="Leave the start to somebody else.")
+@truth("--create_env", default=False, help="Run in an environment built from the repository's own dependencies.")
+@truth("--listen", default=False, help="Print events until the procedure ends.")
+@with_service
+def run(
+    name: str,
+    sbd_id: str,
+    script_args: str,
+    prepare_only: bool,
+    create_env: bool,
+    listen: bool,
+    server_url: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
+    """Run the activity NAME of the scheduling block SBD_ID."""
+    try:
+        calls = msgspec.json.decode(script_args, type=dict[str, ProcedureInput])
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--script-args is not what it should be: {error}") from None
+    command = ActivityCommand(
+        sbd_id=sbd_id, activity_name=name, script_args=calls, prepare_only=prepare_only, create_env=create_env
+    )
+    with Client(server_url, token) as client, client.events(exclude=("request", "procedure.pool")) as events:
+        summary = client.run_activity(command)
+        if as_json:
+            print_json(summary)
+        else:
+            click.echo(f"{tables.list_activities([summary])}\n\n{tables.ACTIVITY_DETAILS}")
+        if listen and not prepare_only:
+            follow(events, summary.procedure_id, as_json)
+            raise click.exceptions.Exit(outcome(client.procedure(summary.procedure_id), as_json))
+
+
+@activity.command("list")
+@click.option("--aid", type=int, help="Only this one.")
+@with_service
+def list_(aid: int | None, server_url: str | None, token: str | None, as_json: bool) -> None:
+    """List activities, in order of creation."""
+    with Client(server_url, token) as client:
+        summaries = client.activities() if aid is None else [client.activity(aid)]
+    if as_json:
+        print_json(summaries)
+    else:
+        click.echo(tables.list_activities(summaries))
+
+
+@activity.command()
+@click.option("--aid", type=int, help="Which one; without it the newest.")
+@with_service
+def describe(aid: int | None, server_url: str | None, token: str | None, as_json: bool) -> None:
+    """Tell all about an activity."""
+    with Client(server_url, token) as client:
+        if aid is None:
+            summaries = client.activities()
+            if not summaries:
+                raise Failure("There are no activities; run one with 'oet activity run'")
+            summary = summaries[-1]
+        else:
+            summary = client.activity(aid)
+    if as_json:
+        print_json(summary)
+    else:
+        click.echo(tables.describe_activity(summary))

@@ -1,0 +1,65 @@
+"""A service for the life of one command, for machines where none runs."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from oet_kernel.client.errors import ClientError
+
+_READY = "OET API at "
+_END_DEADLINE = 15.0
+
+
+@contextmanager
+def embedded_service() -> Iterator[tuple[str, str]]:
+    """Start a service that nobody else finds, and end it, and what it runs, afterwards.
+
+    It ends with this process too, however that ends: it watches the pipe that is its standard input.
+
+    Yields
+    ------
+    tuple of str
+        API root and token.
+
+    Raises
+    ------
+    ClientError
+        When it does not start; with what it said.
+    """
+    token = secrets.token_hex(24)
+    with tempfile.TemporaryDirectory(prefix="oet-run-", ignore_cleanup_errors=True) as folder:
+        argv = [sys.executable, "-m", "oet_kernel.app", "--port=0", f"--state-dir={folder}/state"]
+        env = {**os.environ, "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}
+        with open(Path(folder, "server.log"), "w+") as log:
+            process = subprocess.Popen(
+                [*argv, "--ip=127.0.0.1", "--OetApp.until_stdin_closes=True"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=env,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for this process, which then stops the procedure
+            )
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                line = process.stdout.readline()
+                if not line.startswith(_READY):
+                    process.wait()
+                    log.seek(0)
+                    raise ClientError(f"The embedded service did not start:\n{log.read().strip() or line}")
+                yield line.removeprefix(_READY).strip().rstrip("/"), token
+            finally:
+                process.stdin.close()
+                process.stdout.close()
+                try:
+                    process.wait(_END_DEADLINE)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()

@@ -1,0 +1,167 @@
+"""``oet procedure``: create, list, start, stop, describe."""
+
+from typing import Any
+
+import click
+
+from oet_kernel.cli import tables
+from oet_kernel.cli.follow import follow, outcome
+from oet_kernel.cli.options import FREE, Failure, print_json, truth, with_service
+from oet_kernel.cli.values import read_arguments
+from oet_kernel.client import Client
+from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState, ProcedureSummary, Script
+
+
+@click.group()
+def procedure() -> None:
+    """Create, list, start, stop and describe procedures."""
+
+
+@procedure.command(context_settings=FREE)
+@click.argument("script_uri")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--git-repo", "--git_repo", help="Repository of a git:// script.")
+@click.option("--git-branch", "--git_branch", help="Branch; without it the default branch.")
+@click.option("--git-commit", "--git_commit", help="Commit; wins over a branch.")
+@truth("--create_env", default=False, help="Run in an environment built from the repository's own dependencies.")
+@with_service
+def create(
+    script_uri: str,
+    arguments: tuple[str, ...],
+    git_repo: str | None,
+    git_branch: str | None,
+    git_commit: str | None,
+    create_env: bool,
+    server_url: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
+    """Prepare the script SCRIPT_URI; ARGUMENTS, --name=value among them, go to its init.
+
+    subarray_id is 1 unless given.
+    """
+    script = script_from(script_uri, git_repo, git_branch, git_commit, create_env)
+    with Client(server_url, token) as client:
+        summary = client.create(script, init_arguments(arguments))
+    show([summary], as_json)
+
+
+@procedure.command("list")
+@click.option("--pid", type=int, help="Only this one.")
+@with_service
+def list_(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> None:
+    """List procedures, in order of creation."""
+    with Client(server_url, token) as client:
+        summaries = client.procedures() if pid is None else [client.procedure(pid)]
+    if as_json:
+        print_json(summaries)
+    else:
+        click.echo(tables.list_procedures(summaries))
+
+
+@procedure.command(context_settings=FREE)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--pid", type=int, help="Which one; without it the newest, which must be READY.")
+@truth("--listen", default=True, help="Print events until the procedure ends.")
+@with_service
+def start(
+    arguments: tuple[str, ...], pid: int | None, listen: bool, server_url: str | None, token: str | None, as_json: bool
+) -> None:
+    """Run a prepared procedure; ARGUMENTS, --name=value among them, go to its main."""
+    with Client(server_url, token) as client:
+        pid = startable(client, pid)
+        main = read_arguments(arguments)
+        if not listen:
+            show([client.start(pid, main)], as_json)
+            return
+        with client.events(exclude=("request", "procedure.pool")) as events:
+            summary = client.start(pid, main)
+            if not as_json:
+                show([summary], as_json)
+                click.echo("\nEvents\n------\n")
+            follow(events, pid, as_json)
+        raise click.exceptions.Exit(outcome(client.procedure(pid), as_json))
+
+
+@procedure.command()
+@click.option("--pid", type=int, help="Which one; without it the only one that runs.")
+@truth("--run_abort", default=True, help="Run the abort script on its subarray afterwards.")
+@with_service
+def stop(pid: int | None, run_abort: bool, server_url: str | None, token: str | None, as_json: bool) -> None:
+    """End a procedure."""
+    with Client(server_url, token) as client:
+        if pid is None:
+            running = [one.id for one in client.procedures() if one.state is ProcedureState.RUNNING]
+            if len(running) != 1:
+                found = f"Procedures {', '.join(map(str, running))} are running" if running else "No procedures to stop"
+                raise Failure(f"{found}; say which one with --pid" if running else found)
+            (pid,) = running
+        message = client.stop(pid, abort=run_abort)
+    if as_json:
+        print_json({"abort_message": message})
+    else:
+        click.echo(message)
+
+
+@procedure.command()
+@click.option("--pid", type=int, help="Which one; without it the newest.")
+@with_service
+def describe(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> None:
+    """Tell all about a procedure: times and states, calls, stack trace."""
+    with Client(server_url, token) as client:
+        summary = client.procedure(pid) if pid is not None else newest(client)
+    if as_json:
+        print_json(summary)
+    else:
+        click.echo(tables.describe_procedure(summary))
+
+
+def script_from(uri: str, repo: str | None, branch: str | None, commit: str | None, create_env: bool) -> Script | str:
+    """Name a script from what stands on the command line."""
+    if uri.startswith("git://"):
+        if repo is None:
+            raise click.UsageError(f"{uri} is in a git repository: name it with --git-repo")
+        args = GitArgs(git_repo=repo, git_branch=branch, git_commit=commit)
+        return GitScript(script_uri=uri, git_args=args, create_env=create_env)
+    if repo or branch or commit or create_env:
+        raise click.UsageError(
+            f"--git-repo, --git-branch, --git-commit and --create-env go with git:// scripts, not {uri}"
+        )
+    if "://" in uri and not uri.startswith("file://"):
+        raise click.UsageError(f"Script URI type not handled: {uri}; use a path, file:// or git://")
+    return uri
+
+
+def init_arguments(words: tuple[str, ...]) -> ProcedureInput:
+    """Read the arguments of ``init``; subarray 1 unless another is given."""
+    given = read_arguments(words)
+    return ProcedureInput(given.args, {"subarray_id": 1, **given.kwargs})
+
+
+def newest(client: Client) -> ProcedureSummary:
+    """Find the procedure that was created last."""
+    summaries = client.procedures()
+    if not summaries:
+        raise Failure("There are no procedures; create one with 'oet procedure create'")
+    return summaries[-1]
+
+
+def startable(client: Client, pid: int | None) -> int:
+    """Find the procedure to start, and see that it can be."""
+    summary = newest(client) if pid is None else client.procedure(pid)
+    if summary.state is not ProcedureState.READY:
+        if pid is not None:
+            raise Failure(f"Cannot start a procedure in state {summary.state.name}.")
+        raise Failure(
+            f"The last procedure created is in {summary.state.name} state and cannot be started, "
+            "please specify a valid procedure ID."
+        )
+    return summary.id
+
+
+def show(summaries: list[Any], as_json: bool) -> None:
+    """Print what a command has made or changed."""
+    if as_json:
+        print_json(summaries[0])
+    else:
+        click.echo(f"{tables.list_procedures(summaries)}\n\n{tables.DETAILS}")

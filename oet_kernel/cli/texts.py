@@ -1,0 +1,106 @@
+"""What an event says to a person, one line each; the words are the original's where it has some. Pure."""
+
+from typing import Any
+
+from oet_kernel.client import Event
+
+_TEXTS = {
+    "request.procedure.create": "User request: prepare {script} for execution on subarray {subarray}",
+    "request.procedure.list": "User request to list all the procedures is received",
+    "request.procedure.start": "User request: start execution of process #{cmd[process_uid]}",
+    "request.procedure.stop": "User request: stop procedure #{cmd[process_uid]} with {abort}",
+    "request.activity.run": "User request: run activity {cmd[activity_name]} on {cmd[sbd_id]}",
+    "request.activity.list": "User request to list all the activities is received",
+    "procedure.pool.list": "Enumerating current procedures and status",
+    "procedure.lifecycle.created": "Procedure {id} ({script}) ready for execution on subarray {subarray}",
+    "procedure.lifecycle.started": "Procedure {id} ({script}) started execution on subarray {subarray}",
+    "procedure.lifecycle.complete": "Procedure {id} ({script}) execution complete on subarray {subarray}",
+    "procedure.lifecycle.failed": "Procedure {id} ({script}) execution failed on subarray {subarray}",
+    "procedure.lifecycle.stopped": "Procedure {id} ({script}) execution stopped on subarray {subarray}",
+    "procedure.environment.log": "Environment of procedure {source}: {text}",
+    "activity.lifecycle.running": "Activity {result[id]} ({result[activity_name]} on {result[sbd_id]}) running",
+    "activity.pool.list": "Enumerating current activities and status",
+    "user.script.announce": "Script message: {msg}",
+    "sb.lifecycle.allocated": "Resources allocated using SB {sb_id}",
+    "sb.lifecycle.observation.started": "Observation for SB {sb_id} started",
+    "sb.lifecycle.observation.finished.succeeded": "Observation for SB {sb_id} complete",
+    "sb.lifecycle.observation.finished.failed": "Observation for SB {sb_id} failed",
+    "subarray.resources.allocated": "Subarray {subarray_id}: resources allocated",
+    "subarray.resources.deallocated": "Subarray {subarray_id}: resources deallocated",
+    "subarray.configured": "Subarray {subarray_id}: configured",
+    "subarray.scan.started": "Subarray {subarray_id}: scan started",
+    "subarray.scan.finished": "Subarray {subarray_id}: scan complete",
+    "subarray.fault": "Subarray {subarray_id}: FAULT: {error}",
+    "scan.lifecycle.configure.started": "SB {sb_id}: configuring for scan {scan_id}",
+    "scan.lifecycle.configure.complete": "SB {sb_id}: scan {scan_id} configuration complete",
+    "scan.lifecycle.configure.failed": "SB {sb_id}: scan {scan_id} configuration failed",
+    "scan.lifecycle.start": "SB {sb_id}: scan starting",
+    "scan.lifecycle.end.succeeded": "SB {sb_id}: scan {scan_id} complete",
+    "scan.lifecycle.end.failed": "SB {sb_id}: scan {scan_id} failed",
+}
+
+
+def describe(event: Event) -> str | None:
+    """Say an event in words.
+
+    Parameters
+    ----------
+    event
+        From the stream of any service.
+
+    Returns
+    -------
+    str | None
+        One line, or the script's own lines for its output; None for what says nothing to a person.
+    """
+    if event.topic == "procedure.output.stream":
+        return str(event.fields.get("text", "")).rstrip("\n")
+    if event.topic == "procedure.output.display":
+        text = event.fields.get("data", {}).get("text/plain", "")
+        return f"- Display: {text}" if text else None
+    template = _TEXTS.get(event.topic)
+    if template is None:
+        if event.topic.startswith("procedure.lifecycle."):
+            return None
+        listed = ", ".join(f"{name}={value}" for name, value in event.fields.items())
+        return f"- {event.topic}: {listed}"
+    try:
+        return f"- {template.format_map({**_about(event), **event.fields})}"
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return f"- {event.topic}: {event.fields}"
+
+
+def _about(event: Event) -> dict[str, Any]:
+    """Gather what the templates name besides an event's own fields."""
+    command = event.fields.get("cmd") or {}
+    result = event.fields.get("result") or {}
+    if isinstance(result, list):
+        result = result[0] if result else {}
+    subject = {**command, **result}
+    calls = result.get("script_args") or {"init": command.get("init_args") or {}}
+    subarray = next(
+        (call["kwargs"]["subarray_id"] for call in calls.values() if "subarray_id" in (call.get("kwargs") or {})),
+        "unspecified",
+    )
+    return {
+        "id": result.get("id"),
+        "script": (subject.get("script") or {}).get("script_uri"),
+        "subarray": subarray,
+        "abort": "abort" if command.get("run_abort") else "no abort",
+        "source": event.msg_src,
+    }
+
+
+def concerns(event: Event, pid: int) -> bool:
+    """Tell whether an event is about a procedure.
+
+    Parameters
+    ----------
+    event
+        From the stream.
+    pid
+        Id of the procedure.
+    """
+    result = event.fields.get("result")
+    results = result if isinstance(result, list) else [result]
+    return event.msg_src == str(pid) or any(isinstance(one, dict) and one.get("id") == pid for one in results)
