@@ -1,18 +1,46 @@
 """``oet run``: a script from its creation to its end, with a service of its own where there is none."""
 
 import os
-from contextlib import ExitStack
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import click
 
 from oet_kernel import discovery
 from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.follow import follow, outcome
-from oet_kernel.cli.options import FREE, Failure, truth, with_service
+from oet_kernel.cli.options import FREE, Failure, explain, truth, with_service
 from oet_kernel.cli.procedures import init_arguments, script_from
 from oet_kernel.cli.values import read_arguments
-from oet_kernel.client import Client
+from oet_kernel.client import Client, ClientError
 from oet_kernel.models import ProcedureInput, ProcedureState
+
+
+@contextmanager
+def _stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
+    """Stop the procedure at the first Ctrl-C, and go on listening to its last words; the second is as usual."""
+
+    def stop() -> None:
+        try:
+            click.echo(client.stop(pid, abort=abort), err=True)
+        except ClientError as error:
+            click.echo(explain(error), err=True)
+
+    def on_interrupt(signum: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        click.echo(f"\n[stopping procedure {pid}; Ctrl-C again to leave it]", err=True)
+        stopping.start()
+
+    stopping = threading.Thread(target=stop, daemon=True)
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+        if stopping.ident is not None:
+            stopping.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @click.command(context_settings=FREE)
@@ -62,13 +90,10 @@ def run(
                 client.start(pid, arguments)
 
         try:
-            follow(events, pid, as_json, start_when_ready)
+            with _stop_on_interrupt(client, pid, run_abort):
+                follow(events, pid, as_json, start_when_ready)
         except KeyboardInterrupt:
-            click.echo(f"\n[stopping procedure {pid}; Ctrl-C again to leave it]", err=True)
-            try:
-                click.echo(client.stop(pid, abort=run_abort), err=True)
-            except KeyboardInterrupt:
-                raise Failure(f"Procedure {pid} was left as it is; stop it with: oet stop --pid={pid}", 130) from None
+            raise Failure(f"Procedure {pid} was left as it is; stop it with: oet stop --pid={pid}", 130) from None
         except Exception:
             if client.procedure(pid).state is ProcedureState.READY:
                 client.stop(pid)
