@@ -269,7 +269,7 @@ def _step(procedure: Procedure, fact: Any) -> Procedure:
             return enter(procedure, fact.at, _S.INITIALISING)
         case _S.INITIALISING, CallFinished(call="init"):
             return enter(procedure, fact.at, _S.READY)
-        case _S.READY, CallStarted(call="main"):
+        case _S.READY, CallStarted(call="main") if "main" in procedure.calls:
             return enter(procedure, fact.at, _S.RUNNING)
         case _S.RUNNING, CallFinished(call="main"):
             return enter(procedure, fact.at, _S.READY, _S.COMPLETE)

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from oet_kernel.scripts.sources import ScriptSources
 
 from oet_kernel.events.bus import Event, EventBus
 from oet_kernel.kernels.local import Ladder
@@ -23,6 +22,7 @@ from oet_kernel.models import (
     ProcedureSummary,
     StartProcessCommand,
 )
+from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import Limits, ScriptExecutionService
 from oet_kernel.state import StateFolder
 

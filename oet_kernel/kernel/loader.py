@@ -114,10 +114,15 @@ def _trim(error: BaseException | None, seen: set[int]) -> None:
 
 
 def _below_ours(trace: TracebackType | None) -> TracebackType | None:
-    """Find the first frame that is not ours, nor of what we call scripts with."""
-    while trace is not None and _is_machinery(trace):
-        trace = trace.tb_next
-    return trace
+    """Find the frame that ours, and those of what they call scripts with, have called; all frames if none is ours."""
+    ours = trace
+    while ours is not None and not _is_machinery(ours):
+        ours = ours.tb_next
+    if ours is None:
+        return trace
+    while ours is not None and _is_machinery(ours):
+        ours = ours.tb_next
+    return ours
 
 
 def _is_machinery(trace: TracebackType) -> bool:

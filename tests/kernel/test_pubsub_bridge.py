@@ -19,7 +19,7 @@ from pubsub import pub
 
 
 def run(script: str) -> dict:
-    """Run a script in a fresh process, since PyPubSub keeps global state; what went out, was heard, and was asked for."""
+    """Run a script in a process of its own, since PyPubSub keeps global state; what went out and what was heard."""
     code = PRELUDE + dedent(script) + "\nprint(json.dumps({'out': out, 'heard': heard, 'topics': topics}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -34,7 +34,10 @@ def run(script: str) -> dict:
         'pub.sendMessage("user.script.announce", msg_src="somebody-else", msg="x")',
         'from pubsub.pub import sendMessage; sendMessage("user.script.announce", msg="x")',
         'pub.sendMessage(("user", "script", "announce"), msg="x")',
-        'import threading; t = threading.Thread(target=pub.sendMessage, args=["user.script.announce"], kwargs={"msg": "x"}); t.start(); t.join()',
+        (
+            'import threading; t = threading.Thread(target=lambda: pub.sendMessage("user.script.announce", msg="x"))\n'
+            "t.start(); t.join()"
+        ),
     ],
 )
 def test_message_goes_out_once_whatever_its_source(send):

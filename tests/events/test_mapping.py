@@ -1,0 +1,72 @@
+"""Each message of a kernel becomes the fact or the event that it stands for, and nothing else does."""
+
+import json
+from contextlib import suppress
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oet_kernel.events.mapping import Announcement, Interest, Record, interpret
+from oet_kernel.procedure import CallFinished, CallStarted, Failed, KernelReady, LoadFinished, LoadStarted
+
+
+def record(kind, content, call="main"):
+    return Record(1, 5.0, kind, call, msgspec.Raw(json.dumps(content).encode()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "fact"),
+    [
+        ("oet_kernel", {"phase": "ready"}, KernelReady(5.0)),
+        ("oet_call", {"call": "load", "phase": "started"}, LoadStarted(5.0)),
+        ("oet_call", {"call": "load", "phase": "finished", "has_init": True}, LoadFinished(5.0, True)),
+        ("oet_call", {"call": "init", "phase": "started"}, CallStarted(5.0, "init")),
+        ("oet_call", {"call": "main", "phase": "finished"}, CallFinished(5.0, "main")),
+        ("oet_call", {"call": "main", "phase": "failed", "stacktrace": "trace"}, Failed(5.0, "trace")),
+        ("oet_call", {"call": "main", "phase": "dreamt"}, None),
+        ("oet_subscribe", {"topic": "user"}, Interest("user")),
+        ("status", {"execution_state": "busy"}, None),
+        ("comm_open", {}, None),
+    ],
+)
+def test_message_becomes_what_it_stands_for(kind, content, fact):
+    assert interpret(record(kind, content), 3) == fact
+
+
+def test_user_event_goes_out_as_the_kernel_encoded_it():
+    content = {"topic": "user.script.announce", "msg_src": "3", "msg": "hello", "n": 1.0}
+    announcement = interpret(record("oet_event", content), 3)
+    assert announcement == Announcement("user.script.announce", json.dumps(content).encode())
+
+
+def test_output_carries_its_call_and_stream():
+    announcement = interpret(record("stream", {"name": "stderr", "text": "x\n"}, "init"), 3)
+    assert announcement.topic == "procedure.output.stream"
+    assert json.loads(announcement.data) == {
+        "msg_src": "3", "topic": "procedure.output.stream", "call": "init", "name": "stderr", "text": "x\n",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["display_data", "execute_result", "update_display_data"])
+def test_display_carries_its_mime_bundle(kind):
+    content = {"data": {"text/plain": "x", "image/png": "..."}, "metadata": {"m": 1}, "transient": {}}
+    announcement = interpret(record(kind, content), 3)
+    assert json.loads(announcement.data) == {
+        "msg_src": "3", "topic": "procedure.output.display", "call": "main",
+        "data": {"text/plain": "x", "image/png": "..."}, "metadata": {"m": 1},
+    }  # fmt: skip
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(["oet_event", "oet_call", "oet_subscribe", "stream", "display_data"]), JSON)
+def test_forged_content_is_interpreted_or_refused(kind, content):
+    with suppress(msgspec.MsgspecError):
+        interpret(record(kind, content), 3)

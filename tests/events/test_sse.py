@@ -1,0 +1,68 @@
+"""Server-sent events: the frames are the original's, and decode to the same however they are cut."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oet_kernel.events.sse import Decoder, Message, comment, frame
+
+
+@pytest.mark.parametrize(
+    ("framed", "wire"),
+    [
+        (frame(b'{"a": 1}'), b'data:{"a": 1}\n\n'),
+        (frame(b'{"a": 1}', 7), b'data:{"a": 1}\nid:7\n\n'),
+        (frame(b"{}", 7, "overflow"), b"event:overflow\ndata:{}\nid:7\n\n"),
+        (comment("keep-alive"), b":keep-alive\n\n"),
+    ],
+)
+def test_frames_are_those_of_the_contract(framed, wire):
+    assert framed == wire
+
+
+def decode(*chunks: bytes) -> list[Message]:
+    decoder = Decoder()
+    return [message for chunk in chunks for message in decoder.feed(chunk)]
+
+
+@pytest.mark.parametrize(
+    ("stream", "messages"),
+    [
+        (b"\n", []),
+        (b":comment\n\n", []),
+        (b"data:x\n\n", [Message("x")]),
+        (b"data: x\n\n", [Message("x")]),
+        (b"data:  x\n\n", [Message(" x")]),
+        (b"data:x\r\n\r\n", [Message("x")]),
+        (b"data:x\r\rdata:y\n\n", [Message("x"), Message("y")]),
+        (b"data:x\ndata:y\n\n", [Message("x\ny")]),
+        (b"data\n\n", [Message("")]),
+        (b"event:e\ndata:x\nid:1\n\ndata:y\n\n", [Message("x", "e", "1"), Message("y", "message", "1")]),
+        (b"id:1\n\ndata:x\n\n", [Message("x", "message", "1")]),
+        (b"id:a\0b\ndata:x\n\n", [Message("x")]),
+        (b"retry:10\nunknown:1\ndata:x\n\n", [Message("x")]),
+        (b"\xef\xbb\xbfdata:x\n\n", [Message("x")]),
+        (b"data:x\n", []),
+        (b"event:e\n\ndata:x\n\n", [Message("x")]),
+    ],
+)
+def test_stream_is_decoded_as_the_standard_says(stream, messages):
+    assert decode(stream + b"") == messages
+
+
+EVENTS = st.lists(st.tuples(st.dictionaries(st.text(), st.text()), st.none() | st.integers(0, 2**53)), max_size=5)
+
+
+@given(EVENTS, st.data())
+def test_frames_cut_anywhere_decode_to_what_was_framed(events, data):
+    stream = b"\n" + b"".join(frame(json.dumps(e, ensure_ascii=False).encode(), i) + comment("x") for e, i in events)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    messages = decode(*chunks)
+    assert [json.loads(message.data) for message in messages] == [event for event, _ in events]
+    ids = [message.id for message in messages]
+    assert [i for i, (_, given) in zip(ids, events, strict=True) if given is not None] == [
+        str(given) for _, given in events if given is not None
+    ]

@@ -1,0 +1,138 @@
+"""The journal: what was appended is read, once and in order, whatever else happens."""
+
+import json
+import multiprocessing
+import os
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oet_kernel.kernel.journal import JOURNAL, Journal
+from oet_kernel.kernels.tail import JournalTail
+
+
+@pytest.fixture
+def tail(tmp_path):
+    made = JournalTail(tmp_path)
+    yield made
+    made.close()
+
+
+def contents(records):
+    return [json.loads(bytes(record.content)) for record in records]
+
+
+def test_records_are_read_once_and_in_order(tmp_path, tail):
+    journal = Journal(tmp_path)
+    journal.call = "main"
+    journal.append("stream", b'{"text":"a"}')
+    first = tail.read()
+    journal.call = None
+    journal.append("oet_event", b'{"topic":"b"}')
+    second = tail.read()
+    assert [(r.n, r.type, r.call, json.loads(bytes(r.content))) for r in first + second] == [
+        (1, "stream", "main", {"text": "a"}),
+        (2, "oet_event", None, {"topic": "b"}),
+    ]
+    assert first[0].t <= second[0].t
+    assert tail.read() == []
+
+
+def test_bell_rings_for_a_record_and_is_silent_after_it_was_hushed(tmp_path, tail):
+    import select
+
+    journal = Journal(tmp_path)
+    assert select.select([tail.bell], [], [], 0)[0] == []
+    for _ in range(3):
+        journal.append("x", b"{}")
+    assert select.select([tail.bell], [], [], 0)[0] == [tail.bell]
+    tail.hush()
+    assert select.select([tail.bell], [], [], 0)[0] == []
+
+
+def test_writer_never_waits_for_a_reader(tmp_path, tail):
+    journal = Journal(tmp_path)
+    for _ in range(70_000):  # more rings than a pipe holds
+        journal.append("x", b"{}")
+    tail.hush()
+    seen = 0
+    while records := tail.read():
+        seen += len(records)
+    assert seen == 70_000
+
+
+def test_threads_and_forked_children_write_whole_records(tmp_path, tail):
+    journal = Journal(tmp_path)
+
+    def write(name):
+        for n in range(500):
+            journal.append("x", json.dumps({"who": name, "n": n, "pad": "y" * 300}).encode())
+
+    child = multiprocessing.get_context("fork").Process(target=write, args=("child",))
+    threads = [threading.Thread(target=write, args=(f"thread {n}",)) for n in range(3)]
+    child.start()
+    for thread in threads:
+        thread.start()
+    for worker in [*threads, child]:
+        worker.join()
+    records = []
+    while more := tail.read():
+        records += more
+    by_writer = {}
+    for entry in contents(records):
+        by_writer.setdefault(entry["who"], []).append(entry["n"])
+    assert by_writer == {name: list(range(500)) for name in ("child", "thread 0", "thread 1", "thread 2")}
+    numbers = [record.n for record in records if record.n]
+    assert sorted(numbers) == list(range(1, 1501)), "a child's records have no number of the parent's"
+
+
+def test_torn_record_is_left_out_and_those_around_it_are_read(tmp_path, tail):
+    journal = Journal(tmp_path)
+    journal.append("x", b'{"n":1}')
+    with open(tmp_path / JOURNAL, "ab") as file:
+        file.write(b'{"n":2,"t":1,"type":"x","call":null,"cont\n')
+    journal.append("x", b'{"n":3}')
+    assert contents(tail.read()) == [{"n": 1}, {"n": 3}]
+
+
+def test_record_under_way_is_not_read_before_its_end(tmp_path, tail):
+    line = b'{"n":1,"t":1,"type":"x","call":null,"content":{}}\n'
+    with open(tmp_path / JOURNAL, "ab", buffering=0) as file:
+        file.write(line[:20])
+        assert tail.read() == []
+        file.write(line[20:])
+    assert len(tail.read()) == 1
+
+
+def test_record_longer_than_a_read_is_read(tmp_path, tail):
+    journal = Journal(tmp_path)
+    journal.append("x", json.dumps({"text": "x" * 100_000}).encode())
+    journal.append("x", b"{}")
+    assert len(tail.read(1000)) + len(tail.read(1000)) == 2
+
+
+def test_disk_gets_back_what_was_read(tmp_path, tail):
+    journal = Journal(tmp_path)
+    chunk = json.dumps({"text": "x" * 1_000_000}).encode()
+    for _ in range(40):
+        journal.append("x", chunk)
+        tail.read(2_000_000)
+    stat = os.stat(tmp_path / JOURNAL)
+    assert stat.st_size > 40_000_000
+    assert stat.st_blocks * 512 < 30_000_000
+
+
+@given(st.lists(st.dictionaries(st.text(), st.text() | st.integers()), max_size=20), st.integers(1, 200))
+def test_any_records_are_read_whole_however_little_is_read_at_once(tmp_path_factory, entries, most):
+    folder = tmp_path_factory.mktemp("journal")
+    tail = JournalTail(folder)
+    journal = Journal(folder)
+    for entry in entries:
+        journal.append("x", json.dumps(entry).encode())
+    read = []
+    while records := tail.read(most):
+        read += contents(records)
+    tail.close()
+    assert read == entries
