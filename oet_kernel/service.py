@@ -389,6 +389,7 @@ class ScriptExecutionService:
         assert kernel is not None
         match fact:
             case lifecycle.KernelReady():
+                kernel.note_idle()
                 execution.kernel_ready.set()
             case lifecycle.LoadFinished(has_init=False) | lifecycle.CallFinished() | lifecycle.Failed():
                 kernel.note_idle()

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock
 from msgspec import Struct
 
 from oet_kernel.scripts.git import Checkout, ScriptSourceError
@@ -69,24 +68,20 @@ class Environments:
         place = self.folder / name
         environment = Environment(place, place / "bin" / "python")
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{place}.lock")
-        await asyncio.to_thread(lock.acquire)
-        try:
-            if not (place / _BUILT).exists():
-                await asyncio.to_thread(shutil.rmtree, place, True)
-                try:
-                    async with asyncio.timeout(self._deadline):
-                        await self._install(environment, checkout, log)
-                except TimeoutError:
-                    raise ScriptSourceError(
-                        f"The environment of commit {checkout.commit[:12]} was not built within {self._deadline:g} s"
-                    ) from None
+        if not (place / _BUILT).exists():
+            await asyncio.to_thread(shutil.rmtree, place, True)
+            try:
+                async with asyncio.timeout(self._deadline):
+                    await self._install(environment, checkout, log)
                 (place / _BUILT).touch()
-            os.utime(place)
-        finally:
-            if not (place / _BUILT).exists():
-                await asyncio.to_thread(shutil.rmtree, place, True)
-            lock.release()
+            except TimeoutError:
+                raise ScriptSourceError(
+                    f"The environment of commit {checkout.commit[:12]} was not built within {self._deadline:g} s"
+                ) from None
+            finally:
+                if not (place / _BUILT).exists():
+                    await asyncio.to_thread(shutil.rmtree, place, True)
+        os.utime(place)
         return environment
 
     async def _install(self, environment: Environment, checkout: Checkout, log: Log) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
-from filelock import FileLock
 from git import Git, GitCommandError, GitCommandNotFound
 from msgspec import Struct
 
@@ -135,19 +134,13 @@ class GitScripts:
         if not place.is_dir():
             log(f"Fetching {_public(args.git_repo)} at {commit[:12]}")
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(f"{place}.lock")
-            await asyncio.to_thread(lock.acquire)
-            try:
-                if not place.is_dir():
-                    await self._clone(args, commit, place)
-            finally:
-                lock.release()
+            await self._clone(args, commit, place)
         full = await self._git(args, "rev_parse", "HEAD", folder=place)
         os.utime(place)
         return Checkout(place, full.strip())
 
     async def _clone(self, args: GitArgs, commit: str, place: Path) -> None:
-        fresh = place.with_name(f"{place.name}.{os.getpid()}.new")
+        fresh = place.with_name(f"{place.name}.new")
         await asyncio.to_thread(shutil.rmtree, fresh, True)
         try:
             await self._git(args, "clone", "--no-checkout", "--quiet", "--", args.git_repo, str(fresh))

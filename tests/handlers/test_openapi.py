@@ -1,0 +1,69 @@
+"""The API's description is valid, complete, and true of what the service answers."""
+
+import re
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from openapi_spec_validator import validate
+
+from oet_kernel.handlers import about, activities, procedures, stream
+from oet_kernel.handlers.about import openapi
+from tests.conftest import TOKEN, serve
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def test_description_is_valid_openapi_3_1():
+    document = openapi()
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+
+
+def test_description_has_every_route_and_method_and_no_other():
+    served = set()
+    for module in (procedures, activities, stream, about):
+        for pattern, handler in module.routes("(ROOT)"):
+            path = pattern.removeprefix("(ROOT)").removesuffix("/?").replace("([^/]+)", "{id}").replace("\\", "")
+            served |= {(path, method) for method in METHODS if method in vars(handler)}
+    described = {(path, method) for path, item in openapi()["paths"].items() for method in item if method in METHODS}
+    assert served == described
+
+
+def test_description_is_served_with_the_root_it_was_asked_at(server):
+    document = server.http.get("/openapi.json").json()
+    assert document["servers"] == [{"url": re.sub("localhost|127.0.0.1", server.http.base_url.host, server.url)}]
+    assert document["paths"] == openapi()["paths"]
+
+
+@pytest.fixture(scope="module")
+def small_server(tmp_path_factory):
+    """A service that refuses all but a few kernels: scripts of generated requests are not worth starting."""
+    with serve(tmp_path_factory.mktemp("openapi"), "--OetApp.max_kernels=2", "--OetApp.history=5") as made:
+        yield made
+
+
+@pytest.fixture
+def described(small_server):
+    """The API of a real service, without the stream, which has no end."""
+    schema = schemathesis.openapi.from_dict(
+        {**openapi(), "servers": [{"url": small_server.url}]},
+    )
+    return schema.exclude(path="/stream")
+
+
+schema = schemathesis.pytest.from_fixture("described")
+
+
+@schema.parametrize()
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_service_answers_as_described_whatever_it_is_sent(case):
+    """No 5xx, no undocumented status or content type, and bodies that conform; for valid and for broken requests."""
+    case.call_and_validate(
+        headers={"Authorization": f"token {TOKEN}"},
+        excluded_checks=[
+            schemathesis.checks.load_all_checks() or schemathesis.checks.CHECKS.get_one("unsupported_method"),
+            schemathesis.checks.CHECKS.get_one("ignored_auth"),
+            schemathesis.checks.CHECKS.get_one("positive_data_acceptance"),
+        ],
+    )

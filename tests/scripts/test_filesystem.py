@@ -1,0 +1,79 @@
+"""Scripts come from allowed folders only, whatever the URI tries."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oet_kernel.errors import MalformedRequest, OetError, ScriptNotAllowed
+from oet_kernel.scripts.filesystem import resolve
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("file:///a/b.py", "/a/b.py"),
+        ("file://localhost/a/b.py", "/a/b.py"),
+        ("file:///a%20b.py", "/a b.py"),
+        ("file:///a/../b.py", "/b.py"),
+        ("FILE:///a.py", "/a.py"),
+    ],
+)
+def test_uri_becomes_an_absolute_path(uri, path):
+    assert str(resolve(uri, [])) == path
+
+
+@pytest.mark.parametrize("uri", ["/x.py", "x.py", "http:///x.py", "file:x.py", "file://host/x.py", "git://x.py", ""])
+def test_other_uris_are_refused_in_the_words_of_the_original(uri):
+    with pytest.raises(MalformedRequest, match=r"^Incorrect prefix for FileSystemScript: "):
+        resolve(uri, [])
+
+
+@pytest.mark.parametrize("uri", ["file:///x%00.py", "file:///x.py?a=1", "file:///x.py#a"])
+def test_uri_with_more_than_a_path_is_refused(uri):
+    with pytest.raises(MalformedRequest, match=r"Cannot use script"):
+        resolve(uri, [])
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "rootbeer").mkdir()
+    (tmp_path / "outside.py").touch()
+    (tmp_path / "root" / "link.py").symlink_to(tmp_path / "outside.py")
+    (tmp_path / "root" / "folder").symlink_to(tmp_path)
+    (tmp_path / "root" / "inside.py").touch()
+    (tmp_path / "root" / "good.py").symlink_to(tmp_path / "root" / "inside.py")
+    (tmp_path / "alias").symlink_to(tmp_path / "root")
+    return tmp_path / "root"
+
+
+@pytest.mark.parametrize("name", ["inside.py", "good.py", "nothing.py", "a/../inside.py", "../alias/inside.py"])
+def test_script_inside_an_allowed_folder_is_allowed(root, name):
+    assert resolve(f"file://{root}/{name}", [root]).is_relative_to(root)
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.py", "link.py", "folder/outside.py", "../rootbeer/x.py", "%2e%2e/outside.py"]
+)
+def test_script_outside_is_refused_naming_the_folders(root, name):
+    with pytest.raises(ScriptNotAllowed, match=f"not in a folder that scripts may come from: {root}"):
+        resolve(f"file://{root}/{name}", [root])
+
+
+def test_allowed_folder_may_be_a_link(root):
+    assert resolve(f"file://{root}/inside.py", [root.parent / "alias"]) == root / "inside.py"
+
+
+@given(st.lists(st.sampled_from(["..", ".", "root", "folder", "link.py", "a", "%2e%2e", ""]), max_size=8))
+def test_no_path_leads_out(tmp_path_factory, parts):
+    base = tmp_path_factory.mktemp("x")
+    root = base / "root"
+    root.mkdir()
+    (root / "folder").symlink_to(base)
+    (root / "link.py").symlink_to("/etc/passwd")
+    try:
+        found = resolve(f"file://{root}/{'/'.join(parts)}", [root])
+    except OetError:
+        return
+    assert found.is_relative_to(root)
+    assert found == found.resolve()
