@@ -5,6 +5,7 @@ from typing import Any
 from oet_kernel.client import Event
 
 _TEXTS = {
+    "procedure.output.display": "Display: {data[text/plain]}",
     "request.procedure.create": "User request: prepare {script} for execution on subarray {subarray}",
     "request.procedure.list": "User request to list all the procedures is received",
     "request.procedure.start": "User request: start execution of process #{cmd[process_uid]}",
@@ -55,9 +56,6 @@ def describe(event: Event) -> str | None:
     """
     if event.topic == "procedure.output.stream":
         return str(event.fields.get("text", "")).rstrip("\n")
-    if event.topic == "procedure.output.display":
-        text = event.fields.get("data", {}).get("text/plain", "")
-        return f"- Display: {text}" if text else None
     template = _TEXTS.get(event.topic)
     if template is None:
         if event.topic.startswith("procedure.lifecycle."):
@@ -66,7 +64,7 @@ def describe(event: Event) -> str | None:
         return f"- {event.topic}: {listed}"
     try:
         return f"- {template.format_map({**_about(event), **event.fields})}"
-    except (KeyError, TypeError, IndexError, AttributeError):
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError):
         return f"- {event.topic}: {event.fields}"
 
 

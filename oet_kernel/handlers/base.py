@@ -47,6 +47,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         super().initialize(name=name, **kwargs)
         self.context: HandlerContext = self.settings["oet_context"]
         self.body = bytearray()
+        self._reading = True
 
     @property
     def service(self) -> ScriptExecutionService:
@@ -59,6 +60,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         length = self.request.headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > self.context.body_limit:
             raise self._too_large(int(length))
+        self._reading = False
 
     def data_received(self, chunk: bytes) -> None:
         """Collect the body, up to the limit."""
@@ -67,7 +69,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
             raise self._too_large(len(self.body))
 
     def _too_large(self, size: int) -> BodyTooLarge:
-        self.set_header("Connection", "close")
+        self._reading = True
         return BodyTooLarge(
             f"The request's body has {size} bytes or more and {self.context.body_limit} are allowed; "
             "hand large data over in a file, or raise OetApp.body_limit"
@@ -92,6 +94,9 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         """Send an error in the one form that all have."""
         error = as_oet_error(status_code, kwargs.get("exc_info", (None, None, None))[1], self.request.path)
         self.set_status(error.status.value)
+        if self._reading:
+            # Tornado closes the connection of a request that is answered before its body was read: say so
+            self.set_header("Connection", "close")
         self.finish(to_json(error.body))
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:

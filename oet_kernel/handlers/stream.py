@@ -75,7 +75,8 @@ class StreamHandler(OetHandler):
 
     def finish(self, *args: Any, **kwargs: Any) -> Any:
         """Keep the type of the content that was sent."""
-        kwargs.setdefault("set_content_type", self._headers.get("Content-Type", "application/json"))
+        if self._subscription is not None:
+            kwargs["set_content_type"] = self._headers["Content-Type"]
         return super().finish(*args, **kwargs)
 
 

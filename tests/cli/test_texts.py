@@ -1,0 +1,60 @@
+"""Events print one line each, in the words that users know."""
+
+import pytest
+
+from oet_kernel.cli.texts import concerns, describe
+from oet_kernel.client import Event
+from oet_kernel.topics import TOPICS
+
+SUMMARY = {
+    "id": 4,
+    "script": {"script_type": "filesystem", "script_uri": "file:///x.py"},
+    "script_args": {"init": {"args": [], "kwargs": {"subarray_id": 3}}},
+}
+STOP = {"process_uid": 2, "run_abort": False}
+CREATE = {"script": SUMMARY["script"], "init_args": {"args": [], "kwargs": {"subarray_id": 1}}}
+
+
+def event(topic, **fields):
+    return Event(topic, "4", fields, None)
+
+
+@pytest.mark.parametrize(
+    ("topic", "fields", "text"),
+    [
+        ("user.script.announce", {"msg": "hello"}, "- Script message: hello"),
+        ("subarray.scan.started", {"subarray_id": 1}, "- Subarray 1: scan started"),
+        ("request.procedure.create", {"cmd": CREATE}, "- User request: prepare file:///x.py for execution on subarray 1"),  # noqa: E501
+        ("request.procedure.start", {"cmd": {"process_uid": 1}}, "- User request: start execution of process #1"),
+        ("request.procedure.stop", {"cmd": STOP | {"run_abort": True}}, "- User request: stop procedure #2 with abort"),
+        ("request.procedure.stop", {"cmd": STOP}, "- User request: stop procedure #2 with no abort"),
+        ("request.procedure.list", {"pids": None}, "- User request to list all the procedures is received"),
+        ("procedure.pool.list", {"result": []}, "- Enumerating current procedures and status"),
+        ("procedure.lifecycle.created", {"result": SUMMARY}, "- Procedure 4 (file:///x.py) ready for execution on subarray 3"),  # noqa: E501
+        ("procedure.lifecycle.started", {"result": SUMMARY}, "- Procedure 4 (file:///x.py) started execution on subarray 3"),  # noqa: E501
+        ("procedure.lifecycle.stopped", {"result": [SUMMARY]}, "- Procedure 4 (file:///x.py) execution stopped on subarray 3"),  # noqa: E501
+        ("procedure.lifecycle.statechange", {"new_state": "READY"}, None),
+        ("procedure.output.stream", {"call": "main", "name": "stdout", "text": "a\nb\n"}, "a\nb"),
+        ("procedure.output.display", {"data": {"text/plain": "<Figure>"}}, "- Display: <Figure>"),
+        ("my.own", {"a": 1, "b": "x"}, "- my.own: a=1, b=x"),
+        ("user.script.announce", {"other": 1}, "- user.script.announce: {'other': 1}"),
+    ],
+)  # fmt: skip
+def test_event_in_words(topic, fields, text):
+    assert describe(event(topic, **fields)) == text
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_topic_of_the_catalogue_can_be_printed_whatever_it_holds(topic):
+    for value in ("x", 1, None, {}, [], SUMMARY, [SUMMARY]):
+        describe(event(topic, **dict.fromkeys(TOPICS[topic], value)))
+    describe(event(topic))
+
+
+@pytest.mark.parametrize(
+    ("fields", "about"),
+    [({"result": SUMMARY}, True), ({"result": [SUMMARY]}, True), ({"result": []}, False), ({"result": "x"}, False)],
+)
+def test_event_is_known_to_be_about_a_procedure(fields, about):
+    assert concerns(Event("t", "SESWorker", fields, None), 4) is about
+    assert concerns(Event("t", "4", {}, None), 4)

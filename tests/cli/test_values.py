@@ -1,0 +1,86 @@
+"""Free arguments reach a script as its author would have written them."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oet_kernel.cli.values import read_arguments, read_value
+from oet_kernel.models import ProcedureInput, to_json
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("hello", "hello"),
+        ("'hello'", "hello"),
+        ("", ""),
+        ("2", 2),
+        ("-2.5", -2.5),
+        ("1e3", 1000.0),
+        ("true", True),
+        ("True", True),
+        ("false", False),
+        ("null", None),
+        ("None", None),
+        ("[1, 'a']", [1, "a"]),
+        ("(1, 2)", [1, 2]),
+        ('{"a": [true, null]}', {"a": [True, None]}),
+        ("{'a': 1}", {"a": 1}),
+        ("file:///x.py", "file:///x.py"),
+        ("2026-11-24", "2026-11-24"),
+        ("007", "007"),
+        ("{1, 2}", "{1, 2}"),
+        ("b'x'", "b'x'"),
+        ("1e999", "1e999"),
+        ("{1: 2}", "{1: 2}"),
+        ("__import__('os')", "__import__('os')"),
+    ],
+)
+def test_value_is_a_literal_where_it_is_one(text, value):
+    read = read_value(text)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("words", "args", "kwargs"),
+    [
+        (["hello", "--subarray_id=2", "--verbose=true"], ["hello"], {"subarray_id": 2, "verbose": True}),
+        (["--name", "value", "x"], ["x"], {"name": "value"}),
+        (["--flag"], [], {"flag": True}),
+        (["--flag", "--other=1"], [], {"flag": True, "other": 1}),
+        (["--dashed-name=1"], [], {"dashed_name": 1}),
+        (["-5", "-.5"], [-5, -0.5], {}),
+        (["--x", "-5"], [], {"x": -5}),
+        (["--x=a=b"], [], {"x": "a=b"}),
+        (["--x="], [], {"x": ""}),
+        ([], [], {}),
+    ],
+)
+def test_arguments_are_told_apart(words, args, kwargs):
+    assert read_arguments(words) == ProcedureInput(args, kwargs)
+
+
+@given(st.text())
+def test_any_text_is_a_json_value(text):
+    to_json(read_value(text))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(alphabet="abc xyz"), inner),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_json_is_read_as_it_was_written(value):
+    assert read_value(json.dumps(value)) == value
+    assert read_value(repr(value)) == value
+
+
+@given(st.lists(st.text()))
+def test_any_words_are_read(words):
+    read_arguments(words)

@@ -1,0 +1,142 @@
+"""The Python clients, against a real service: typed results, clear errors, no event missed."""
+
+import inspect
+
+import pytest
+
+from oet_kernel import discovery
+from oet_kernel.client import ApiError, AsyncClient, Client, ConnectionFailed, _wire
+from oet_kernel.client._wire import Address, error_of, find_address, script_of
+from oet_kernel.models import FileSystemScript, ProcedureInput, ProcedureState
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.url, server.token) as made:
+        yield made
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "hello.py"
+    path.write_text(
+        "from oet_kernel.api import publish\ndef init(x): pass\ndef main(y): publish('user.script.announce', msg=y)\n"
+    )
+    return path
+
+
+def until(events, pid, state):
+    for event in events:
+        if event.msg_src == str(pid) and event.fields.get("new_state") == state:
+            return
+    raise AssertionError
+
+
+def test_procedure_is_created_started_and_listened_to(client, script):
+    with client.events() as events:
+        created = client.create(script, ProcedureInput(["x"]))
+        assert created.state is ProcedureState.CREATING
+        until(events, created.id, "READY")
+        started = client.start(created.id, ProcedureInput(kwargs={"y": 3}))
+        assert started.script_args["main"] == ProcedureInput([], {"y": 3})
+        announced = next(event for event in events if event.topic == "user.script.announce")
+        assert (announced.msg_src, announced.fields) == (str(created.id), {"msg": 3})
+        until(events, created.id, "COMPLETE")
+    assert client.procedure(created.id).state is ProcedureState.COMPLETE
+    assert created.id in [one.id for one in client.procedures()]
+    assert client.stop(created.id) == f"Cannot stop script with ID {created.id}: Script is not running"
+
+
+async def test_async_client_does_the_same(server, script):
+    async with AsyncClient(server.url, server.token) as client:
+        async with client.events(topics=("procedure.lifecycle.statechange",)) as events:
+            created = await client.create(script, ProcedureInput(["x"]))
+            async for event in events:
+                if event.msg_src == str(created.id) and event.fields["new_state"] == "READY":
+                    break
+        assert (await client.procedure(created.id)).state is ProcedureState.READY
+        message = await client.stop(created.id)
+        assert message == f"Successfully stopped script with ID {created.id}"
+        assert (await client.health())["status"] == "ok"
+        assert created.id in [one.id for one in await client.procedures()]
+
+
+def test_both_clients_offer_the_same():
+    def surface(kind):
+        return {
+            name: list(inspect.signature(method).parameters)
+            for name, method in vars(kind).items()
+            if inspect.isfunction(method) and not name.startswith("_")
+        }
+
+    assert surface(Client) == surface(AsyncClient)
+
+
+def test_refusal_is_an_error_with_status_type_and_message(client):
+    with pytest.raises(ApiError) as caught:
+        client.procedure(10**6)
+    assert caught.value.status == "404 Not Found"
+    assert caught.value.type == "ResourceNotFound"
+    assert str(caught.value) == "No information available for PID=1000000"
+
+
+def test_wrong_token_is_refused(server):
+    with Client(server.url, "wrong") as client:
+        with pytest.raises(ApiError, match="valid token"):
+            client.procedures()
+        with pytest.raises(ApiError, match="valid token"), client.events():
+            pass
+
+
+def test_absent_service_is_said_with_what_to_do():
+    with Client("http://127.0.0.1:9/api/v1.0") as client:
+        for call in (client.procedures, client.events().__enter__):
+            with pytest.raises(ConnectionFailed, match=r"No service answers at http://127\.0\.0\.1:9.*oet serve"):
+                call()
+
+
+@pytest.mark.parametrize(
+    ("environment", "url", "token", "address"),
+    [
+        ({}, None, None, Address(_wire.DEFAULT_URL, None)),
+        ({"OET_URL": "http://a/b/"}, None, None, Address("http://a/b", None)),
+        ({"OET_REST_URI": "http://a/api/v1.0/procedures"}, None, None, Address("http://a/api/v1.0", None)),
+        ({"OET_URL": "http://a", "OET_REST_URI": "http://b/procedures"}, None, None, Address("http://a", None)),
+        ({"OET_URL": "http://a", "OET_TOKEN": "t"}, "http://c", None, Address("http://c", "t")),
+        ({"OET_TOKEN": "t"}, "http://c", "u", Address("http://c", "u")),
+    ],
+)
+def test_address_comes_from_arguments_then_environment(monkeypatch, environment, url, token, address):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert find_address(url, token) == address
+
+
+def test_service_on_this_machine_is_found_with_its_token():
+    path = discovery.announce("http://localhost:5007/api/v1.0", "secret", "/state")
+    assert find_address(None, None) == Address("http://localhost:5007/api/v1.0", "secret")
+    assert find_address("http://127.0.0.1:5007/api/v1.0/", None).token == "secret"
+    assert find_address("http://127.0.0.1:5008/api/v1.0", None).token is None
+    discovery.withdraw(path)
+
+
+def test_script_may_be_a_path_or_a_uri(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = FileSystemScript(script_uri=f"file://{tmp_path}/x.py")
+    assert script_of("x.py") == script_of(tmp_path / "x.py") == script_of(f"file://{tmp_path}/x.py") == wanted
+
+
+def test_error_of_another_program_is_still_an_error():
+    assert error_of(502, "Bad Gateway", b"<html>").type == "Bad Gateway"
+
+
+def test_procedure_of_the_original_service_is_understood():
+    """Its replies have no id, which then is the end of the URI."""
+    body = (
+        b'{"procedure":{"history":{"process_states":[["CREATING",1.5]],"stacktrace":null},'
+        b'"script":{"script_type":"filesystem","script_uri":"file:///x.py"},'
+        b'"script_args":{"init":{"args":[],"kwargs":{}}},"state":"CREATING","uri":"http://h/api/v1.0/procedures/12"}}'
+    )
+    assert _wire.read_procedure(body).id == 12
