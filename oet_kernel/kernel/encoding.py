@@ -1,13 +1,25 @@
-"""Encodes what scripts publish as JSON; what cannot be encoded is refused at the call, by the path of the field."""
+"""Encodes what scripts publish as JSON; what has no JSON form is refused at the call, by the path of the field.
+
+Besides plain JSON values: numbers and arrays of numpy become numbers and lists; dates and times ISO 8601, durations
+ISO 8601 (``PT1.5S``), numpy's too; enums their value where that has a JSON form, else their name; dataclasses and
+mappings objects; named tuples, ranges and other sequences lists; sets lists, sorted where the set is a field of its own
+and its items can be compared; bytes base64; complex numbers ``[real, imaginary]``; `Decimal` text, so that no digit is
+lost; paths and UUIDs text; exceptions ``Type: text``. Keys of objects become text. NaN, the infinities and NaT become
+null, since JSON has no word for them.
+"""
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from datetime import date, datetime, time
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
+
+_PLAIN = frozenset({str, int, float, bool, type(None), dict, list})
+_encoder = msgspec.json.Encoder()
 
 
 class EventEncodingError(TypeError):
@@ -16,10 +28,6 @@ class EventEncodingError(TypeError):
 
 def encode_event(topic: str, msg_src: str, fields: Mapping[str, Any]) -> bytes:
     """Encode an event as the JSON object that goes out.
-
-    Numbers and arrays of numpy become numbers and lists, dates, times and durations ISO 8601, enums their value, sets
-    lists, bytes base64, complex numbers ``[real, imaginary]``, exceptions ``Type: text``; what is not finite becomes
-    null, since JSON has no word for it.
 
     Parameters
     ----------
@@ -30,98 +38,184 @@ def encode_event(topic: str, msg_src: str, fields: Mapping[str, Any]) -> bytes:
     fields
         The event's own fields.
 
+    Returns
+    -------
+    bytes
+        UTF-8, on one line.
+
     Raises
     ------
     EventEncodingError
-        ``Event user.script.announce: field msg.items[3] is a generator, which has no JSON form; ...``
+        ``Event user.script.announce: field msg.items[3] is a generator, which has no JSON form; pass ...``
     """
-    event = {**fields, "msg_src": msg_src, "topic": topic}
+    event = {"msg_src": "", "topic": "", **fields, "msg_src": msg_src, "topic": topic}  # noqa: F601 - first, and ours
     try:
-        return _encoder.encode(event)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        path, why = _fault(fields) or ("", "cannot be encoded")
-        raise EventEncodingError(
-            f"Event {topic}: field {path} {why}; pass a number, a text, a list or a dict"
-        ) from None
+        return encode(event)
+    except EventEncodingError as error:
+        raise EventEncodingError(f"Event {topic}: field {error}") from error.__cause__
 
 
-def _plain(value: Any) -> Any:
-    """Give a simpler form of a value that msgspec does not know."""
+def encode(value: Any) -> bytes:
+    """Encode a value as JSON.
+
+    Plain JSON values are encoded as they are, in one call; what the encoder does not take is made plain before.
+
+    Parameters
+    ----------
+    value
+        Whatever the module's docstring lists, nested at will.
+
+    Raises
+    ------
+    EventEncodingError
+        When something in it has no JSON form; the message begins with its path, ``items[3] is a lock``.
+    """
+    kinds = set(map(type, value.values())) if type(value) is dict else {type(value)}
+    if kinds <= _PLAIN:
+        try:
+            return _encoder.encode(value)
+        except (TypeError, ValueError, RecursionError):
+            pass  # something lies deeper: found below, and refused there by its path
+    try:
+        return _encoder.encode(_plain("", value, ()))
+    except EventEncodingError:
+        raise
+    except RecursionError:
+        raise EventEncodingError("nests too deeply for JSON; pass fewer levels") from None
+    except Exception as error:  # from code of the script's: an iterator, a property that raises
+        raise EventEncodingError(f"cannot be read: {_text_of(error)}") from error
+
+
+def _plain(path: str, value: Any, above: tuple[int, ...]) -> Any:
+    """Build the plain form of a value, or refuse it by its path; `above` holds the ids of what it lies in."""
     match value:
-        case str() | PurePath():  # of text, a subclass: numpy's own, for one
-            return str(value)
+        case None | bool():
+            return value
         case Enum():
-            return value.value if isinstance(value.value, (str, int, float)) else value.name
+            return _plain_enum(path, value, above)
+        case str():
+            return _checked_text(path, str.__str__(value))
+        case int():
+            return _checked_integer(path, int(value))
+        case float():
+            return float(value)
+        case datetime() | date() | time():
+            return value.isoformat() if type(value) not in (datetime, date, time) else value
         case complex():
             return [value.real, value.imag]
-        case Sequence() | Set():
-            return list(value)
-        case BaseException():
-            return f"{type(value).__name__}: {value}"
-        case Mapping():
-            return dict(value)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        if isinstance(value, (numpy.datetime64, numpy.timedelta64)):
-            return str(value)
-        if isinstance(value, (numpy.generic, numpy.ndarray)):
-            if value.dtype.kind in "mM":
-                return value.astype(str).tolist()
-            return value.tolist()
-    raise NotImplementedError
-
-
-def _hook(value: Any) -> Any:
-    try:
-        return _plain(value)
-    except NotImplementedError:
-        raise TypeError(type(value).__name__) from None
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_hook)
-
-
-def _fault(fields: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Find the field that could not be encoded, and say what it is."""
-    return next((fault for name, value in fields.items() for fault in _walk(name, value, ())), None)
-
-
-def _walk(path: str, value: Any, above: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+        case bytes():
+            return bytes(value)
+        case bytearray() | memoryview():
+            return value
+        case PurePath() | BaseException():
+            return _text_of(value)
     if id(value) in above:
-        yield path, "contains itself"
-        return
-    inside = (*above, id(value))
+        raise _refusal(path, "contains itself")
+    above = (*above, id(value))
+    if (simpler := _without_numpy(value)) is not value:
+        return simpler if value.dtype.kind in "biuf" else _plain(path, simpler, above)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        present = {one.name: getattr(value, one.name) for one in dataclasses.fields(value) if hasattr(value, one.name)}
+        return _plain_dict(path, present, above)
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not _encodes({key: None}):
-                yield path, f"has a key of type {type(key).__name__}, which is no text"
-            yield from _walk(f"{path}.{key}", item, inside)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for number, item in enumerate(value):
-            yield from _walk(f"{path}[{number}]", item, inside)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for part in dataclasses.fields(value):
-            yield from _walk(f"{path}.{part.name}", getattr(value, part.name, None), inside)
-    elif isinstance(value, str) and not _encodes(value):
-        yield path, "is a text with a lone surrogate, which has no UTF-8 form"
-    elif not _encodes(value):
-        yield from _walk_inside(path, value, inside)
-
-
-def _walk_inside(path: str, value: Any, inside: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+        return _plain_dict(path, value, above)
+    if isinstance(value, (Sequence, Set)):
+        items = [_plain(f"{path}[{number}]", item, above) for number, item in enumerate(value)]
+        return _sorted(items) if isinstance(value, Set) else items
     try:
-        simpler = _plain(value)
-    except NotImplementedError:
-        kind = type(value).__name__
-        article = "an" if kind[:1].lower() in "aeiou" else "a"
-        yield path, f"is {article} {kind}, which has no JSON form"
-    else:
-        yield from _walk(path, simpler, inside)
+        return msgspec.to_builtins(value)  # durations, decimals, UUIDs, records of msgspec
+    except (TypeError, ValueError):
+        raise _refusal(path, f"is {_kind(value)}, which has no JSON form") from None
 
 
-def _encodes(value: Any) -> bool:
+def _plain_enum(path: str, member: Enum, above: tuple[int, ...]) -> Any:
     try:
-        _encoder.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return False
-    return True
+        return _plain(path, member.value, above)
+    except EventEncodingError:
+        return member.name
+
+
+def _plain_dict(path: str, value: Mapping[Any, Any], above: tuple[int, ...]) -> dict[Any, Any]:
+    return {_plain_key(path, key): _plain(_join(path, key), item, (*above, id(value))) for key, item in value.items()}
+
+
+def _plain_key(path: str, key: Any) -> str | int | float:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    if isinstance(key, Enum) and not isinstance(key.value, (str, int, float)):
+        return key.name
+    plain = None if key is None else _plain(_join(path, key), key, ())
+    if isinstance(plain, (datetime, date, time)):
+        return plain.isoformat()
+    if not isinstance(plain, (str, int, float)):
+        raise _refusal(path, f"has a key of type {type(key).__name__}, which is no text", "pass str() of it")
+    return plain
+
+
+def _without_numpy(value: Any) -> Any:
+    """Turn scalars and arrays of numpy into Python's own; give back anything else as it is.
+
+    numpy is not imported for this: where it has not been, there are no values of it.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, (numpy.generic, numpy.ndarray)):
+        return value
+    match value.dtype.kind:
+        case "M":
+            return numpy.where(numpy.isnat(value), None, numpy.datetime_as_string(value)).tolist()
+        case "m":
+            counted = numpy.datetime_data(value.dtype)[0] == "generic"  # without a unit: a number
+            exact = value.astype("i8" if counted else "m8[us]")
+            return numpy.where(numpy.isnat(value), None, exact.astype(object)).tolist()
+        case "f" | "c" as kind:  # long doubles stay numpy's own in tolist()
+            return value.astype("f8" if kind == "f" else "c16").tolist()
+    return value.tolist()
+
+
+def _sorted(items: list[Any]) -> list[Any]:
+    try:
+        return sorted(items)
+    except TypeError:
+        return items
+
+
+def _checked_text(path: str, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        problem = f"is a text with a lone surrogate ({text[error.start]!r} at {error.start}), which has no UTF-8 form"
+        raise _refusal(path, problem, 'pass text.encode(errors="replace").decode()') from None
+    return text
+
+
+def _checked_integer(path: str, number: int) -> int:
+    if number.bit_length() > 4096:
+        raise _refusal(path, "is an integer of more than 4096 bits", "pass hex() of it, or a float")
+    return number
+
+
+def _text_of(value: PurePath | BaseException) -> str:
+    """Give the text of a path or an exception, whatever it holds."""
+    try:
+        text = str(value)
+    except Exception:
+        text = "<its text cannot be shown>"
+    text = text.encode(errors="replace").decode()
+    if isinstance(value, PurePath):
+        return text
+    return f"{type(value).__name__}: {text}" if text else type(value).__name__
+
+
+def _join(path: str, key: Any) -> str:
+    if isinstance(key, str) and key.isidentifier():
+        return f"{path}.{key}" if path else str(key)
+    return f"{path}[{key!r:.40}]"
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _refusal(path: str, problem: str, remedy: str = "pass str(), a number, a list or a dict") -> EventEncodingError:
+    return EventEncodingError(f"{path or 'it'} {problem}; {remedy}")

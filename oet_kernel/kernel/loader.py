@@ -1,46 +1,49 @@
 """Loads a script as a module of its own, and says how it failed in the words of plain Python."""
 
 import importlib.util
+import io
 import linecache
 import os
 import sys
 import traceback
-from importlib.machinery import ModuleSpec
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType, TracebackType
+from types import CodeType, ModuleType
 
+TRACE_LIMIT = 200_000
+"""Characters of a stack trace that are kept, half from its beginning and half from its end."""
 _OURS = f"{Path(__file__).parents[1]}{os.sep}"
+_ASYNCIO = f"{Path(os.__file__).parent / 'asyncio'}{os.sep}"
+_FROZEN = ("<frozen importlib", "<frozen runpy")
 
 
-class _ScriptLoader:
-    """Compiles the source that is there now: nothing is read from, or written to, a cache."""
+class _ScriptLoader(SourceFileLoader):
+    """Compiles a source that was read once: no bytecode is read or written, and the file may change meanwhile."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(name, path)
+        with open(path, "rb") as file:
+            self._source = file.read()
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return None
+    def get_data(self, path: str) -> bytes:
+        return self._source if path == self.path else super().get_data(path)
 
-    def exec_module(self, module: ModuleType) -> None:
-        exec(self.get_code(module.__name__), module.__dict__)
-
-    def get_code(self, name: str) -> CodeType:
-        source = self._path.read_bytes()
-        self.text = importlib.util.decode_source(source)
-        # an entry without a time is never checked against the file: tracebacks show the lines that ran
-        lines = self.text.splitlines(keepends=True)
-        linecache.cache[str(self._path)] = (len(source), None, lines, str(self._path))
-        return compile(source, str(self._path), "exec", dont_inherit=True)
-
-    def get_source(self, name: str) -> str:
-        return self.text
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = self.source_to_code(self._source, self.path)
+        text = importlib.util.decode_source(self._source)
+        # an entry without a time is never checked against the file: tracebacks show the lines that ran.
+        # readlines() parts lines where the compiler does; splitlines() would also part them at a form feed
+        lines = io.StringIO(text).readlines()
+        linecache.cache[self.path] = (len(self._source), None, lines, self.path)
+        return code
 
 
 def load(path: Path) -> ModuleType:
     """Import a script as a fresh module.
 
     It is found by its name, the file's stem, as other modules are, so that ``pickle``, ``dataclasses`` and ``inspect``
-    work on what it defines; ``__name__`` is not ``__main__``; the script's folder comes first on ``sys.path``.
+    work on what it defines; ``__name__`` is not ``__main__``. The script's real folder comes first on ``sys.path``, and
+    ``sys.argv`` is the path alone.
 
     Parameters
     ----------
@@ -50,26 +53,25 @@ def load(path: Path) -> ModuleType:
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When there is no such file; nothing has changed then.
     BaseException
-        Whatever the script raises while it is imported.
+        Whatever the script raises while it is imported; the module is forgotten.
     """
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file or directory", str(path))
-    sys.path.insert(0, str(path.resolve().parent))
-    sys.argv = [str(path)]
     name = _module_name(path)
-    loader = _ScriptLoader(path)
-    spec = importlib.util.spec_from_file_location(name, path, loader=loader)  # type: ignore[arg-type]
+    file = os.path.abspath(path)  # stays right when the script changes its working folder
+    loader = _ScriptLoader(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.argv = [file]
     sys.modules[name] = module
     try:
         loader.exec_module(module)
+        return sys.modules[name]  # a script may have put something else there, as any module may
     except BaseException:
         sys.modules.pop(name, None)
         raise
-    return module
 
 
 def _module_name(path: Path) -> str:
@@ -83,6 +85,8 @@ def _module_name(path: Path) -> str:
 def format_failure(error: BaseException) -> str:
     """Give the traceback that Python would print, from the script's own frames on.
 
+    The exception keeps its traceback, for whoever looks into the process afterwards.
+
     Parameters
     ----------
     error
@@ -91,40 +95,43 @@ def format_failure(error: BaseException) -> str:
     Returns
     -------
     str
-        With causes, contexts, groups and notes; never raises.
+        With causes, contexts, groups and notes; of at most `TRACE_LIMIT` characters and a line that says what was left
+        out; without lone surrogates, so that it can be sent. Never raises.
     """
-    _trim(error, set())
     try:
-        return "".join(traceback.format_exception(error))
-    except Exception:
-        return f"Traceback (most recent call last):\n{type(error).__name__}: (its text cannot be shown)\n"
+        told = traceback.TracebackException.from_exception(error, compact=True)
+        _trim(told)
+        text = "".join(told.format())
+    except (
+        BaseException
+    ):  # an exception may be stranger than `traceback` expects: notes that raise, a false line number
+        text = _format_plainly(error)
+    if len(text) > TRACE_LIMIT:
+        half = TRACE_LIMIT // 2
+        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _trim(error: BaseException | None, seen: set[int]) -> None:
+def _format_plainly(error: BaseException) -> str:
+    """Give the frames and the class of an exception, and nothing that code of its own could spoil."""
+    frames = traceback.extract_tb(error.__traceback__)
+    while frames and _is_machinery(frames[0].filename):
+        del frames[0]
+    head = ["Traceback (most recent call last):\n", *frames.format()] if frames else []
+    return "".join([*head, f"{type(error).__qualname__}: <its text cannot be shown>\n"])
+
+
+def _trim(told: traceback.TracebackException) -> None:
     """Cut the frames above the script's own off an exception and whatever hangs on it."""
-    if error is None or id(error) in seen:
-        return
-    seen.add(id(error))
-    error.__traceback__ = _below_ours(error.__traceback__)
-    _trim(error.__cause__, seen)
-    _trim(error.__context__, seen)
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            _trim(one, seen)
+    pending = [told]
+    while pending:
+        one = pending.pop()
+        while one.stack and _is_machinery(one.stack[0].filename):
+            del one.stack[0]
+        if not one.stack:
+            one.stack = None  # type: ignore[assignment]  # says that there is no traceback: no header either
+        pending += [other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None]
 
 
-def _below_ours(trace: TracebackType | None) -> TracebackType | None:
-    """Find the frame that ours, and those of what they call scripts with, have called; all frames if none is ours."""
-    ours = trace
-    while ours is not None and not _is_machinery(ours):
-        ours = ours.tb_next
-    if ours is None:
-        return trace
-    while ours is not None and _is_machinery(ours):
-        ours = ours.tb_next
-    return ours
-
-
-def _is_machinery(trace: TracebackType) -> bool:
-    file = trace.tb_frame.f_code.co_filename
-    return file.startswith((_OURS, "<frozen importlib")) or "/asyncio/" in file
+def _is_machinery(file: str) -> bool:
+    return file.startswith((_OURS, _ASYNCIO, *_FROZEN))

@@ -1,21 +1,23 @@
 """PyPubSub in a script, bridged both ways: what it sends goes out, what others publish reaches its listeners.
 
-PyPubSub costs 20 ms to import, so nothing is done before the script imports it. It is stricter than the bus: the first
-listener of a topic decides which fields may be sent to it, and a message with others raises in the sender. Whatever a
-script sends has gone out before that, and its own listeners are given the fields that they know.
+PyPubSub costs over 10 ms to import, so nothing is done before the script imports it. It takes the parameters of a
+topic's first listener for the topic's definition, and raises where a message or another listener differs. The bus knows
+no such definitions: here a topic has none unless the script itself gives one (``pub.addTopicDefnProvider``), and each
+listener is called with the fields that it has parameters for.
+
+The joints are methods of `pubsub.core.Topic`, through which all of PyPubSub's ways to send and to subscribe lead, names
+that were imported long before (``from pubsub.pub import sendMessage``) among them. Only the default publisher is
+bridged: a `Publisher` that a script makes for itself stays its own.
 """
 
-import importlib.util
-import inspect
 import logging
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
-
-from oet_kernel.topics import TOPICS
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,8 @@ class PubSubBridge:
     Parameters
     ----------
     publish
-        Takes the topic and the fields of what the script sends.
+        Takes the topic and the fields of what the script sends, on the thread that sends it. What it raises (a field
+        that has no JSON form), the sender gets, and no listener is called.
     subscribed
         Takes each topic that the script listens to; ``all`` for all of them.
     """
@@ -36,8 +39,9 @@ class PubSubBridge:
     def __init__(self, publish: Callable[[str, dict[str, Any]], None], subscribed: Callable[[str], None]) -> None:
         self._publish = publish
         self._subscribed = subscribed
-        self._pub: Any = None
         self._source = ""
+        self._pub: Any = None
+        self._tree = threading.RLock()  # PyPubSub's own asserts fail where two threads make the same topic
 
     def install(self, source: str) -> None:
         """Bridge PyPubSub as soon as it is imported.
@@ -45,7 +49,7 @@ class PubSubBridge:
         Parameters
         ----------
         source
-            Id of the procedure: `msg_src` of what its own listeners get from itself.
+            Id of the procedure: `msg_src` of what the script's listeners get from the script itself.
         """
         self._source = source
         if _MODULE in sys.modules:
@@ -54,7 +58,9 @@ class PubSubBridge:
             sys.meta_path.insert(0, _AfterImport(_MODULE, self._attach))
 
     def deliver(self, topic: str, fields: Mapping[str, Any]) -> None:
-        """Hand an event of another component to the script's listeners; it does not go out again.
+        """Call the script's listeners with an event of another component; it does not go out again.
+
+        What a listener raises is logged, and the next one called.
 
         Parameters
         ----------
@@ -66,55 +72,120 @@ class PubSubBridge:
         if self._pub is None:
             return
         try:
-            self._send_inside(topic, dict(fields))
-        except Exception:
-            log.warning("A listener to %s raised", topic, exc_info=True)
+            known = self._pub.getDefaultTopicMgr().getOrCreateTopic(topic)
+        except self._pub.TopicNameError as error:
+            log.warning("An event cannot be delivered to the script's listeners: %s", error)
+            return
+        self._tell(known, dict(fields), self._log_failure)
 
     def _attach(self, pub: Any) -> None:
+        """Put the bridge into the joints of a freshly imported PyPubSub."""
+        from pubsub.core import listener as listeners
+
         self._pub = pub
-        self._send, self._subscribe = pub.sendMessage, pub.subscribe
-        self._topics = pub.getDefaultTopicMgr()
-        pub.setTopicUnspecifiedFatal(False)
-        for topic, fields in TOPICS.items():
-            self._topics.getOrCreateTopic(topic, _listener_of("msg_src", *fields))
-        pub.sendMessage, pub.subscribe = self.send, self.subscribe
+        manager = pub.getDefaultTopicMgr()
+        manager.getOrCreateTopic = _locked(self._tree, manager.getOrCreateTopic)
+        topic_class, validator_class = pub.Topic, listeners.ListenerValidator
+        publish, subscribe, validate = topic_class.publish, topic_class.subscribe, validator_class.validate
 
-    def send(self, topicName: Any, /, **message: Any) -> None:  # noqa: N803 - PyPubSub's own name
-        """Stand in for ``pub.sendMessage``."""
-        name = self._topics.getOrCreateTopic(topicName).getName()
-        self._publish(name, {field: value for field, value in message.items() if field != "msg_src"})
-        self._send_inside(name, message)
+        def publish_bridged(topic: Any, /, **message: Any) -> None:
+            if not self._is_ours(topic):
+                publish(topic, **message)
+                return
+            fields = {name: value for name, value in message.items() if name != "msg_src"}
+            self._publish(topic.getName(), fields)
+            self._tell(topic, {"msg_src": self._source, **message}, self._handle_failure)
 
-    def subscribe(self, listener: Any, topicName: Any, **curried: Any) -> Any:  # noqa: N803 - PyPubSub's own name
-        """Stand in for ``pub.subscribe``."""
-        result = self._subscribe(listener, topicName, **curried)
-        name = self._topics.getOrCreateTopic(topicName).getName()
-        self._subscribed("all" if name == self._pub.ALL_TOPICS else name)
-        return result
+        def subscribe_bridged(topic: Any, listener: Any, **curried: Any) -> Any:
+            if not self._is_ours(topic):
+                return subscribe(topic, listener, **curried)
+            with self._tree:
+                self._define_as_empty(topic)
+                result = subscribe(topic, listener, **curried)
+            self._subscribed("all" if topic.isAll() else topic.getName())
+            return result
 
-    def _send_inside(self, name: str, message: dict[str, Any]) -> None:
-        topic = self._topics.getOrCreateTopic(name)
-        if topic.hasMDS():
-            required, optional = topic.getArgs()
-            known = {"msg_src": self._source, **message}
-            message = {field: known.get(field) for field in required}
-            message |= {field: known[field] for field in optional or () if field in known}
-        self._send(name, **message)
+        def validate_bridged(validator: Any, user_listener: Any, curriedArgNames: Any = None) -> Any:  # noqa: N803
+            if validator._topicArgs or validator._topicKwargs:
+                return validate(validator, user_listener, curriedArgNames)
+            return listeners.getArgs(user_listener)
+
+        topic_class.publish, topic_class.subscribe = publish_bridged, subscribe_bridged
+        validator_class.validate = validate_bridged
+
+    def _is_ours(self, topic: Any) -> bool:
+        """Tell whether a topic belongs to the default publisher."""
+        return self._pub.topicsMap.get(topic.getName()) is topic
+
+    def _define_as_empty(self, topic: Any) -> None:
+        """Keep PyPubSub from taking the first listener's parameters for the topic's definition."""
+        if not topic.hasMDS():
+            try:
+                topic.setMsgArgSpec({})
+            except self._pub.MessageDataSpecError:
+                log.debug("%s inherits a definition that the script gave", topic.getName())
+
+    def _tell(self, topic: Any, message: dict[str, Any], failed: Callable[[Any, Any], None]) -> None:
+        """Call the listeners of a topic and of those it lies under, the most general ones first, as PyPubSub does."""
+        notify = topic._treeConfig.notificationMgr.notifySend
+        notify("pre", topic)
+        lineage = [topic]
+        while (parent := lineage[-1].getParent()) is not None:
+            lineage.append(parent)
+        for level in reversed(lineage):
+            for listener in level.getListeners():
+                arguments = self._arguments(listener, topic, message)
+                if arguments is not None:
+                    try:
+                        notify("in", level, pubListener=listener)
+                        listener(arguments, topic, message)
+                    except Exception:
+                        failed(listener, topic)
+        notify("post", topic)
+
+    def _arguments(self, listener: Any, topic: Any, message: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Pick the fields that a listener has parameters for; None if it is gone, or lacks one it cannot do without."""
+        from pubsub.core.callables import getArgs
+
+        function = listener.getCallable()
+        if function is None:
+            return None
+        parameters = getArgs(function, ignoreArgs=tuple(listener.curriedArgs or ()))
+        missing = [name for name in parameters.getRequiredArgs() if name not in message]
+        if missing:
+            log.warning(
+                "Listener %s of the script was not called: it requires %s, and this %s has %s",
+                listener.name(), ", ".join(missing), topic.getName(), ", ".join(message) or "no fields",
+            )  # fmt: skip
+            return None
+        return {name: message[name] for name in parameters.allParams if name in message}
+
+    def _handle_failure(self, listener: Any, topic: Any) -> None:
+        """Treat what a listener raised as PyPubSub does: the sender gets it, or the handler that the script has set."""
+        handler = self._pub.getListenerExcHandler()
+        if handler is None:
+            raise  # what is being handled where this is called
+        try:
+            handler(listener.name(), topic)
+        except Exception as error:
+            raise self._pub.ExcHandlerError(listener.name(), topic, error) from error
+
+    def _log_failure(self, listener: Any, topic: Any) -> None:
+        log.warning("Listener %s of the script raised on %s", listener.name(), topic.getName(), exc_info=True)
 
 
-def _listener_of(*fields: str) -> Callable[..., None]:
-    """Make a listener with these parameters: the form in which PyPubSub takes a topic's definition."""
+def _locked(lock: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function that one thread at a time can be in."""
 
-    def listener(**message: Any) -> None:
-        """Never called."""
+    def alone(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return function(*args, **kwargs)
 
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    listener.__signature__ = inspect.Signature([inspect.Parameter(field, kind) for field in fields])  # type: ignore[attr-defined]
-    return listener
+    return alone
 
 
 class _AfterImport(MetaPathFinder):
-    """Has a function called with a module, once, when it has been imported."""
+    """Has a function called with a module right after it was imported, before its importer goes on."""
 
     def __init__(self, name: str, then: Callable[[ModuleType], None]) -> None:
         self._name = name
@@ -126,13 +197,14 @@ class _AfterImport(MetaPathFinder):
         """Find the module where the others find it, and put a word in."""
         if fullname != self._name:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        others = [finder for finder in sys.meta_path if finder is not self]
+        spec = next((found for finder in others if (found := finder.find_spec(fullname, path, target))), None)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
+                sys.meta_path.remove(self)  # only now: an import that failed may be tried again
                 self._then(module)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
