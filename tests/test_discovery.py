@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 
 import msgspec
 import pytest
@@ -49,11 +50,12 @@ def test_file_that_is_no_announcement_is_passed_over(folder, text):
 def test_newest_service_comes_first(folder):
     path = discovery.announce("http://new", None, "/state")
     new = msgspec.json.decode(path.read_bytes(), type=discovery.Service)
-    parent = os.getppid()
-    started = discovery._start_of(parent)
-    old = msgspec.structs.replace(new, pid=parent, started=started, url="http://old")
-    (folder / f"{parent}.json").write_bytes(msgspec.json.encode(old))
-    assert [service.url for service in discovery.find()] == ["http://new", "http://old"]
+    with subprocess.Popen(["sleep", "60"]) as other:
+        changed = {"pid": other.pid, "started": discovery._start_of(other.pid), "url": "http://newer"}
+        newer = msgspec.structs.replace(new, **changed)
+        (folder / f"{other.pid}.json").write_bytes(msgspec.json.encode(newer))
+        assert [service.url for service in discovery.find()] == ["http://newer", "http://new"]
+        other.kill()
 
 
 def test_without_services_nothing_is_found(folder):

@@ -154,6 +154,7 @@ class Runner:
         extra: dict[str, Any] | None = None
         try:
             try:
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # before anybody knows that there is work
                 self._publisher.call = name
                 self._say(call=name, phase="started")
                 with _outside_event_loop():
@@ -182,7 +183,6 @@ def _outside_event_loop() -> Iterator[None]:
     if task is not None:
         asyncio.tasks._leave_task(loop, task)
     asyncio._set_running_loop(None)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

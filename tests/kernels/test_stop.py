@@ -6,6 +6,7 @@ import os
 import psutil
 import pytest
 
+from oet_kernel.kernels.local import Ladder
 from oet_kernel.models import ProcedureState, StopProcessCommand
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +67,8 @@ async def test_async_main_is_interrupted_in_await(bench):
     assert bench.output(pid) == "cleaned up\n"
 
 
-async def test_script_that_is_interrupted_cleans_up_and_runs_its_exit_handlers(bench):
+async def test_script_that_is_interrupted_cleans_up_and_runs_its_exit_handlers(make_bench):
+    bench = make_bench(ladder=Ladder(10, 10, 10))
     pid = await bench.ready(
         f"{SAY}import atexit\natexit.register(lambda: print('at exit'))\n"
         "def main():\n    publish('user.script.announce', msg='on')\n"
