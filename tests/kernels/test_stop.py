@@ -58,8 +58,8 @@ async def test_running_script_is_stopped_whatever_it_does(bench, what):
 
 async def test_async_main_is_interrupted_in_await(bench):
     pid = await bench.ready(
-        f"{SAY}async def main():\n    publish('user.script.announce', msg='on')\n"
-        "    try:\n        await asyncio.sleep(1000)\n    finally:\n        print('cleaned up')\n"
+        f"{SAY}async def main():\n    try:\n        publish('user.script.announce', msg='on')\n"
+        "        await asyncio.sleep(1000)\n    finally:\n        print('cleaned up')\n"
     )
     await bench.start(pid)
     await announced(bench, pid)
@@ -71,8 +71,8 @@ async def test_script_that_is_interrupted_cleans_up_and_runs_its_exit_handlers(m
     bench = make_bench(ladder=Ladder(10, 10, 10))
     pid = await bench.ready(
         f"{SAY}import atexit\natexit.register(lambda: print('at exit'))\n"
-        "def main():\n    publish('user.script.announce', msg='on')\n"
-        "    try:\n        time.sleep(1000)\n    finally:\n        print('cleaned up')\n"
+        "def main():\n    try:\n        publish('user.script.announce', msg='on')\n"
+        "        time.sleep(1000)\n    finally:\n        print('cleaned up')\n"
     )
     await bench.start(pid)
     await announced(bench, pid)
@@ -162,8 +162,8 @@ async def test_stop_of_an_ended_procedure_changes_nothing(bench):
 
 async def test_script_that_returns_normally_after_a_stop_is_stopped(bench):
     pid = await bench.ready(
-        f"{SAY}def main():\n    publish('user.script.announce', msg='')\n"
-        "    try: time.sleep(1000)\n    except KeyboardInterrupt: pass\n"
+        f"{SAY}def main():\n    try:\n        publish('user.script.announce', msg='')\n"
+        "        time.sleep(1000)\n    except KeyboardInterrupt: pass\n"
     )
     await bench.start(pid)
     await announced(bench, pid)
