@@ -59,13 +59,15 @@ class Procedure(Struct, frozen=True, kw_only=True):
         return self.state is _S.READY and "main" not in self.calls and not self.stopping
 
     @property
+    def subarray_id(self) -> Any:
+        """The ``subarray_id`` that it was given by the newest call that has one; None without."""
+        given = (call.kwargs.get("subarray_id") for call in reversed(self.calls.values()))
+        return next((value for value in given if value is not None), None)
+
+    @property
     def subarray(self) -> str:
-        """The slot it occupies while it runs: its ``subarray_id``, or ``default``."""
-        for name in ("main", "init"):
-            call = self.calls.get(name)
-            if call is not None and call.kwargs.get("subarray_id") is not None:
-                return str(call.kwargs["subarray_id"])
-        return "default"
+        """The slot it occupies while it runs."""
+        return "default" if self.subarray_id is None else str(self.subarray_id)
 
 
 class KernelReady(Struct, frozen=True):

@@ -117,14 +117,18 @@ class LocalKernel:
             ip=str(self._address),
             context=self._context,
         )
-        asyncio.get_running_loop().add_reader(self._tail.bell, self._on_bell)
         env = {**os.environ, MARK: self._mark}
-        with open(self.folder / "stdio.log", "ab") as stdio:  # noqa: ASYNC230 - a new file in our own folder
-            await manager.start_kernel(
-                env=env, stdout=stdio, stderr=stdio, extra_arguments=["--journal", str(self.folder)]
-            )
+        try:
+            with open(self.folder / "stdio.log", "ab") as stdio:  # noqa: ASYNC230 - a new file in our own folder
+                await manager.start_kernel(
+                    env=env, stdout=stdio, stderr=stdio, extra_arguments=["--journal", str(self.folder)]
+                )
+        except BaseException:
+            self._tail.close()
+            raise
         process = manager.provisioner.process
         self._manager, self._pid = manager, process.pid
+        asyncio.get_running_loop().add_reader(self._tail.bell, self._on_bell)
         watch_exit(process, self._ended)
 
     def prepare(self, procedure: int, script: Path, init: ProcedureInput) -> None:

@@ -1,8 +1,9 @@
 """Scripts in files of this machine, and the folders that they may come from."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from oet_kernel.errors import MalformedRequest, ScriptNotAllowed
 
@@ -32,19 +33,20 @@ def resolve(script_uri: str, roots: Sequence[Path]) -> Path:
     ScriptNotAllowed
         When it lies outside the folders.
     """
-    parts = urlsplit(script_uri)
-    path = unquote(parts.path)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.startswith("/"):
+    scheme, separator, rest = script_uri.partition("://")
+    host, slash, encoded = rest.partition("/")
+    if scheme.lower() != "file" or not separator or host not in ("", "localhost") or not slash:
         raise MalformedRequest(
             f"Incorrect prefix for FileSystemScript: {script_uri}",
             "$.script.script_uri: expected file:// and an absolute path",
         )
-    if "\0" in path or parts.query or parts.fragment:
+    path = f"/{unquote(encoded)}"
+    if "\0" in path or "?" in encoded or "#" in encoded:
         raise MalformedRequest(
             f"Cannot use script {script_uri!r}",
             "$.script.script_uri: a path with ?, # or % in it must be percent-encoded",
         )
-    found = Path(path).resolve()
+    found = Path(os.path.realpath(path))  # unlike Path.resolve, takes a loop of links as it is
     if roots and not any(found.is_relative_to(root.resolve()) for root in roots):
         allowed = ", ".join(str(root) for root in roots)
         raise ScriptNotAllowed(f"Script {script_uri} is not in a folder that scripts may come from: {allowed}")

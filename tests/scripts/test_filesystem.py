@@ -22,7 +22,9 @@ def test_uri_becomes_an_absolute_path(uri, path):
     assert str(resolve(uri, [])) == path
 
 
-@pytest.mark.parametrize("uri", ["/x.py", "x.py", "http:///x.py", "file:x.py", "file://host/x.py", "git://x.py", ""])
+@pytest.mark.parametrize(
+    "uri", ["/x.py", "x.py", "http:///x.py", "file:x.py", "file://host/x.py", "file://[", "git://x.py", ""]
+)
 def test_other_uris_are_refused_in_the_words_of_the_original(uri):
     with pytest.raises(MalformedRequest, match=r"^Incorrect prefix for FileSystemScript: "):
         resolve(uri, [])
@@ -60,8 +62,22 @@ def test_script_outside_is_refused_naming_the_folders(root, name):
         resolve(f"file://{root}/{name}", [root])
 
 
+def test_loop_of_links_is_no_error(root):
+    (root / "loop.py").symlink_to(root / "loop.py")
+    assert resolve(f"file://{root}/loop.py", [root]) == root / "loop.py"
+
+
 def test_allowed_folder_may_be_a_link(root):
     assert resolve(f"file://{root}/inside.py", [root.parent / "alias"]) == root / "inside.py"
+
+
+@given(st.text())
+def test_any_text_is_resolved_or_refused(text):
+    for uri in (text, f"file://{text}", f"file:///{text}"):
+        try:
+            assert resolve(uri, []).is_absolute()
+        except OetError as error:
+            assert error.status == 400  # noqa: PT017
 
 
 @given(st.lists(st.sampled_from(["..", ".", "root", "folder", "link.py", "a", "%2e%2e", ""]), max_size=8))
