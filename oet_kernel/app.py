@@ -20,6 +20,8 @@ from oet_kernel.events.bus import QUEUE_BYTES, EventBus
 from oet_kernel.handlers import about, activities, procedures, stream
 from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
 from oet_kernel.kernels.local import Ladder
+from oet_kernel.kernels.pool import KernelPool
+from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import Limits, ScriptExecutionService
 from oet_kernel.state import StateFolder
@@ -81,6 +83,13 @@ class OetApp(ExtensionApp):
     starting_kernels = Integer(4, min=1, help="How many kernel processes are started at the same instant.").tag(
         config=True
     )
+    fork = Bool(True, help="Whether kernels are forked from a process that has imported what they need.").tag(
+        config=True
+    )
+    preload = List(
+        Unicode(), help="Modules that this process imports too, such as numpy; none that start threads."
+    ).tag(config=True)
+    warm_kernels = Integer(1, min=0, help="How many kernels are started ahead of their scripts.").tag(config=True)
     interrupt_seconds = Float(2.0, min=0, help="What a stop gives a script to end after an interrupt.").tag(config=True)
     terminate_seconds = Float(1.0, min=0, help="What a stop gives the process after SIGTERM, before SIGKILL.").tag(
         config=True
@@ -137,16 +146,24 @@ class OetApp(ExtensionApp):
         self._sources = ScriptSources(
             state_path, roots, self.git_seconds, self.environment_seconds, self.keep_checkouts
         )
+        ladder = Ladder(self.interrupt_seconds, self.terminate_seconds)
+        self._kernels = KernelPool(
+            self._state,
+            warm=self.warm_kernels,
+            starting=self.starting_kernels,
+            ladder=ladder,
+            fork_server=ForkServerSupervisor(self._state.runtime, self.preload) if self.fork else None,
+        )
         self._service = ScriptExecutionService(
             self._state,
             self._sources,
+            self._kernels,
             self._bus,
             "",
             Limits(
                 history=self.history,
                 kernels=self.max_kernels,
-                starting=self.starting_kernels,
-                ladder=Ladder(self.interrupt_seconds, self.terminate_seconds),
+                ladder=ladder,
                 exclusive=self.exclusive,
                 abort_script=abort,
                 abort_deadline=self.abort_seconds,
@@ -178,6 +195,7 @@ class OetApp(ExtensionApp):
         """Say where the API is, once requests are taken."""
         url = f"{serverapp.connection_url.rstrip('/')}/{self._roots()[-2]}"
         self._service.base_url = url
+        self._kernels.open()
         token = serverapp.identity_provider.token or None
         self._announcement = discovery.announce(url, token, str(self._state.path))
         if self._standalone:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-import zmq.asyncio
 from msgspec import Struct
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
 from oet_kernel.events.mapping import Announcement, Interest, Record, announce, interpret
 from oet_kernel.kernels.local import Ladder, LocalKernel
+from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
 from oet_kernel.procedure import Fact, Procedure
 from oet_kernel.scripts.sources import ScriptSources
@@ -29,10 +29,7 @@ class Workshop(Struct, frozen=True):
 
     state: StateFolder
     sources: ScriptSources
-    context: zmq.asyncio.Context
-    """One ZeroMQ context, since each has threads of its own."""
-    starting: asyncio.Semaphore
-    """How many kernels may be started at the same instant."""
+    kernels: KernelPool
     ladder: Ladder
     """How long each rung of a stop may take."""
 
@@ -79,7 +76,6 @@ class Execution:
         self.kernel: LocalKernel | None = None
         self._workshop = workshop
         self._audience = audience
-        self._kernel_ready = asyncio.Event()
         self._changed = asyncio.Event()
         self._preparation: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[bool] | None = None
@@ -165,18 +161,11 @@ class Execution:
             self.path, environment = await workshop.sources.environment(script, self._note)
             python = environment.python
             self.learn(lifecycle.EnvironmentFinished(time.time()))
-        async with workshop.starting:
-            self.kernel = LocalKernel(
-                workshop.state.procedure_folder(self.id),
-                workshop.state.sockets(self.id),
-                self._hear,
-                self._kernel_ended,
-                workshop.context,
-            )
-            await self.kernel.start(python)
-            await self._kernel_ready.wait()
-        if self.state.inactive:
+        self.kernel = workshop.kernels.get(python)
+        self.kernel.attach(self._hear, self._kernel_ended)
+        if not await workshop.kernels.start(self.kernel, python):
             return
+        self.learn(lifecycle.KernelReady(time.time()))  # a warm one has said so before
         if isinstance(script, GitScript):
             self.learn(lifecycle.LoadStarted(time.time()))
         if self.path is None:
@@ -206,15 +195,11 @@ class Execution:
     def _hear_fact(self, fact: Fact) -> None:
         assert self.kernel is not None
         match fact:
-            case lifecycle.KernelReady():
-                self.kernel.note_idle()
-                self._kernel_ready.set()
             case lifecycle.LoadFinished(has_init=False) | lifecycle.CallFinished() | lifecycle.Failed():
                 self.kernel.note_idle()
         self.learn(fact)
 
     def _kernel_ended(self, epitaph: str) -> None:
-        self._kernel_ready.set()
         self.interests.clear()
         self.learn(lifecycle.KernelExited(time.time(), epitaph))
         self._audience.kernel_gone(self)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import zmq.asyncio
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -23,6 +22,7 @@ from oet_kernel.events.bus import Event, EventBus
 from oet_kernel.events.mapping import Announcement, announce
 from oet_kernel.execution import Execution, Workshop
 from oet_kernel.kernels.local import Ladder
+from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.models import (
     FileSystemScript,
     GitScript,
@@ -58,8 +58,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How many inactive procedures stay listed."""
     kernels: int = 200
     """How many kernels may be alive at once."""
-    starting: int = 4
-    """How many kernel processes are being started at the same instant; more only get in each other's way."""
     ladder: Ladder = Ladder()
     """How long each rung of a stop may take."""
     exclusive: bool = True
@@ -90,6 +88,8 @@ class ScriptExecutionService:
         The service's folder.
     sources
         Where scripts come from.
+    kernels
+        Where kernels come from; closed with the service.
     bus
         Where events go.
     base_url
@@ -102,6 +102,7 @@ class ScriptExecutionService:
         self,
         state: StateFolder,
         sources: ScriptSources,
+        kernels: KernelPool,
         bus: EventBus,
         base_url: str,
         limits: Limits | None = None,
@@ -109,9 +110,7 @@ class ScriptExecutionService:
         self.base_url = base_url
         self._bus = bus
         self._limits = limits or Limits()
-        self._workshop = Workshop(
-            state, sources, zmq.asyncio.Context(), asyncio.Semaphore(self._limits.starting), self._limits.ladder
-        )
+        self._workshop = Workshop(state, sources, kernels, self._limits.ladder)
         self._executions: dict[int, Execution] = {}
         self._inactive: list[int] = []
         self._subarrays = Subarrays()
@@ -282,7 +281,7 @@ class ScriptExecutionService:
         executions = list(self._executions.values())
         await asyncio.gather(*(execution.stop() for execution in executions if not execution.state.inactive))
         await asyncio.gather(*(execution.gone() for execution in executions))
-        self._workshop.context.destroy(linger=0)
+        await self._workshop.kernels.close()
 
     # --- what executions tell
 
@@ -318,8 +317,9 @@ class ScriptExecutionService:
         self._inactive.append(execution.id)
         while len(self._inactive) > self._limits.history:
             oldest = self._inactive.pop(0)
-            del self._executions[oldest]
-            self._workshop.state.forget(oldest)
+            execution = self._executions.pop(oldest)
+            if execution.kernel is not None:
+                self._workshop.state.forget(execution.kernel.folder)
 
     async def _retain_sources(self) -> None:
         used = [one.path for one in self._executions.values() if one.path and not one.state.inactive]

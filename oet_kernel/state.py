@@ -1,4 +1,4 @@
-"""The state folder of a service: its lock, the count of ids, a folder for each procedure."""
+"""The state folder of a service: its lock, the count of ids, a folder for each kernel."""
 
 import os
 import shutil
@@ -38,8 +38,8 @@ class StateFolder:
                 "stop that one, or give this one another folder with --state-dir"
             ) from None
         owner.write_text(f"{os.getpid()}\n")
-        # short: the path of a socket may have 107 bytes
-        self._sockets = Path(tempfile.mkdtemp(prefix="oet-", dir=os.environ.get("XDG_RUNTIME_DIR")))
+        self.runtime = Path(tempfile.mkdtemp(prefix="oet-", dir=os.environ.get("XDG_RUNTIME_DIR")))
+        """A private folder for sockets, gone with the service; short, since the path of a socket may have 107 bytes."""
 
     def next_id(self, kind: str = "procedure") -> int:
         """Give the next id; never one that was given before, a restart included.
@@ -56,22 +56,20 @@ class StateFolder:
         fresh.replace(counter)
         return last + 1
 
-    def procedure_folder(self, pid: int) -> Path:
-        """Make an empty private folder for a procedure."""
-        folder = self.path / "procedures" / str(pid)
+    def kernel_folder(self) -> Path:
+        """Make an empty private folder for a kernel."""
+        (self.path / "kernels").mkdir(mode=0o700, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self.path / "kernels", prefix=""))
+
+    def sockets(self, name: str) -> Path:
+        """Give the beginning of the paths of a kernel's sockets."""
+        return self.runtime / name
+
+    def forget(self, folder: Path) -> None:
+        """Remove a kernel's folder."""
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700, parents=True)
-        return folder
-
-    def sockets(self, pid: int) -> Path:
-        """Give the beginning of the paths of a procedure's sockets."""
-        return self._sockets / str(pid)
-
-    def forget(self, pid: int) -> None:
-        """Remove a procedure's folder."""
-        shutil.rmtree(self.path / "procedures" / str(pid), ignore_errors=True)
 
     def close(self) -> None:
         """Let another service have the folder."""
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        shutil.rmtree(self.runtime, ignore_errors=True)
         self._lock.release()

@@ -14,6 +14,8 @@ import pytest
 
 from oet_kernel.events.bus import Event, EventBus
 from oet_kernel.kernels.local import Ladder
+from oet_kernel.kernels.pool import KernelPool
+from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.models import (
     FileSystemScript,
     PrepareProcessCommand,
@@ -47,7 +49,15 @@ def _own_runtime_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
 class Bench:
     """A service in this process, with short words for what tests do with it."""
 
-    def __init__(self, folder: Path, **limits: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fork_server: ForkServerSupervisor | None = None,
+        warm: int = 0,
+        ladder: Ladder = Ladder(1.0, 0.5, 5.0),  # noqa: B008 - immutable
+        **limits: Any,
+    ) -> None:
         self.folder = folder
         self.bus = EventBus()
         self.events: list[Event] = []
@@ -56,9 +66,10 @@ class Bench:
         self.service = ScriptExecutionService(
             self.state,
             ScriptSources(folder / "state", [], git_deadline=60, environment_deadline=300, keep=3),
+            KernelPool(self.state, warm=warm, starting=4, ladder=ladder, fork_server=fork_server),
             self.bus,
             "http://test/api/v1.0",
-            Limits(**{"ladder": Ladder(1.0, 0.5, 5.0), **limits}),
+            Limits(ladder=ladder, **limits),
         )
 
     def script(self, text: str, name: str = "script.py") -> FileSystemScript:

@@ -82,6 +82,10 @@ class OetKernelApp(IPKernelApp):
     def initialize(self, argv: list[str] | None = None) -> None:
         """Set everything up, and say so."""
         super().initialize(argv)
+        self.begin()
+
+    def begin(self) -> None:
+        """Be ready for requests."""
         atexit.register(_flush_output)
         # to the file behind the streams: the thread that reads the pipe in between dies with the process
         faulthandler.enable(sys.stderr.fileno(), all_threads=False)

@@ -15,16 +15,13 @@ import msgspec
 import zmq.asyncio
 from jupyter_client.manager import AsyncKernelManager
 from msgspec import Struct
+from traitlets import Instance
 
 from oet_kernel.events.mapping import Record
-from oet_kernel.kernels.processes import (
-    describe_exit,
-    kill_leftovers,
-    kill_tree,
-    signal_group,
-    watch_exit,
-)
+from oet_kernel.kernels.processes import describe_exit, kill_leftovers, kill_tree, signal_group
+from oet_kernel.kernels.provisioner import OetProvisioner
 from oet_kernel.kernels.specs import OneSpec, kernel_spec
+from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import ProcedureInput
 
@@ -46,6 +43,12 @@ class Ladder(Struct, frozen=True):
     """For the system to remove the process after SIGKILL."""
 
 
+class OetKernelManager(AsyncKernelManager):
+    """Jupyter's manager of one kernel; its provisioner finds the service's fork server here."""
+
+    fork_server = Instance(ForkServerSupervisor, allow_none=True)
+
+
 class LocalKernel:
     """One kernel process, its folder, and what it says.
 
@@ -55,34 +58,33 @@ class LocalKernel:
         A private folder for this kernel alone; must exist and be empty.
     sockets
         Beginning of the paths of its sockets; short, since the system allows 107 bytes.
-    on_records
-        Called on the event loop with each batch of records, in order, none twice.
-    on_exit
-        Called once, after the last record, with a description of how the process ended.
     context
         The ZeroMQ context that all kernels of the service share.
+    fork_server
+        What forks it, where it can; None to start it plainly.
     """
 
     def __init__(
         self,
         folder: Path,
         sockets: Path,
-        on_records: Callable[[list[Record]], None],
-        on_exit: Callable[[str], None],
         context: zmq.asyncio.Context,
+        fork_server: ForkServerSupervisor | None = None,
     ) -> None:
         self.folder = folder
         self._address = sockets
-        self._on_records = on_records
-        self._on_exit = on_exit
+        self._on_records: Callable[[list[Record]], None] = lambda records: None
+        self._on_exit: Callable[[str], None] = lambda epitaph: None
         self._context = context
+        self._fork_server = fork_server
         self._tail = JournalTail(folder)
         self._mark = uuid.uuid4().hex
+        self._ready = asyncio.Event()
         self._exited = asyncio.Event()
         self._idle = asyncio.Event()
         self._launch: asyncio.Task[None] | None = None
         self._last_output: deque[bytes] = deque(maxlen=_LAST_LINES)
-        self._manager: AsyncKernelManager | None = None
+        self._manager: OetKernelManager | None = None
         self._sockets: dict[str, zmq.asyncio.Socket] = {}
         self._pid = 0
 
@@ -95,6 +97,23 @@ class LocalKernel:
     def pid(self) -> int:
         """Process id; also of its session and process group."""
         return self._pid
+
+    def attach(self, on_records: Callable[[list[Record]], None], on_exit: Callable[[str], None]) -> None:
+        """Say who hears what the kernel says from now on.
+
+        Parameters
+        ----------
+        on_records
+            Called on the event loop with each batch of records, in order, none twice.
+        on_exit
+            Called once, after the last record, with a description of how the process ended.
+        """
+        self._on_records, self._on_exit = on_records, on_exit
+
+    async def ready(self) -> bool:
+        """Wait until the kernel takes requests; False when it has ended before."""
+        await self._within(None, self._ready)
+        return self.alive
 
     async def start(self, python: Path | None = None) -> None:
         """Start the process; it says in its journal when it takes requests.
@@ -109,13 +128,14 @@ class LocalKernel:
         await asyncio.shield(self._launch)
 
     async def _start(self, python: Path | None) -> None:
-        manager = AsyncKernelManager(
+        manager = OetKernelManager(
             kernel_name="oet",
             kernel_spec_manager=OneSpec(kernel_spec(python)),
             connection_file=str(self.folder / "kernel.json"),
             transport="ipc",
             ip=str(self._address),
             context=self._context,
+            fork_server=self._fork_server if python is None else None,
         )
         env = {**os.environ, MARK: self._mark}
         try:
@@ -126,10 +146,9 @@ class LocalKernel:
         except BaseException:
             self._tail.close()
             raise
-        process = manager.provisioner.process
-        self._manager, self._pid = manager, process.pid
+        self._manager, self._pid = manager, manager.provisioner.pid
         asyncio.get_running_loop().add_reader(self._tail.bell, self._on_bell)
-        watch_exit(process, self._ended)
+        self._end_of_life = asyncio.create_task(self._live(manager.provisioner))
 
     def prepare(self, procedure: int, script: Path, init: ProcedureInput) -> None:
         """Have the script loaded and its ``init`` called; the kernel must have said that it is ready."""
@@ -181,7 +200,7 @@ class LocalKernel:
         """Take note that no function of the script runs; told by whoever reads the records."""
         self._idle.set()
 
-    async def _within(self, seconds: float, event: asyncio.Event) -> bool:
+    async def _within(self, seconds: float | None, event: asyncio.Event) -> bool:
         """Wait for an event or the process's end; False after the deadline."""
         waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._exited.wait())]
         try:
@@ -217,14 +236,19 @@ class LocalKernel:
         return True
 
     def _hear(self, records: list[Record]) -> None:
-        self._last_output.extend(bytes(record.content) for record in records if record.type == "stream")
+        for record in records:
+            if record.type == "stream":
+                self._last_output.append(bytes(record.content))
+            elif record.type == "oet_kernel":
+                self._idle.set()
+                self._ready.set()
         self._on_records(records)
 
-    def _ended(self, status: int) -> None:
-        self._ending = asyncio.ensure_future(self._end(status))
-
-    async def _end(self, status: int) -> None:
-        await asyncio.to_thread(kill_leftovers, self._pid, f"{MARK}={self._mark}")
+    async def _live(self, provisioner: OetProvisioner) -> None:
+        """Wait for the end of the process, and tell it when all that the kernel has said is told."""
+        status = await provisioner.ended()
+        if status is None or not provisioner.forked:
+            await asyncio.to_thread(kill_leftovers, self._pid, f"{MARK}={self._mark}")
         while records := self._tail.read():
             self._hear(records)
         asyncio.get_running_loop().remove_reader(self._tail.bell)
@@ -237,7 +261,7 @@ class LocalKernel:
         self._manager.cleanup_ipc_files()
         self._on_exit(self._epitaph(status))
 
-    def _epitaph(self, status: int) -> str:
+    def _epitaph(self, status: int | None) -> str:
         said = [
             f"The kernel process ended with {describe_exit(status)} at {time.strftime('%H:%M:%S', time.gmtime())} UTC."
         ]

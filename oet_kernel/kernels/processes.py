@@ -4,20 +4,22 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
 
 
-def describe_exit(status: int) -> str:
+def describe_exit(status: int | None) -> str:
     """Say how a process ended.
 
     Parameters
     ----------
     status
-        Exit code, or minus the number of the signal that ended it.
+        Exit code, or minus the number of the signal that ended it; None when nobody knows.
     """
+    if status is None:
+        return "a status that nobody knows: the fork server, which would, has died"
     if status >= 0:
         return f"exit code {status}"
     try:
@@ -31,25 +33,29 @@ def describe_exit(status: int) -> str:
     return f"{name}{hint}"
 
 
-def watch_exit(process: subprocess.Popen[bytes], ended: Callable[[int], None]) -> None:
-    """Have a function called on the event loop, once, with the exit status of a child process.
+async def exit_of(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the end of a child process.
 
     Parameters
     ----------
     process
         A child of this process.
-    ended
-        Receives the exit code, or minus the signal's number.
+
+    Returns
+    -------
+    int
+        Its exit code, or minus the number of the signal that ended it.
     """
     loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
     handle = os.pidfd_open(process.pid)
-
-    def on_exit() -> None:
+    loop.add_reader(handle, gone.set)
+    try:
+        await gone.wait()
+    finally:
         loop.remove_reader(handle)
         os.close(handle)
-        ended(process.wait())
-
-    loop.add_reader(handle, on_exit)
+    return process.wait()
 
 
 def signal_group(pid: int, signum: signal.Signals) -> None:

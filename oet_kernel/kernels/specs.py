@@ -6,6 +6,8 @@ from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
+NAME = "oet-provisioner"
+"""The provisioner's entry point."""
 _START = "import sys; sys.path.extend({paths!r}); from oet_kernel.kernel.__main__ import main; main()"
 
 
@@ -24,7 +26,10 @@ def kernel_spec(python: Path | None = None) -> KernelSpec:
         argv=[str(python or sys.executable), "-P", *start, "-f", "{connection_file}"],
         display_name="OET procedure",
         language="python",
-        metadata={"supported_encryption": ["curve"]},
+        metadata={
+            "supported_encryption": ["curve"],
+            "kernel_provisioner": {"provisioner_name": NAME},
+        },
     )
 
 

@@ -179,4 +179,4 @@ async def test_closing_the_service_ends_every_kernel(make_bench):
     await bench.service.close()
     assert not any(psutil.pid_exists(kernel) for kernel in kernels)
     assert {summary.state for summary in bench.service.summarise(pids)} == {ProcedureState.STOPPED}
-    assert os.listdir(bench.state._sockets) == []
+    assert os.listdir(bench.state.runtime) == []

@@ -1,0 +1,86 @@
+"""The kernel's start in two halves: what costs most in a fork server, once; the rest in each kernel that it forks.
+
+ipykernel's `IPKernelApp.initialize` is one method; here its steps are the same and in the same order, but cut where the
+first socket, thread or session would be made, since none of these survives a fork.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ipykernel.compiler import XCachingCompiler
+from ipykernel.zmqshell import ZMQInteractiveShell
+from IPython.core.application import BaseIPythonApplication
+
+from oet_kernel.kernel.app import OetKernelApp
+
+
+class ForkedKernelApp(OetKernelApp):
+    """A kernel application that is prepared in one process and finished in its children."""
+
+    def prepare(self) -> None:
+        """Do what every kernel does alike: configuration, and the interactive shell."""
+        BaseIPythonApplication.initialize(self, ["--HistoryManager.enabled=False"])
+        self.init_pdb()
+        ours = sys.modules["__main__"]
+        self._shell = ZMQInteractiveShell.instance(
+            parent=self,
+            profile_dir=self.profile_dir,
+            user_module=None,
+            user_ns=None,
+            kernel=None,
+            compiler_class=XCachingCompiler,
+        )
+        self._kernel_main = sys.modules["__main__"]
+        sys.modules["__main__"] = ours
+        if self._trait_values.get("session") is not None:
+            raise RuntimeError("A Jupyter session was made before the fork: it would refuse to send in the children")
+
+    def finish(self, connection_file: str, journal_folder: str) -> None:
+        """Do what belongs to one kernel: sockets, threads, streams.
+
+        Parameters
+        ----------
+        connection_file
+            As the kernel's client has written it.
+        journal_folder
+            Where to write down what the kernel says.
+        """
+        sys.modules["__main__"] = self._kernel_main
+        self.connection_file = connection_file
+        self.journal_folder = journal_folder
+        self.parent_handle = 0
+        self.init_blackhole()
+        self.init_connection_file()
+        self.init_sockets()
+        self.init_heartbeat()
+        self.write_connection_file()
+        self.init_io()
+        self.init_signal()
+        self.init_kernel()
+        self._adopt_shell()
+        self.init_path()
+        self.init_shell()
+        self.init_gui_pylab()
+        self.init_extensions()
+        self.init_code()
+        self.begin()
+
+    def _adopt_shell(self) -> None:
+        """Give the shell, which was made without a kernel, the kernel that was made with it."""
+        shell: Any = self._shell
+        shell.parent = shell.kernel = self.kernel
+        for part in (shell.displayhook, shell.display_pub):
+            part.parent = shell
+        self.kernel.user_ns = shell.user_ns
+
+
+def connection_of(argv: list[str]) -> tuple[str, str]:
+    """Find the connection file and the journal in a kernel's command line.
+
+    Parameters
+    ----------
+    argv
+        ``... -f FILE --journal FOLDER``.
+    """
+    return argv[argv.index("-f") + 1], str(Path(argv[argv.index("--journal") + 1]))

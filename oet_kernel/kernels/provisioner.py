@@ -1,0 +1,63 @@
+"""The provisioner of our kernels: forked where a fork server serves them, started plainly where none does."""
+
+import logging
+import os
+import signal
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from oet_kernel.kernels.processes import exit_of, signal_group
+from oet_kernel.kernels.supervisor import Forked, ForkServerDown, ForkServerSupervisor
+
+log = logging.getLogger(__name__)
+
+
+class OetProvisioner(LocalProvisioner):
+    """Starts one kernel process on this machine.
+
+    Jupyter makes one for each kernel whose kernelspec names it. The service's kernel managers have a fork server;
+    elsewhere (a notebook on our kernelspec) there is none, and it does what Jupyter's own provisioner does.
+    """
+
+    _forked: Forked | None = None
+
+    @property
+    def has_process(self) -> bool:
+        """Tell the manager that there is a process, forked or started."""
+        return self._forked is not None or super().has_process
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Fork the kernel if that can be done, else start it."""
+        environment = kwargs.get("env") or dict(os.environ)
+        fork_server: ForkServerSupervisor | None = getattr(self.parent, "fork_server", None)
+        if fork_server is not None and fork_server.serves(environment):
+            folder = str(kwargs.get("cwd") or os.getcwd())
+            try:
+                self._forked = await fork_server.fork(cmd, folder, environment, kwargs["stdout"].name)
+            except ForkServerDown as error:
+                log.warning("A kernel is started plainly: %s", error)
+            else:
+                self.pid = self.pgid = self._forked.pid
+                return self.connection_info
+        return await super().launch_kernel(cmd, **kwargs)
+
+    @property
+    def forked(self) -> bool:
+        """True when the fork server ends what the kernel leaves behind."""
+        return self._forked is not None
+
+    async def ended(self) -> int | None:
+        """Wait for the process's end; gives the exit code, minus a signal's number, or None when nobody knows."""
+        if self._forked is not None:
+            return await self._forked.ended()
+        assert self.process is not None
+        return await exit_of(self.process)
+
+    async def send_signal(self, signum: int) -> None:
+        """Signal the process and its group."""
+        if self._forked is not None and signum:
+            signal_group(self._forked.pid, signal.Signals(signum))
+        else:
+            await super().send_signal(signum)

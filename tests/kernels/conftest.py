@@ -1,0 +1,40 @@
+"""What holds for kernels holds for those that are started plainly and those that are forked."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from tests.conftest import Bench
+
+
+@asynccontextmanager
+async def forking(*preload: str) -> AsyncIterator[ForkServerSupervisor]:
+    """Run a fork server, and wait until it is ready."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = ForkServerSupervisor(Path(folder), preload)
+        made.start()
+        await made.ready()
+        yield made
+        await made.close()
+
+
+@pytest.fixture
+async def fork_server() -> AsyncIterator[ForkServerSupervisor]:
+    """A fork server that is ready."""
+    async with forking() as made:
+        assert made.running
+        yield made
+
+
+@pytest.fixture(params=["plain", "forked"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    """A service in this process, once without and once with a fork server."""
+    async with forking() as server:
+        made = Bench(tmp_path, fork_server=server if request.param == "forked" else None)
+        yield made
+        await made.service.close()
+        made.state.close()
