@@ -91,27 +91,23 @@ def kill_all(pid: int) -> None:
 
 
 class ForkServer:
-    """Forks kernels for one client at a time.
+    """Forks kernels for one client.
 
     Parameters
     ----------
-    path
-        Where it listens.
+    client
+        The connection to it.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, client: socket.socket) -> None:
         from oet_kernel.kernel.forked import ForkedKernelApp
 
         self._app = ForkedKernelApp.instance()
         self._app.prepare()
         self._main_thread = threading.main_thread()
         self._kernels: set[int] = set()
-        self._client: socket.socket | None = None
+        self._client = client
         self._received = b""
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(path)
-        os.chmod(path, 0o600)
-        self._listener.listen(1)
         self._signals, self._signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def serve(self) -> None:
@@ -123,7 +119,6 @@ class ForkServer:
         atexit._clear()  # what the imports have registered is not for kernels to run
         gc.collect()
         gc.freeze()
-        self._client, _ = self._listener.accept()
         while True:
             descriptors = [self._client.fileno(), self._signals]
             for ready in select.select(descriptors, [], [])[0]:
@@ -137,7 +132,6 @@ class ForkServer:
 
     def _receive(self) -> bool:
         """Take what the client has sent; False when it is gone."""
-        assert self._client is not None
         try:
             chunk = self._client.recv(1 << 20)
         except OSError:
@@ -152,7 +146,6 @@ class ForkServer:
         return bool(chunk)
 
     def _send(self, message: dict[str, Any], *descriptors: int) -> None:
-        assert self._client is not None
         data = json.dumps(message).encode()
         data = len(data).to_bytes(4) + data
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
@@ -226,9 +219,7 @@ class ForkServer:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        self._listener.close()
-        if self._client is not None:
-            self._client.close()
+        self._client.close()
         os.close(self._signals)
         os.close(self._signalled)
         os.setsid()
@@ -301,9 +292,9 @@ def _modules_of_a_kernel() -> list[str]:
 
 
 def main() -> None:
-    """``python -m oet_kernel.kernels.forkserver --socket PATH [--preload numpy,astropy]``."""
+    """``python -m oet_kernel.kernels.forkserver --client DESCRIPTOR [--preload numpy,astropy]``."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--socket", required=True)
+    options.add_argument("--client", type=int, required=True)
     options.add_argument("--preload", default="")
     given = options.parse_args()
     sys.modules["debugpy"] = None  # type: ignore[assignment]
@@ -312,7 +303,7 @@ def main() -> None:
     train()
     del sys.modules["debugpy"]
     preload(filter(None, given.preload.split(",")))
-    server = ForkServer(given.socket)
+    server = ForkServer(socket.socket(fileno=given.client))
     print(_READY, flush=True)  # noqa: T201 - its supervisor waits for it
     server.serve()
 

@@ -66,7 +66,7 @@ class ForkServerSupervisor:
     Parameters
     ----------
     folder
-        A private folder with a short path, for its socket and its log.
+        A private folder for its log.
     preload
         Modules that it imports besides what every kernel needs.
     """
@@ -127,7 +127,7 @@ class ForkServerSupervisor:
         ForkServerDown
             When there is no fork server, or it has died meanwhile.
         """
-        if self._socket is None:
+        if self._socket is None or not self.running:
             raise ForkServerDown("the fork server is not running")
         self._number += 1
         future: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
@@ -148,7 +148,7 @@ class ForkServerSupervisor:
             await asyncio.wait([self._life])
         self._disconnect()
         if self._process is not None:
-            self._process.wait()  # it ends at once when its client is gone
+            await asyncio.to_thread(self._process.wait)  # it ends, with its kernels, when its client is gone
 
     async def _run(self) -> None:
         """Start it, and again whenever it dies; not again when it does not come up: then plain starts have to do."""
@@ -166,23 +166,25 @@ class ForkServerSupervisor:
             self._disconnect()
 
     async def _launch(self) -> None:
-        path = self._folder / "forkserver"
-        path.unlink(missing_ok=True)
-        argv = [sys.executable, "-P", "-m", "oet_kernel.kernels.forkserver", "--socket", str(path)]
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        argv = [sys.executable, "-P", "-m", "oet_kernel.kernels.forkserver", "--client", str(theirs.fileno())]
         argv += ["--preload", ",".join(self._preload)]
         log_file = self._folder / "forkserver.log"
-        with open(log_file, "wb") as stderr:  # noqa: ASYNC230 - a new file in our own folder
+        with theirs, open(log_file, "wb") as stderr:  # noqa: ASYNC230 - a new file in our own folder
             self._process = subprocess.Popen(  # noqa: ASYNC220 - does not wait
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+                pass_fds=[theirs.fileno()],
             )
         assert self._process.stdout is not None
         with self._process.stdout as stdout:
             if not await asyncio.to_thread(stdout.readline):
                 said = log_file.read_text(errors="replace").strip().splitlines()
                 raise ForkServerDown(f"the fork server does not start: {said[-1] if said else 'it says nothing'}")
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(self._socket, str(path))
         asyncio.get_running_loop().add_reader(self._socket, self._receive)
 
     def _receive(self) -> None:
