@@ -1,6 +1,7 @@
 """How programs of a user find the services that run on this machine, and their tokens.
 
 Each service keeps a file of its own in a private folder; a file whose service is gone is removed by whoever finds it.
+Machines may share a home folder, and a process id of one means nothing to another: each has a folder of its own.
 """
 
 import os
@@ -64,7 +65,7 @@ def find() -> list[Service]:
     found = []
     for path in _folder().glob("*.json"):
         with suppress(OSError, msgspec.DecodeError):
-            if path.stat().st_uid != os.getuid():
+            if path.lstat().st_uid != os.getuid():
                 continue
             service = msgspec.json.decode(path.read_bytes(), type=Service)
             if _start_of(service.pid) == service.started:
@@ -75,7 +76,8 @@ def find() -> list[Service]:
 
 
 def _folder() -> Path:
-    return Path(os.environ.get("OET_RUNTIME_DIR") or platformdirs.user_state_path("oet") / "services")
+    named = os.environ.get("OET_RUNTIME_DIR")
+    return Path(named) if named else platformdirs.user_state_path("oet") / "services" / os.uname().nodename
 
 
 def _start_of(pid: int) -> int | None:

@@ -404,9 +404,11 @@ def test_every_topic_that_a_script_publishes_goes_out_as_it_is_with_the_procedur
     with Listener(server) as listener:
         events = listener.events()
         pid = server.create(
-            f"import json\nfrom pubsub import pub\nEVENTS = json.loads('''{json.dumps(TOPIC_FIELDS)}''')\n"
+            "import json\nfrom pubsub import pub\n"
+            f"EVENTS = json.loads('''{json.dumps(TOPIC_FIELDS)}''')\n"
             "def main():\n    for topic, fields in EVENTS.items():\n"
-            "        pub.sendMessage(topic, msg_src='somebody-else', **fields)\n        pub.sendMessage(topic, **fields)\n"
+            "        pub.sendMessage(topic, msg_src='somebody-else', **fields)\n"
+            "        pub.sendMessage(topic, **fields)\n"
         )
         until(events, pid, "READY")
         start(server, pid)
@@ -429,8 +431,6 @@ def test_what_others_publish_reaches_a_scripts_own_listeners_and_does_not_loop(s
         start(server, hearer)
         until(events, hearer, "RUNNING")
         speaker = server.create(f"{SPEAK}{NOTHING}")
-            "from oet_kernel.api import publish\ndef init(): publish('user.script.announce', msg='hi')\n" + NOTHING
-        )
         seen = until(events, hearer, "COMPLETE")
     assert f"heard hi from {speaker}\n" in [event.get("text") for event in seen]
     assert len([event for event in seen if event["topic"] == "user.script.announce"]) == 1

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import click
 
 from oet_kernel import __version__
 from oet_kernel.cli.activities import activity
-from oet_kernel.cli.follow import show
 from oet_kernel.cli.options import Failure, explain, with_service
+from oet_kernel.cli.printing import Printer
 from oet_kernel.cli.procedures import create, describe, list_, procedure, start, stop
 from oet_kernel.cli.run import run
 from oet_kernel.client import Client
@@ -17,7 +18,8 @@ from oet_kernel.client.errors import ClientError
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="oet")
-def cli() -> None:
+@with_service
+def cli(server_url: str | None, token: str | None, as_json: bool) -> None:
     """Prepare, run, watch and stop observing scripts, each in a Jupyter kernel of its own."""
 
 
@@ -30,17 +32,21 @@ def listen(topics: str, exclude: str, server_url: str | None, token: str | None,
     wanted = tuple(filter(None, topics.split(",")))
     unwanted = tuple(filter(None, exclude.split(",")))
     with Client(server_url, token) as client, client.events(wanted, unwanted) as events:
+        printer = Printer(as_json)
         for event in events:
-            show(event, as_json)
+            printer.event(event)
 
 
 @cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def serve(options: tuple[str, ...]) -> None:
+@click.pass_context
+def serve(context: click.Context, options: tuple[str, ...]) -> None:
     """Run the service; oet serve --help lists its options.
 
     The usual ones: --ip --port --token --insecure-no-token --scripts-root --abort-script --archive --state-dir.
     """
+    if context.parent is not None and any(context.parent.params.values()):
+        raise click.UsageError("The options of a service stand behind serve: oet serve --token=...")
     from oet_kernel.app import main as serve_main
 
     serve_main(list(options))
@@ -62,12 +68,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         What stands behind ``oet``; that of the process when None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    after = None
-    if "run" in words[:1] and "--" in words:
-        at = words.index("--")
-        words, after = words[:at], words[at + 1 :]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever a script says can be printed anywhere
     try:
-        status = cli.main(words, prog_name="oet", standalone_mode=False, obj=after)
+        if unreadable := [word for word in words if not _has_utf8(word)]:
+            raise click.UsageError(f"{unreadable[0]!r} is not UTF-8 text")
+        status = cli.main(words, prog_name="oet", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -79,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ClientError as error:
         click.echo(explain(error), err=True)
         status = 1
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read the output has gone: there is nobody to tell
-        status = 0
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _has_utf8(word: str) -> bool:
+    """Tell whether a word of the command line was text: bytes that were none are halves of surrogate pairs in it."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)

@@ -4,14 +4,16 @@ import click
 import msgspec
 
 from oet_kernel.cli import tables
-from oet_kernel.cli.follow import follow, outcome
-from oet_kernel.cli.options import Failure, print_json, truth, with_service
+from oet_kernel.cli.follow import follow
+from oet_kernel.cli.options import Failure, truth, with_service
+from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.client import Client
-from oet_kernel.models import ActivityCommand, ProcedureInput
+from oet_kernel.models import ActivityCommand, ActivitySummary, ProcedureInput, ProcedureSummary
 
 
 @click.group()
-def activity() -> None:
+@with_service
+def activity(server_url: str | None, token: str | None, as_json: bool) -> None:
     """Run, list and describe the activities of scheduling blocks."""
 
 
@@ -21,7 +23,7 @@ def activity() -> None:
 @click.option("--script-args", "--script_args", metavar="JSON", default="{}", help="Arguments by function name.")
 @truth("--prepare_only", default=False, help="Leave the start to somebody else.")
 @truth("--create_env", default=False, help="Run in an environment built from the repository's own dependencies.")
-@truth("--listen", default=False, help="Print events until the procedure ends.")
+@truth("--listen", default=True, help="Print events until the procedure ends.")
 @with_service
 def run(
     name: str,
@@ -42,15 +44,20 @@ def run(
     command = ActivityCommand(
         sbd_id=sbd_id, activity_name=name, script_args=calls, prepare_only=prepare_only, create_env=create_env
     )
-    with Client(server_url, token) as client, client.events(exclude=("request", "procedure.pool")) as events:
-        summary = client.run_activity(command)
-        if as_json:
-            print_json(summary)
-        else:
-            click.echo(f"{tables.list_activities([summary])}\n\n{tables.ACTIVITY_DETAILS}")
-        if listen and not prepare_only:
-            follow(events, summary.procedure_id, as_json)
-            raise click.exceptions.Exit(outcome(client.procedure(summary.procedure_id), as_json))
+    with Client(server_url, token) as client:
+        if prepare_only or not listen:
+            show(client.run_activity(command), as_json)
+            return
+
+        def begin() -> ProcedureSummary:
+            summary = client.run_activity(command)
+            show(summary, as_json)
+            if not as_json:
+                click.echo("\nEvents\n------\n")
+            return client.procedure(summary.procedure_id)
+
+        status = follow(client, Printer(as_json), begin)
+    raise click.exceptions.Exit(status)
 
 
 @activity.command("list")
@@ -83,3 +90,11 @@ def describe(aid: int | None, server_url: str | None, token: str | None, as_json
         print_json(summary)
     else:
         click.echo(tables.describe_activity(summary))
+
+
+def show(summary: ActivitySummary, as_json: bool) -> None:
+    """Print an activity that was asked for."""
+    if as_json:
+        print_json(summary)
+    else:
+        click.echo(tables.list_activities([summary]))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from oet_kernel.client.errors import ClientError
 
 _READY = "OET API at "
+_START_DEADLINE = 60.0
 _END_DEADLINE = 15.0
 
 
@@ -48,14 +50,18 @@ def embedded_service() -> Iterator[tuple[str, str]]:
             )
             assert process.stdin is not None
             assert process.stdout is not None
+            deadline = threading.Timer(_START_DEADLINE, process.kill)
+            deadline.start()
             try:
-                line = process.stdout.readline()
-                if not line.startswith(_READY):
-                    process.wait()
+                line = next((line for line in process.stdout if line.startswith(_READY)), None)
+                deadline.cancel()
+                if line is None:
                     log.seek(0)
-                    raise ClientError(f"The embedded service did not start:\n{log.read().strip() or line}")
+                    said = log.read().strip() or f"it was silent for {_START_DEADLINE:g} s"
+                    raise ClientError(f"The embedded service did not start:\n{said}")
                 yield line.removeprefix(_READY).strip().rstrip("/"), token
             finally:
+                deadline.cancel()
                 process.stdin.close()
                 process.stdout.close()
                 try:

@@ -1,13 +1,14 @@
 """Following a procedure to its end, and how that end becomes an exit status."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import click
+import msgspec
 
-from oet_kernel.cli.options import print_json
-from oet_kernel.cli.texts import concerns, describe
-from oet_kernel.client import Event
+from oet_kernel.cli.printing import Printer, coloured, print_json
+from oet_kernel.cli.texts import concerns
+from oet_kernel.client import ApiError, Client, Event, StreamEnded
 from oet_kernel.models import ProcedureState, ProcedureSummary
+from oet_kernel.topics import STATECHANGE
 
 STATUS = {
     ProcedureState.COMPLETE: 0,
@@ -16,55 +17,108 @@ STATUS = {
     ProcedureState.STOPPED: 3,
 }
 """Exit status for each way in which a procedure can end."""
+QUIET = ("request", "procedure.pool")
+"""Topics of what is asked of the service: no news to who follows a procedure."""
 
 
 def follow(
-    events: Iterator[Event],
-    pid: int,
-    as_json: bool,
+    client: Client,
+    printer: Printer,
+    begin: Callable[[], ProcedureSummary],
+    pid: int | None = None,
     on_state: Callable[[ProcedureState], None] = lambda state: None,
-) -> None:
-    """Print what a procedure says until it ends.
+) -> int:
+    """Print what a procedure says until it ends, and how it ended.
+
+    A stream that ends before the procedure does (a script may say more at once than the service keeps for a listener)
+    is taken up again; that something may be missing is said.
 
     Parameters
     ----------
-    events
-        From the stream, from before the procedure was started.
+    client
+        Asks the service.
+    printer
+        Prints.
+    begin
+        Creates or starts the procedure; called once the service has this listener, so that no event is missed.
     pid
-        Its id.
-    as_json
-        Print each event as JSON.
+        Id of the procedure, where it is known before.
     on_state
         Called with each state that the procedure enters, after it was printed.
+
+    Returns
+    -------
+    int
+        Exit status.
+
+    Raises
+    ------
+    StreamEnded
+        When the stream ends, and ended again without an event.
     """
-    for event in events:
-        if not concerns(event, pid):
-            continue
-        show(event, as_json)
-        if event.topic == "procedure.lifecycle.statechange":
-            state = ProcedureState(event.fields["new_state"])
-            if not as_json:
-                click.echo(f"[procedure {pid} {state.name}]", err=True)
-            on_state(state)
-            if state.inactive:
-                return
+    summary: ProcedureSummary | None = None
+    why = ""
+    while True:
+        heard = False
+        try:
+            with client.events(exclude=QUIET, procedure=pid) as events:
+                if summary is None:
+                    summary = begin()
+                    pid = summary.id
+                else:
+                    summary = client.procedure(summary.id)
+                    printer.line(f"[some events of procedure {summary.id} are missing: {why}]", err=True)
+                    on_state(summary.state)
+                if summary.state.inactive:
+                    return _outcome(summary, printer)
+                for event in events:
+                    heard = True
+                    if not concerns(event, summary.id):
+                        continue
+                    printer.event(event)
+                    if (state := _entered(event)) is None:
+                        continue
+                    if not printer.as_json:
+                        printer.line(f"[procedure {summary.id} {coloured(state.name)}]", err=True)
+                    on_state(state)
+                    if state.inactive and (ended := _ended(client, summary, state)) is not None:
+                        return _outcome(ended, printer)
+        except StreamEnded as error:
+            if not heard:
+                raise
+            why = str(error)
 
 
-def show(event: Event, as_json: bool) -> None:
-    """Print an event, if it says anything to who reads it."""
-    if as_json:
-        print_json({"topic": event.topic, "msg_src": event.msg_src, **event.fields})
-    elif (text := describe(event)) is not None:
-        stderr = event.topic == "procedure.output.stream" and event.fields.get("name") == "stderr"
-        click.echo(text, err=stderr)
+def _entered(event: Event) -> ProcedureState | None:
+    """Read which state a procedure has entered; None for other events, and for states that there are not.
+
+    A script can publish whatever it likes, under this topic too.
+    """
+    if event.topic != STATECHANGE:
+        return None
+    name = event.fields.get("new_state")
+    return ProcedureState.__members__.get(name) if isinstance(name, str) else None
 
 
-def outcome(summary: ProcedureSummary, as_json: bool) -> int:
+def _ended(client: Client, summary: ProcedureSummary, state: ProcedureState) -> ProcedureSummary | None:
+    """Describe a procedure that is said to have ended; None when it has not.
+
+    Where the service has forgotten it already, since it keeps only the newest that have ended, its word is taken.
+    """
+    try:
+        now = client.procedure(summary.id)
+    except ApiError as error:
+        if error.type != "ResourceNotFound":
+            raise
+        return msgspec.structs.replace(summary, state=state)
+    return now if now.state.inactive else None
+
+
+def _outcome(summary: ProcedureSummary, printer: Printer) -> int:
     """Say how a procedure ended; gives the exit status."""
-    if as_json:
+    if printer.as_json:
         print_json(summary)
-    else:
-        if summary.history.stacktrace:
-            click.echo(summary.history.stacktrace.rstrip(), err=True)
-        click.echo(f"Procedure {summary.id} is {summary.state.name}", err=True)
+    if summary.history.stacktrace:
+        printer.line(summary.history.stacktrace.rstrip(), err=True)
+    printer.line(f"Procedure {summary.id} is {coloured(summary.state.name)}", err=True)
     return STATUS[summary.state]

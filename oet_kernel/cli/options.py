@@ -1,10 +1,9 @@
-"""What the commands have in common: the options, the client, printing, and errors without tracebacks."""
+"""What the commands have in common: their options, and the error that ends one."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
 from oet_kernel.client.errors import ApiError
 
@@ -29,12 +28,38 @@ def explain(error: Exception) -> str:
     return str(error)
 
 
+def _inherited(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Take from the groups that a command stands in what was not given to the command itself."""
+    while not value and context.parent is not None:
+        context = context.parent
+        value = context.params.get(option.name or "")
+    return value
+
+
 def with_service(command: F) -> F:
-    """Add the options that say which service, and how to print."""
+    """Add the options that say which service, and how to print; a group's hold for the commands in it."""
     for option in (
-        click.option("--server-url", "--server_url", metavar="URL", help="API root of the service [env: OET_URL]."),
-        click.option("--token", metavar="T", help="Token of the service [env: OET_TOKEN]."),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        click.option("--json", "as_json", is_flag=True, callback=_inherited, help="Print JSON."),
+        click.option("--token", metavar="T", callback=_inherited, help="Token of the service [env: OET_TOKEN]."),
+        click.option(
+            "--server-url",
+            "--server_url",
+            metavar="URL",
+            callback=_inherited,
+            help="API root of the service [env: OET_URL].",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def with_git(command: F) -> F:
+    """Add the options that say which version of which repository a script comes from."""
+    for option in (
+        truth("--create_env", default=False, help="Run in an environment built from the repository's dependencies."),
+        click.option("--git-commit", "--git_commit", help="Commit; wins over a branch."),
+        click.option("--git-branch", "--git_branch", help="Branch; without it the default branch."),
+        click.option("--git-repo", "--git_repo", help="Repository of a git:// script."),
     ):
         command = option(command)
     return command
@@ -54,8 +79,3 @@ def truth(*names: str, default: bool, help: str) -> Callable[[F], F]:  # noqa: A
         metavar="[BOOL]",
         help=help,
     )
-
-
-def print_json(value: Any) -> None:
-    """Print one JSON document on one line."""
-    click.echo(msgspec.json.encode(value))

@@ -1,33 +1,30 @@
 """``oet procedure``: create, list, start, stop, describe."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
 from oet_kernel.cli import tables
-from oet_kernel.cli.follow import follow, outcome
-from oet_kernel.cli.options import FREE, Failure, print_json, truth, with_service
-from oet_kernel.cli.values import read_arguments
+from oet_kernel.cli.follow import follow
+from oet_kernel.cli.options import FREE, Failure, truth, with_git, with_service
+from oet_kernel.cli.printing import Printer, print_json
+from oet_kernel.cli.values import read_arguments, read_call
 from oet_kernel.client import Client
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState, ProcedureSummary, Script
 
 
 @click.group()
-def procedure() -> None:
+@with_service
+def procedure(server_url: str | None, token: str | None, as_json: bool) -> None:
     """Create, list, start, stop and describe procedures."""
 
 
 @procedure.command(context_settings=FREE)
-@click.argument("script_uri")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.option("--git-repo", "--git_repo", help="Repository of a git:// script.")
-@click.option("--git-branch", "--git_branch", help="Branch; without it the default branch.")
-@click.option("--git-commit", "--git_commit", help="Commit; wins over a branch.")
-@truth("--create_env", default=False, help="Run in an environment built from the repository's own dependencies.")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="SCRIPT_URI [ARGUMENTS]...")
+@with_git
 @with_service
 def create(
-    script_uri: str,
-    arguments: tuple[str, ...],
+    words: tuple[str, ...],
     git_repo: str | None,
     git_branch: str | None,
     git_commit: str | None,
@@ -40,9 +37,9 @@ def create(
 
     subarray_id is 1 unless given.
     """
-    script = script_from(script_uri, git_repo, git_branch, git_commit, create_env)
+    script, init = read_creation(words, git_repo, git_branch, git_commit, create_env)
     with Client(server_url, token) as client:
-        summary = client.create(script, init_arguments(arguments))
+        summary = client.create(script, init)
     show([summary], as_json)
 
 
@@ -74,13 +71,19 @@ def start(
         if not listen:
             show([client.start(pid, main)], as_json)
             return
-        with client.events(exclude=("request", "procedure.pool")) as events:
+
+        def begin() -> ProcedureSummary:
             summary = client.start(pid, main)
             if not as_json:
                 show([summary], as_json)
                 click.echo("\nEvents\n------\n")
-            follow(events, pid, as_json)
-        raise click.exceptions.Exit(outcome(client.procedure(pid), as_json))
+            return summary
+
+        try:
+            status = follow(client, Printer(as_json), begin, pid)
+        except KeyboardInterrupt:
+            raise Failure(f"Procedure {pid} goes on; stop it with: oet procedure stop --pid={pid}", 130) from None
+    raise click.exceptions.Exit(status)
 
 
 @procedure.command()
@@ -132,10 +135,15 @@ def script_from(uri: str, repo: str | None, branch: str | None, commit: str | No
     return uri
 
 
-def init_arguments(words: tuple[str, ...]) -> ProcedureInput:
-    """Read the arguments of ``init``; subarray 1 unless another is given."""
-    given = read_arguments(words)
-    return ProcedureInput(given.args, {"subarray_id": 1, **given.kwargs})
+def read_creation(
+    words: Sequence[str], repo: str | None, branch: str | None, commit: str | None, create_env: bool
+) -> tuple[Script | str, ProcedureInput]:
+    """Read the script to prepare and the arguments of its ``init``; subarray 1 unless another is given."""
+    uri, init = read_call(words)
+    if uri is None:
+        raise click.UsageError("Which script? Name it before its arguments: a path, file:// or git://")
+    init.kwargs.setdefault("subarray_id", 1)
+    return script_from(uri, repo, branch, commit, create_env), init
 
 
 def newest(client: Client) -> ProcedureSummary:
@@ -159,9 +167,9 @@ def startable(client: Client, pid: int | None) -> int:
     return summary.id
 
 
-def show(summaries: list[Any], as_json: bool) -> None:
+def show(summaries: list[ProcedureSummary], as_json: bool) -> None:
     """Print what a command has made or changed."""
     if as_json:
         print_json(summaries[0])
     else:
-        click.echo(f"{tables.list_procedures(summaries)}\n\n{tables.DETAILS}")
+        click.echo(tables.list_procedures(summaries))

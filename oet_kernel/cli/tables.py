@@ -5,18 +5,27 @@ from datetime import UTC, datetime
 
 from tabulate import tabulate
 
+from oet_kernel.cli.printing import coloured
 from oet_kernel.models import ActivitySummary, GitScript, ProcedureState, ProcedureSummary
 
-DETAILS = "For more details:- oet procedure describe --pid=<id>"
-ACTIVITY_DETAILS = "For more details:- oet activity describe --aid=<id>"
+_DETAILS = " For more details:- oet procedure describe --pid=<id>"
+_ACTIVITY_DETAILS = (
+    " For details on activity:- oet activity describe --aid=<ID>\n"
+    " For details on script execution:- oet procedure describe --pid=<Procedure ID>"
+)
+_ACTIVITY_SCRIPT = (
+    "For details on script execution related to the activity\nuse `oet procedure` commands with the Procedure ID"
+)
 
 
 def list_procedures(summaries: Sequence[ProcedureSummary]) -> str:
-    """Tabulate procedures, a line each."""
+    """Tabulate procedures, a line each, and say where there is more."""
     rows = [
-        (one.id, one.script.script_uri, _second(one.history.process_states[0][1]), one.state.name) for one in summaries
+        (one.id, one.script.script_uri, _second(one.history.process_states), coloured(one.state.name))
+        for one in summaries
     ]
-    return _table(rows, ["ID", "Script", "Creation Time", "State"])
+    table = _table(rows, ["ID", "Script", "Creation Time", "State"])
+    return f"{table}\n{_DETAILS}" if rows else table
 
 
 def describe_procedure(summary: ProcedureSummary) -> str:
@@ -37,25 +46,39 @@ def describe_procedure(summary: ProcedureSummary) -> str:
 
 
 def list_activities(summaries: Sequence[ActivitySummary]) -> str:
-    """Tabulate activities, a line each."""
+    """Tabulate activities, a line each, and say where there is more."""
     rows = [
-        (one.id, one.activity_name, one.sbd_id, _second(one.activity_states[0][1]), one.procedure_id, one.state.name)
+        (
+            one.id,
+            one.activity_name,
+            one.sbd_id,
+            _second(one.activity_states),
+            one.procedure_id,
+            coloured(one.state.name),
+        )
         for one in summaries
     ]
-    return _table(rows, ["ID", "Activity", "SBD ID", "Creation Time", "Procedure ID", "State"])
+    table = _table(rows, ["ID", "Activity", "SB ID", "Creation Time", "Procedure ID", "State"])
+    return f"{table}\n{_ACTIVITY_DETAILS}" if rows else table
 
 
 def describe_activity(summary: ActivitySummary) -> str:
     """Tell all about an activity, table by table."""
-    head = (summary.id, summary.activity_name, summary.sbd_id, summary.sbi_id, summary.procedure_id, summary.uri)
-    parts = [_table([head], ["ID", "Activity", "SBD ID", "SBI ID", "Procedure ID", "URI"])]
-    parts.append(_table([(_microsecond(at), state.name) for state, at in summary.activity_states], ["Time", "State"]))
-    calls = [
-        (number, name, str(call.args), str(call.kwargs))
-        for number, (name, call) in enumerate(summary.script_args.items(), 1)
-    ]
-    parts.append(_table(calls, ["Index", "Method", "Arguments", "Keyword Arguments"]))
-    return "\n\n".join(parts)
+    state = coloured(summary.state.name)
+    head = (summary.id, summary.activity_name, summary.sbd_id, summary.sbi_id, summary.procedure_id, state)
+    calls = [(name, str(call.args), str(call.kwargs)) for name, call in summary.script_args.items()]
+    return "\n\n".join(
+        [
+            _table([head], ["ID", "Activity", "SB ID", "SBI ID", "Procedure ID", "State"]),
+            _table([(summary.uri, str(summary.prepare_only))], ["URI", "Prepare Only"]),
+            _table(
+                [(_microsecond(at), coloured(state.name)) for state, at in summary.activity_states], ["Time", "State"]
+            ),
+            "Script Arguments\n-----------------------",
+            _table(calls, ["Method", "Arguments", "Keyword Arguments"]),
+            _ACTIVITY_SCRIPT,
+        ]
+    )
 
 
 def _states(summary: ProcedureSummary) -> list[tuple[str, str]]:
@@ -66,19 +89,19 @@ def _states(summary: ProcedureSummary) -> list[tuple[str, str]]:
         if state is ProcedureState.RUNNING:
             runs += 1
             name = f"{name} {runs}"
-        rows.append((_microsecond(at), name))
+        rows.append((_microsecond(at), coloured(name)))
     return rows
 
 
 def _table(rows: Sequence[tuple[object, ...]], headers: Sequence[str]) -> str:
-    # numbers in a state or a path are text, and are not to be aligned or rewritten
-    return str(
-        tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=[n for n in range(len(headers)) if n])
-    )
+    # numbers in a name or a path are text, and are not to be aligned or rewritten
+    text = [column for column in range(len(headers)) if not all(isinstance(row[column], int) for row in rows)]
+    return str(tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=text))
 
 
-def _second(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _second(states: Sequence[tuple[object, float]]) -> str:
+    """Give the time of the first state, to the second."""
+    return datetime.fromtimestamp(states[0][1], UTC).strftime("%Y-%m-%d %H:%M:%S") if states else ""
 
 
 def _microsecond(at: float) -> str:

@@ -52,10 +52,8 @@ def describe(event: Event) -> str | None:
     Returns
     -------
     str | None
-        One line, or the script's own lines for its output; None for what says nothing to a person.
+        One line; None for what says nothing to a person.
     """
-    if event.topic == "procedure.output.stream":
-        return str(event.fields.get("text", "")).rstrip("\n")
     template = _TEXTS.get(event.topic)
     if template is None:
         if event.topic.startswith("procedure.lifecycle."):

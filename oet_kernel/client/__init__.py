@@ -3,6 +3,6 @@
 from oet_kernel.client._async import AsyncClient
 from oet_kernel.client._sync import Client
 from oet_kernel.client._wire import Event
-from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed
+from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed, StreamEnded
 
-__all__ = ["ApiError", "AsyncClient", "Client", "ClientError", "ConnectionFailed", "Event"]
+__all__ = ["ApiError", "AsyncClient", "Client", "ClientError", "ConnectionFailed", "Event", "StreamEnded"]

@@ -1,7 +1,7 @@
 """The client for asyncio programs; the same as the other, with ``await``."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +9,6 @@ import httpx
 
 from oet_kernel.client import _wire
 from oet_kernel.client._wire import Event, Request
-from oet_kernel.client.errors import ConnectionFailed
 from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.models import ActivityCommand, ActivitySummary, ProcedureInput, ProcedureSummary, Script
 
@@ -106,19 +105,24 @@ class AsyncClient:
         Raises
         ------
         ConnectionFailed
+            When there is no service.
+        StreamEnded
             While iterating: when the service goes away, or has cut this listener off since it was too slow.
         """
         timeout = httpx.Timeout(10.0, read=_wire.SILENCE)
         query = _wire.stream_query(topics, exclude, procedure)
-        try:
-            async with self._http.stream("GET", f"{self.address.url}/stream", params=query, timeout=timeout) as reply:
+        async with AsyncExitStack() as stack:
+            try:
+                reply = await stack.enter_async_context(
+                    self._http.stream("GET", f"{self.address.url}/stream", params=query, timeout=timeout)
+                )
                 if reply.status_code != 200:
                     raise _wire.error_of(reply.status_code, reply.reason_phrase, await reply.aread())
                 chunks = reply.aiter_bytes()
                 first = await anext(chunks, b"")
-                yield self._events(first, chunks)
-        except httpx.TransportError as error:
-            raise _wire.unreachable(self.address, str(error)) from None
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                raise _wire.unreachable(self.address, str(error)) from None
+            yield self._events(first, chunks)
 
     async def _events(self, first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[Event]:
         decoder = Decoder()
@@ -127,9 +131,14 @@ class AsyncClient:
             for message in messages:
                 if (event := _wire.event_of(message)) is not None:
                     yield event
-            chunk = await anext(chunks, None)
+            try:
+                chunk = await anext(chunks, None)
+            except httpx.ReadTimeout:
+                raise _wire.broken_off(self.address, f"not a byte for {_wire.SILENCE:g} s") from None
+            except httpx.TransportError as error:
+                raise _wire.broken_off(self.address, str(error)) from None
             if chunk is None:
-                raise ConnectionFailed(f"The service at {self.address.url} has ended the event stream")
+                raise _wire.broken_off(self.address, "the service closed it")
             messages = decoder.feed(chunk)
 
     async def _send(self, request: Request) -> bytes:
@@ -137,8 +146,8 @@ class AsyncClient:
         headers = {"Content-Type": "application/json"} if request.body else {}
         try:
             reply = await self._http.request(request.method, url, content=request.body, headers=headers)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _wire.unreachable(self.address, str(error)) from None
-        if reply.is_error:
+        if not reply.is_success:
             raise _wire.error_of(reply.status_code, reply.reason_phrase, reply.content)
         return reply.content

@@ -1,7 +1,7 @@
 """The client for programs that wait."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +9,6 @@ import httpx
 
 from oet_kernel.client import _wire
 from oet_kernel.client._wire import Event, Request
-from oet_kernel.client.errors import ConnectionFailed
 from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.models import ActivityCommand, ActivitySummary, ProcedureInput, ProcedureSummary, Script
 
@@ -106,19 +105,24 @@ class Client:
         Raises
         ------
         ConnectionFailed
+            When there is no service.
+        StreamEnded
             While iterating: when the service goes away, or has cut this listener off since it was too slow.
         """
         timeout = httpx.Timeout(10.0, read=_wire.SILENCE)
         query = _wire.stream_query(topics, exclude, procedure)
-        try:
-            with self._http.stream("GET", f"{self.address.url}/stream", params=query, timeout=timeout) as reply:
+        with ExitStack() as stack:
+            try:
+                reply = stack.enter_context(
+                    self._http.stream("GET", f"{self.address.url}/stream", params=query, timeout=timeout)
+                )
                 if reply.status_code != 200:
                     raise _wire.error_of(reply.status_code, reply.reason_phrase, reply.read())
                 chunks = reply.iter_bytes()
                 first = next(chunks, b"")
-                yield self._events(first, chunks)
-        except httpx.TransportError as error:
-            raise _wire.unreachable(self.address, str(error)) from None
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                raise _wire.unreachable(self.address, str(error)) from None
+            yield self._events(first, chunks)
 
     def _events(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[Event]:
         decoder = Decoder()
@@ -127,9 +131,14 @@ class Client:
             for message in messages:
                 if (event := _wire.event_of(message)) is not None:
                     yield event
-            chunk = next(chunks, None)
+            try:
+                chunk = next(chunks, None)
+            except httpx.ReadTimeout:
+                raise _wire.broken_off(self.address, f"not a byte for {_wire.SILENCE:g} s") from None
+            except httpx.TransportError as error:
+                raise _wire.broken_off(self.address, str(error)) from None
             if chunk is None:
-                raise ConnectionFailed(f"The service at {self.address.url} has ended the event stream")
+                raise _wire.broken_off(self.address, "the service closed it")
             messages = decoder.feed(chunk)
 
     def _send(self, request: Request) -> bytes:
@@ -137,8 +146,8 @@ class Client:
         headers = {"Content-Type": "application/json"} if request.body else {}
         try:
             reply = self._http.request(request.method, url, content=request.body, headers=headers)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _wire.unreachable(self.address, str(error)) from None
-        if reply.is_error:
+        if not reply.is_success:
             raise _wire.error_of(reply.status_code, reply.reason_phrase, reply.content)
         return reply.content

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from oet_kernel import discovery
-from oet_kernel.client.errors import ApiError, ConnectionFailed
+from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed, StreamEnded
 from oet_kernel.errors import ErrorBody
 from oet_kernel.events.sse import Message
 from oet_kernel.models import (
@@ -74,8 +74,11 @@ class _Procedure(Struct, frozen=True):
 
     @property
     def summary(self) -> ProcedureSummary:
+        last = self.uri.rstrip("/").rpartition("/")[2]
+        if self.id is None and not last.isdecimal():
+            raise not_understood(f"a procedure without id, whose uri {self.uri!r} does not end in one")
         return ProcedureSummary(
-            id=int(self.uri.rsplit("/", 1)[1]) if self.id is None else self.id,
+            id=int(last) if self.id is None else self.id,
             script=self.script,
             script_args=self.script_args,
             history=self.history,
@@ -114,10 +117,17 @@ def find_address(url: str | None, token: str | None) -> Address:
         that this user runs on this machine, or the default address.
     token
         Its token; without it ``OET_TOKEN``, or that of the service on this machine which has this address.
+
+    Raises
+    ------
+    ClientError
+        When the token cannot be sent in a header.
     """
     older = os.environ.get("OET_REST_URI", "").rstrip("/").removesuffix("/procedures")
     url = (url or os.environ.get("OET_URL") or older).rstrip("/")
     token = token or os.environ.get("OET_TOKEN")
+    if token and not (token.isascii() and token.isprintable()):
+        raise ClientError("The token holds characters that no token has (not ASCII, or a line end); give it anew")
     if url and token:
         return Address(url, token)
     services = discovery.find()
@@ -210,7 +220,7 @@ def error_of(status: int, reason: str, body: bytes) -> ApiError:
 def event_of(message: Message) -> Event | None:
     """Read an event; None for a frame that holds none."""
     if message.event != "message":
-        raise ConnectionFailed(f"The service has cut this listener off ({message.event}: {message.data})")
+        raise StreamEnded(f"The service has cut this listener off ({message.event}: {message.data})")
     try:
         fields = msgspec.json.decode(message.data, type=dict[str, Any])
     except msgspec.DecodeError:
@@ -236,8 +246,18 @@ def unreachable(address: Address, why: str) -> ConnectionFailed:
     )
 
 
+def broken_off(address: Address, why: str) -> StreamEnded:
+    """Say that events came, and come no more."""
+    return StreamEnded(f"The event stream of {address.url} has ended ({why})")
+
+
+def not_understood(why: str) -> ApiError:
+    """Say that the reply is not one of this API."""
+    return ApiError("200 OK", "UnexpectedReply", f"The service's reply is not understood: {why}")
+
+
 def _decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise ApiError("200 OK", "UnexpectedReply", f"The service's reply is not understood: {error}") from None
+        raise not_understood(str(error)) from None

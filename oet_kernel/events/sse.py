@@ -50,37 +50,41 @@ class Message(Struct, frozen=True):
 
 
 class Decoder:
-    """Turns the bytes of a stream, cut anywhere, into messages."""
+    """Turns the bytes of a stream, cut anywhere, into messages; each byte is looked at once, however long a line is."""
 
     def __init__(self) -> None:
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
         self._fresh = True
+        self._after_return = False
+        self._unfinished: list[str] = []
         self._data: list[str] = []
         self._event = ""
         self._id: str | None = None
 
-    def feed(self, chunk: bytes) -> list[Message]:
-        """Take bytes and give the messages that they complete.
+    def feed(self, chunk: bytes | str) -> list[Message]:
+        """Take bytes, or text that was decoded elsewhere, and give the messages that they complete.
 
         Parameters
         ----------
         chunk
             Whatever has arrived.
         """
-        text = self._rest + self._text.decode(chunk)
-        if self._fresh and text:
+        text = chunk if isinstance(chunk, str) else self._text.decode(chunk)
+        if not text:
+            return []
+        if self._fresh:
             text, self._fresh = text.removeprefix("\ufeff"), False
+        if self._after_return:  # the line ended with the carriage return: its line feed is not a line of its own
+            text = text.removeprefix("\n")
+        self._after_return = text.endswith("\r")
+        first, *others = _LINE_END.split(text)
+        self._unfinished.append(first)
         messages = []
-        start = 0
-        for end in _LINE_END.finditer(text):
-            if end.group() == "\r" and end.end() == len(text):
-                break  # the line feed that belongs to it may be under way
-            message = self._line(text[start : end.start()])
-            start = end.end()
+        for rest in others:
+            message = self._line("".join(self._unfinished))
+            self._unfinished = [rest]
             if message is not None:
                 messages.append(message)
-        self._rest = text[start:]
         return messages
 
     def _line(self, line: str) -> Message | None:

@@ -34,7 +34,6 @@ def event(topic, **fields):
         ("procedure.lifecycle.started", {"result": SUMMARY}, "- Procedure 4 (file:///x.py) started execution on subarray 3"),  # noqa: E501
         ("procedure.lifecycle.stopped", {"result": [SUMMARY]}, "- Procedure 4 (file:///x.py) execution stopped on subarray 3"),  # noqa: E501
         ("procedure.lifecycle.statechange", {"new_state": "READY"}, None),
-        ("procedure.output.stream", {"call": "main", "name": "stdout", "text": "a\nb\n"}, "a\nb"),
         ("procedure.output.display", {"data": {"text/plain": "<Figure>"}}, "- Display: <Figure>"),
         ("my.own", {"a": 1, "b": "x"}, "- my.own: a=1, b=x"),
         ("user.script.announce", {"other": 1}, "- user.script.announce: {'other': 1}"),

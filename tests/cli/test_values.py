@@ -1,12 +1,14 @@
 """Free arguments reach a script as its author would have written them."""
 
 import json
+from contextlib import suppress
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oet_kernel.cli.values import read_arguments, read_value
+from oet_kernel.cli.values import read_arguments, read_call, read_value
 from oet_kernel.models import ProcedureInput, to_json
 
 
@@ -28,6 +30,14 @@ from oet_kernel.models import ProcedureInput, to_json
         ("(1, 2)", [1, 2]),
         ('{"a": [true, null]}', {"a": [True, None]}),
         ("{'a': 1}", {"a": 1}),
+        ("{'a': true}", {"a": True}),
+        ('["true", true]', ["true", True]),
+        ('{"note": "null result"}', {"note": "null result"}),
+        ('"a\\/b"', "a/b"),
+        (r"'\d'", r"\d"),
+        (r"'\ud800'", r"'\ud800'"),
+        ("[1, Infinity]", "[1, Infinity]"),
+        ("NaN", "NaN"),
         ("file:///x.py", "file:///x.py"),
         ("2026-11-24", "2026-11-24"),
         ("007", "007"),
@@ -63,14 +73,37 @@ def test_arguments_are_told_apart(words, args, kwargs):
     assert read_arguments(words) == ProcedureInput(args, kwargs)
 
 
+@pytest.mark.parametrize(
+    ("words", "script", "call"),
+    [
+        (["x.py"], "x.py", ProcedureInput()),
+        (["x.py", "a", "--b=1"], "x.py", ProcedureInput(["a"], {"b": 1})),
+        (["--b=1", "x.py", "a"], "x.py", ProcedureInput(["a"], {"b": 1})),
+        (["--b", "1", "x.py"], "x.py", ProcedureInput([], {"b": 1})),
+        (["1"], "1", ProcedureInput()),
+        (["--flag"], None, ProcedureInput([], {"flag": True})),
+        ([], None, ProcedureInput()),
+    ],
+)
+def test_script_is_the_first_positional_argument_wherever_options_stand(words, script, call):
+    assert read_call(words) == (script, call)
+
+
+@pytest.mark.parametrize("word", ["--=5", "-=x"])
+def test_value_without_a_name_is_refused(word):
+    with pytest.raises(click.UsageError, match="without a name"):
+        read_arguments([word])
+
+
 @given(st.text())
 def test_any_text_is_a_json_value(text):
     to_json(read_value(text))
 
 
+WORDS = st.text() | st.sampled_from(["true", "is null", "None", "1", "'", '"'])
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(alphabet="abc xyz"), inner),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
 
@@ -82,5 +115,6 @@ def test_json_is_read_as_it_was_written(value):
 
 
 @given(st.lists(st.text()))
-def test_any_words_are_read(words):
-    read_arguments(words)
+def test_any_words_are_read_or_refused(words):
+    with suppress(click.UsageError):
+        to_json(read_arguments(words))

@@ -22,7 +22,7 @@ def test_frames_are_those_of_the_contract(framed, wire):
     assert framed == wire
 
 
-def decode(*chunks: bytes) -> list[Message]:
+def decode(*chunks: bytes | str) -> list[Message]:
     decoder = Decoder()
     return [message for chunk in chunks for message in decoder.feed(chunk)]
 
@@ -50,6 +50,31 @@ def decode(*chunks: bytes) -> list[Message]:
 )
 def test_stream_is_decoded_as_the_standard_says(stream, messages):
     assert decode(stream + b"") == messages
+
+
+def test_event_that_ends_with_carriage_returns_is_not_held_back():
+    """Its line feed may never come."""
+    decoder = Decoder()
+    assert decoder.feed(b"data:x\r\r") == [Message("x")]
+    assert decoder.feed(b"\ndata:y\r\n\r") == [Message("y")]
+    assert decoder.feed(b"\n") == []
+
+
+def test_each_byte_of_a_long_line_is_looked_at_once():
+    """A line of megabytes in pieces of a few: what was fed is kept in pieces, not joined and searched again."""
+    decoder = Decoder()
+    pieces = [b"data:" + b"x" * 100, *[b"x" * 100] * 50_000, b"\n\n"]
+    (message,) = [message for piece in pieces for message in decoder.feed(piece)]
+    assert len(message.data) == 50_001 * 100
+
+
+@given(st.text(st.sampled_from("data:idevnt\r\n\ufeffx é")), st.data())
+def test_any_text_decodes_to_the_same_in_pieces_of_bytes_or_text(text, data):
+    whole = decode(text.encode())
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert decode(*pieces) == whole
+    assert decode(*(bytes([byte]) for byte in text.encode())) == whole
 
 
 EVENTS = st.lists(st.tuples(st.dictionaries(st.text(), st.text()), st.none() | st.integers(0, 2**53)), max_size=5)
