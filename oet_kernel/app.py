@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,11 @@ class OetServerApp(ServerApp):
     """The server when it runs stand-alone: on the port where existing clients look."""
 
     port_default_value = 5000
+
+    def init_signal(self) -> None:
+        """Let Ctrl-C end the service as SIGTERM does, whole and without a question, on a terminal or not."""
+        super().init_signal()
+        signal.signal(signal.SIGINT, self._signal_stop)
 
 
 class OetApp(ExtensionApp):
@@ -87,7 +93,7 @@ class OetApp(ExtensionApp):
         config=True
     )
     preload = List(
-        Unicode(), help="Modules that this process imports too, such as numpy; none that start threads."
+        Unicode(), help="Modules that this process imports too, such as numpy,astropy; none that start threads."
     ).tag(config=True)
     warm_kernels = Integer(1, min=0, help="How many kernels are started ahead of their scripts.").tag(config=True)
     interrupt_seconds = Float(2.0, min=0, help="What a stop gives a script to end after an interrupt.").tag(config=True)
@@ -123,6 +129,8 @@ class OetApp(ExtensionApp):
         "abort-script": "OetApp.abort_script",
         "archive": "OetApp.archive",
         "state-dir": "OetApp.state_dir",
+        "preload": "OetApp.preload",
+        "warm-kernels": "OetApp.warm_kernels",
     }
 
     def _state_dir_default(self) -> str:
@@ -147,12 +155,13 @@ class OetApp(ExtensionApp):
             state_path, roots, self.git_seconds, self.environment_seconds, self.keep_checkouts
         )
         ladder = Ladder(self.interrupt_seconds, self.terminate_seconds)
+        preload = [name.strip() for names in self.preload for name in names.split(",") if name.strip()]
         self._kernels = KernelPool(
             self._state,
             warm=self.warm_kernels,
             starting=self.starting_kernels,
             ladder=ladder,
-            fork_server=ForkServerSupervisor(self._state.runtime, self.preload) if self.fork else None,
+            fork_server=ForkServerSupervisor(self._state.runtime, preload) if self.fork else None,
         )
         self._service = ScriptExecutionService(
             self._state,

@@ -1,18 +1,21 @@
 """Fixtures for tests that need a service: in this process, or as users start it."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
 
 from oet_kernel.events.bus import Event, EventBus
+from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
@@ -182,6 +185,69 @@ class Server:
                 while not next(lines).startswith("data:"):
                     pass
         return dict(one)
+
+
+class Listener:
+    """A connection to the stream, read by a raw socket: what it sees is what goes over the wire."""
+
+    def __init__(self, server: Server, query: str = "", receive_bytes: int = 0) -> None:
+        url = httpx.URL(server.url)
+        self.socket = socket.socket()
+        self.socket.settimeout(DEADLINE)
+        if receive_bytes:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.socket.connect((url.host, url.port))
+        token = f"Authorization: token {server.token}\r\n" if server.token else ""
+        self.socket.sendall(f"GET {url.path}/stream{query} HTTP/1.0\r\nHost: {url.host}\r\n{token}\r\n".encode())
+        self.head, _, self.body = self._until(b"\r\n\r\n").partition(b"\r\n\r\n")
+
+    def _until(self, mark: bytes) -> bytes:
+        got = b""
+        while mark not in got:
+            chunk = self.socket.recv(65536)
+            assert chunk, f"the stream has ended after {got!r}"
+            got += chunk
+        return got
+
+    def frames(self) -> Iterator[str]:
+        """Give frames as they arrive, as text."""
+        while True:
+            *whole, self.body = self.body.split(b"\n\n")
+            yield from (frame.decode() for frame in whole if frame.strip())
+            chunk = self.socket.recv(65536)
+            if not chunk:
+                return
+            self.body += chunk
+
+    def messages(self) -> Iterator[Message]:
+        """Give what was sent, frame by frame, comments left out."""
+        decoder = Decoder()
+        chunk = self.body
+        while True:
+            yield from decoder.feed(chunk)
+            chunk = self.socket.recv(65536)
+            if not chunk:
+                return
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Give the JSON objects of the events."""
+        return (json.loads(message.data) for message in self.messages())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.socket.close()
+
+
+def until(events: Iterable[dict[str, Any]], pid: int, state: str) -> list[dict[str, Any]]:
+    """Collect events up to a state of a procedure, that one included."""
+    seen = []
+    for event in events:
+        seen.append(event)
+        if event.get("new_state") == state and event["msg_src"] == str(pid):
+            return seen
+    raise AssertionError(f"no {state} in {seen}")
 
 
 @contextmanager

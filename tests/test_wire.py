@@ -1,14 +1,12 @@
 """The wire contract, row by row, over real HTTP with real kernels: what clients of the original rely on."""
 
 import json
-import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from oet_kernel.events.sse import Decoder
-from tests.conftest import TOKEN, Server, serve
+from tests.conftest import TOKEN, Listener, serve, until
 
 NOTHING = "def main(*args, **kwargs): pass\n"
 SPEAK = "from oet_kernel.api import publish\ndef init(): publish('user.script.announce', msg='hi')\n"
@@ -30,62 +28,6 @@ def stop(server, pid, abort=False):
 
 def states(one):
     return [state for state, _ in one["history"]["process_states"]]
-
-
-class Listener:
-    """A connection to the stream, read by a raw socket: what it sees is what goes over the wire."""
-
-    def __init__(self, server: Server, query: str = "") -> None:
-        url = httpx.URL(server.url)
-        self.socket = socket.create_connection((url.host, url.port), timeout=20)
-        token = f"Authorization: token {server.token}\r\n" if server.token else ""
-        self.socket.sendall(f"GET {url.path}/stream{query} HTTP/1.0\r\nHost: {url.host}\r\n{token}\r\n".encode())
-        self.head, _, self.body = self._until(b"\r\n\r\n").partition(b"\r\n\r\n")
-
-    def _until(self, mark: bytes) -> bytes:
-        got = b""
-        while mark not in got:
-            chunk = self.socket.recv(65536)
-            assert chunk, f"the stream has ended after {got!r}"
-            got += chunk
-        return got
-
-    def frames(self):
-        """Give frames as they arrive, as text."""
-        while True:
-            *whole, self.body = self.body.split(b"\n\n")
-            yield from (frame.decode() for frame in whole if frame.strip())
-            chunk = self.socket.recv(65536)
-            if not chunk:
-                return
-            self.body += chunk
-
-    def events(self):
-        """Give the JSON objects of the events."""
-        decoder = Decoder()
-        chunk = self.body
-        while True:
-            for message in decoder.feed(chunk):
-                yield json.loads(message.data)
-            chunk = self.socket.recv(65536)
-            if not chunk:
-                return
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.socket.close()
-
-
-def until(events, pid, state):
-    """Collect events up to a state of a procedure, that one included."""
-    seen = []
-    for event in events:
-        seen.append(event)
-        if event.get("new_state") == state and event["msg_src"] == str(pid):
-            return seen
-    raise AssertionError(f"no {state} in {seen}")
 
 
 # --- REST, row by row
