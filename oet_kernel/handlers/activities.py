@@ -29,7 +29,7 @@ class ActivitiesHandler(_ActivityHandler):
     @authorized(action="execute", resource=RESOURCE)
     async def post(self, root: str) -> None:
         """Run one."""
-        summary = self.localise(await self.context.activities.run(decode(bytes(self.body), ActivityCommand)), root)
+        summary = self.localise(await self.context.activities.run(decode(self.body, ActivityCommand)), root)
         self.set_header("Location", summary.uri)
         self.answer({"activity": summary}, 201)
 

@@ -46,8 +46,9 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         """Find the context that the application has put into the settings."""
         super().initialize(name=name, **kwargs)
         self.context: HandlerContext = self.settings["oet_context"]
-        self.body = bytearray()
-        self._reading = True
+        self._body = bytearray()
+        self._size = 0
+        self._prepared = False
 
     @property
     def service(self) -> ScriptExecutionService:
@@ -60,18 +61,31 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         length = self.request.headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > self.context.body_limit:
             raise self._too_large(int(length))
-        self._reading = False
+        self._prepared = True
 
     def data_received(self, chunk: bytes) -> None:
-        """Collect the body, up to the limit."""
-        self.body += chunk
-        if len(self.body) > self.context.body_limit:
-            raise self._too_large(len(self.body))
+        """Collect the body; of one over the limit nothing is kept, but all is read, so that the answer arrives."""
+        self._size += len(chunk)
+        if self._size <= self.context.body_limit:
+            self._body += chunk
+        else:
+            self._body.clear()
+
+    @property
+    def body(self) -> bytes:
+        """The request's body, read to its end.
+
+        Raises
+        ------
+        BodyTooLarge
+        """
+        if self._size > self.context.body_limit:
+            raise self._too_large(self._size)
+        return bytes(self._body)
 
     def _too_large(self, size: int) -> BodyTooLarge:
-        self._reading = True
         return BodyTooLarge(
-            f"The request's body has {size} bytes or more and {self.context.body_limit} are allowed; "
+            f"The request's body has {size} bytes and {self.context.body_limit} are allowed; "
             "hand large data over in a file, or raise OetApp.body_limit"
         )
 
@@ -94,7 +108,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         """Send an error in the one form that all have."""
         error = as_oet_error(status_code, kwargs.get("exc_info", (None, None, None))[1], self.request.path)
         self.set_status(error.status.value)
-        if self._reading:
+        if not self._prepared:
             # Tornado closes the connection of a request that is answered before its body was read: say so
             self.set_header("Connection", "close")
         self.finish(to_json(error.body))
@@ -139,12 +153,12 @@ def as_oet_error(status: int, error: BaseException | None, path: str) -> OetErro
 class NotFoundHandler(OetHandler):
     """Whatever else is asked for under an API root."""
 
-    async def prepare(self) -> None:
+    @web.authenticated
+    async def get(self, root: str = "") -> None:
         """Answer any method alike, once the caller is known."""
-        await super().prepare()
-        if self.current_user is None:
-            raise Unauthorized(f"{self.request.path} needs a valid token (Authorization: token ...)")
         raise web.HTTPError(404)
+
+    head = post = put = patch = delete = options = get
 
 
 def id_of(text: str, missing: ResourceNotFound) -> int:

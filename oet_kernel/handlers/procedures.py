@@ -37,7 +37,7 @@ class ProceduresHandler(_ProcedureHandler):
     @authorized(action="write", resource=RESOURCE)
     async def post(self, root: str) -> None:
         """Create a procedure; does not wait until it is READY."""
-        request = prepare_request(bytes(self.body))
+        request = prepare_request(self.body)
         summary = await self.service.prepare(PrepareProcessCommand(request.script, request.script_args.init_args))
         summary = self.localise(summary, root)
         self.set_header("Location", summary.uri)
@@ -60,7 +60,7 @@ class ProcedureHandler(_ProcedureHandler):
         """Start it (``state`` RUNNING), stop it (STOPPED), or leave it as it is (anything else)."""
         uid = _pid(pid)
         (summary,) = self.service.summarise([uid])
-        update = procedure_update(bytes(self.body))
+        update = procedure_update(self.body)
         body: dict[str, Any]
         match update.state:
             case ProcedureState.RUNNING:
