@@ -124,7 +124,7 @@ def test_more_procedures_than_are_allowed_are_refused_with_what_to_do(tmp_path):
         pid = server.create(QUIET)
         body = {"script": {"script_type": "filesystem", "script_uri": "file:///x.py"}}
         reply = server.http.post("/procedures", json=body)
-        assert reply.status_code == 500
+        assert reply.status_code == 409
         assert "max_kernels" in reply.json()["Message"]
         server.http.put(f"/procedures/{pid}", json={"state": "STOPPED", "abort": False})
         with Listener(server) as listener:
