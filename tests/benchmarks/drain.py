@@ -1,7 +1,7 @@
 """Listeners in a process of their own: reads many event streams, or one IOPub socket, and says when the last was full.
 
 ``python -m tests.benchmarks.drain MARK COUNT sse URL TOKEN LISTENERS`` or ``... MARK COUNT iopub CONNECTION_FILE``:
-each listener waits for COUNT times MARK. Prints ``ready`` once it listens, then a JSON object: when the last one had all
+each listener waits for COUNT times MARK. Prints ``ready`` once it listens, then a JSON object: when the last had all
 (monotonic clock), and the delays of events that say when they were sent.
 """
 
