@@ -9,9 +9,11 @@ Each step is announced as an ``oet_call`` message, which the service maps to lif
 
 import asyncio
 import inspect
+import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +28,7 @@ from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.kernel.loader import format_failure, load
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
+from oet_kernel.kernel.surroundings import Changes
 from oet_kernel.models import ProcedureInput
 
 
@@ -37,6 +40,8 @@ class PrepareRequest(Struct):
     path: str
     """Where the script is."""
     init: ProcedureInput = field(default_factory=ProcedureInput)
+    changes: Changes = Changes()
+    """What has changed around the kernel since it was started, ahead of its script."""
 
 
 class RunRequest(Struct):
@@ -95,7 +100,7 @@ class Runner:
         threading.main_thread().name = self._name
         api.connect(self.publish)
         self._bridge.install(self._name)
-        if not self._step("load", lambda: self._load(Path(request.path))):
+        if not self._step("load", lambda: self._load(Path(request.path), request.changes)):
             return
         init = getattr(self._module, "init", None)
         if init is not None:
@@ -121,7 +126,8 @@ class Runner:
     def _subscribed(self, topic: str) -> None:
         self._publisher.send("oet_subscribe", msgspec.json.encode({"topic": topic}))
 
-    def _load(self, path: Path) -> dict[str, Any]:
+    def _load(self, path: Path, changes: Changes) -> dict[str, Any]:
+        _follow(changes)
         self._module = load(path)
         has_init = hasattr(self._module, "init")
         if not has_init:
@@ -190,3 +196,14 @@ def _outside_event_loop() -> Iterator[None]:
         asyncio.set_event_loop(loop)
         if task is not None:
             asyncio.tasks._enter_task(loop, task)
+
+
+def _follow(changes: Changes) -> None:
+    for name, value in changes.environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    time.tzset()
+    if changes.folder is not None:
+        os.chdir(changes.folder)

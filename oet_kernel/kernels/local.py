@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 import time
 import uuid
@@ -18,6 +17,7 @@ from msgspec import Struct
 from traitlets import Instance
 
 from oet_kernel.events.mapping import Record
+from oet_kernel.kernel.surroundings import Changes, Surroundings
 from oet_kernel.kernels.processes import describe_exit, kill_leftovers, kill_tree, signal_group
 from oet_kernel.kernels.provisioner import OetProvisioner
 from oet_kernel.kernels.specs import OneSpec, kernel_spec
@@ -87,6 +87,16 @@ class LocalKernel:
         self._manager: OetKernelManager | None = None
         self._sockets: dict[str, zmq.asyncio.Socket] = {}
         self._pid = 0
+        self._surroundings: Surroundings | None = None
+
+    @property
+    def fits(self) -> bool:
+        """True while the kernel lives and can be given, with its script, what has changed since it was started."""
+        return self.alive and not self._changes().need_start
+
+    def _changes(self) -> Changes:
+        now = Surroundings.now()
+        return now.changes(self._surroundings or now)
 
     @property
     def alive(self) -> bool:
@@ -137,11 +147,16 @@ class LocalKernel:
             context=self._context,
             fork_server=self._fork_server if python is None else None,
         )
-        env = {**os.environ, MARK: self._mark}
+        self._surroundings = Surroundings.now()
+        env = {**self._surroundings.environment, MARK: self._mark}
         try:
             with open(self.folder / "stdio.log", "ab") as stdio:  # noqa: ASYNC230 - a new file in our own folder
                 await manager.start_kernel(
-                    env=env, stdout=stdio, stderr=stdio, extra_arguments=["--journal", str(self.folder)]
+                    env=env,
+                    cwd=self._surroundings.folder,
+                    stdout=stdio,
+                    stderr=stdio,
+                    extra_arguments=["--journal", str(self.folder)],
                 )
         except BaseException:
             self._tail.close()
@@ -151,9 +166,13 @@ class LocalKernel:
         self._end_of_life = asyncio.create_task(self._live(manager.provisioner))
 
     def prepare(self, procedure: int, script: Path, init: ProcedureInput) -> None:
-        """Have the script loaded and its ``init`` called; the kernel must have said that it is ready."""
+        """Have the script loaded and its ``init`` called; the kernel must have said that it is ready.
+
+        Environment variables and working folder are for the script those that the service has now.
+        """
         self._idle.clear()
-        self._send("shell", "oet_prepare_request", {"procedure": procedure, "path": str(script), "init": init})
+        content = {"procedure": procedure, "path": str(script), "init": init, "changes": self._changes()}
+        self._send("shell", "oet_prepare_request", content)
 
     def run(self, main: ProcedureInput) -> None:
         """Have the script's ``main`` called."""

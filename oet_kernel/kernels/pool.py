@@ -52,6 +52,7 @@ class KernelPool:
         self._warming: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._discarded: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
         """Begin to work: the fork server, then the warm kernels."""
@@ -80,9 +81,10 @@ class KernelPool:
         """
         while python is None and self._warm:
             kernel = self._warm.pop(0)
-            if kernel.alive:
+            if kernel.fits:
                 self._refill_later()
                 return kernel
+            self._discard(kernel)
         self._refill_later()
         return self._make()
 
@@ -112,7 +114,9 @@ class KernelPool:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await asyncio.gather(*(kernel.stop(self._ladder) for kernel in self._warm))
+        for kernel in self._warm:
+            self._discard(kernel)
+        await asyncio.gather(*self._discarded)
         if self._fork_server is not None:
             await self._fork_server.close()
         self._context.destroy(linger=0)
@@ -120,6 +124,17 @@ class KernelPool:
     def _make(self) -> LocalKernel:
         folder = self._state.kernel_folder()
         return LocalKernel(folder, self._state.sockets(folder.name), self._context, self._fork_server)
+
+    def _discard(self, kernel: LocalKernel) -> None:
+        """End a warm kernel that nobody will use, and remove its folder."""
+
+        async def end() -> None:
+            await kernel.stop(self._ladder)
+            self._state.forget(kernel.folder)
+
+        task = asyncio.create_task(end())
+        self._discarded.add(task)
+        task.add_done_callback(self._discarded.discard)
 
     def _refill_later(self) -> None:
         if self._timer is not None:

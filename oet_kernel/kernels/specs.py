@@ -8,7 +8,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
 NAME = "oet-provisioner"
 """The provisioner's entry point."""
-_START = "import sys; sys.path.extend({paths!r}); from oet_kernel.kernel.__main__ import main; main()"
+_START = "import sys; sys.path.extend({paths!r}); from {module} import main; main()"
 
 
 def kernel_spec(python: Path | None = None) -> KernelSpec:
@@ -17,13 +17,10 @@ def kernel_spec(python: Path | None = None) -> KernelSpec:
     Parameters
     ----------
     python
-        Interpreter of another environment; None for this one. That environment need not have this package: what it
-        lacks is taken from where this package and its dependencies are installed, behind everything of its own.
+        Interpreter of another environment; None for this one.
     """
-    start = ["-m", "oet_kernel.kernel"] if python is None else ["-c", _START.format(paths=_own_paths())]
     return KernelSpec(
-        # -P: the folder that the service happens to be in is no place for a script to import from
-        argv=[str(python or sys.executable), "-P", *start, "-f", "{connection_file}"],
+        argv=[*python_command("oet_kernel.kernel.__main__", python), "-f", "{connection_file}"],
         display_name="OET procedure",
         language="python",
         metadata={
@@ -31,6 +28,22 @@ def kernel_spec(python: Path | None = None) -> KernelSpec:
             "kernel_provisioner": {"provisioner_name": NAME},
         },
     )
+
+
+def python_command(module: str, python: Path | None = None) -> list[str]:
+    """Give the beginning of a command line that calls the ``main`` of a module of this package.
+
+    Parameters
+    ----------
+    module
+        Its name.
+    python
+        Interpreter of another environment; None for this one. That environment need not have this package: what it
+        lacks is taken from where this package and its dependencies are installed, behind everything of its own.
+    """
+    start = ["-m", module] if python is None else ["-c", _START.format(paths=_own_paths(), module=module)]
+    # -P: the folder that the service happens to be in is no place for a script to import from
+    return [str(python or sys.executable), "-P", *start]
 
 
 def _own_paths() -> list[str]:

@@ -7,19 +7,19 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from oet_kernel.kernel.surroundings import same_at_start
+from oet_kernel.kernels.specs import python_command
+
 log = logging.getLogger(__name__)
 
 START_DEADLINE = 60.0
 """Seconds that a fork server has for its imports, those of the operator included."""
-_EXEC_ONLY = ("PYTHON", "LD_", "OMP_", "MKL_", "OPENBLAS_", "MALLOC_")
-"""Beginnings of the environment variables that take effect when a program starts, and not in a fork."""
 
 
 class ForkServerDown(Exception):
@@ -69,9 +69,12 @@ class ForkServerSupervisor:
         A private folder for its log.
     preload
         Modules that it imports besides what every kernel needs.
+    python
+        Interpreter of the environment that its kernels run in; None for the service's own.
     """
 
-    def __init__(self, folder: Path, preload: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, preload: Sequence[str] = (), python: Path | None = None) -> None:
+        self._python = python
         self._folder = folder
         self._preload = preload
         self._environment = dict(os.environ)
@@ -84,6 +87,11 @@ class ForkServerSupervisor:
         self._number = 0
         self._ready = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """True while it has kernels, which would end with it."""
+        return bool(self._requests or self._forked)
 
     @property
     def running(self) -> bool:
@@ -103,10 +111,7 @@ class ForkServerSupervisor:
 
     def serves(self, environment: dict[str, str]) -> bool:
         """Tell whether a kernel with these environment variables can be forked."""
-        ours = {name: value for name, value in self._environment.items() if name.startswith(_EXEC_ONLY)}
-        return self.running and ours == {
-            name: value for name, value in environment.items() if name.startswith(_EXEC_ONLY)
-        }
+        return self.running and same_at_start(self._environment, environment)
 
     async def fork(self, argv: Sequence[str], folder: str, environment: dict[str, str], stdio: str) -> Forked:
         """Fork a kernel.
@@ -168,9 +173,9 @@ class ForkServerSupervisor:
     async def _launch(self) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
-        argv = [sys.executable, "-P", "-m", "oet_kernel.kernels.forkserver", "--client", str(theirs.fileno())]
-        argv += ["--preload", ",".join(self._preload)]
-        log_file = self._folder / "forkserver.log"
+        argv = python_command("oet_kernel.kernels.forkserver", self._python)
+        argv += ["--client", str(theirs.fileno()), "--preload", ",".join(self._preload)]
+        log_file = self._folder / f"forkserver-{id(self)}.log"
         with theirs, open(log_file, "wb") as stderr:  # noqa: ASYNC230 - a new file in our own folder
             self._process = subprocess.Popen(  # noqa: ASYNC220 - does not wait
                 argv,
