@@ -100,6 +100,9 @@ class OetApp(ExtensionApp):
     terminate_seconds = Float(1.0, min=0, help="What a stop gives the process after SIGTERM, before SIGKILL.").tag(
         config=True
     )
+    orphan_seconds = Float(
+        3600.0, min=0, help="How long a kernel without a service waits, its script done, before it ends; 0 for ever."
+    ).tag(config=True)
     exclusive = Bool(True, help="Whether one procedure at a time runs on a subarray.").tag(config=True)
     abort_seconds = Float(60.0, min=0, help="What the abort script has to get ready.").tag(config=True)
     announce_lists = Bool(False, help="Whether each listing is also an event, as in the original.").tag(config=True)
@@ -161,7 +164,10 @@ class OetApp(ExtensionApp):
             warm=self.warm_kernels,
             starting=self.starting_kernels,
             ladder=ladder,
-            fork_server=ForkServerSupervisor(self._state.runtime, preload) if self.fork else None,
+            fork_server=ForkServerSupervisor(self._state.runtime, preload, orphan_seconds=self.orphan_seconds)
+            if self.fork
+            else None,
+            orphan_seconds=self.orphan_seconds,
         )
         self._service = ScriptExecutionService(
             self._state,

@@ -12,6 +12,8 @@ import msgspec
 import platformdirs
 from msgspec import Struct
 
+from oet_kernel.identity import start_of
+
 
 class Service(Struct, frozen=True, kw_only=True):
     """A service that runs on this machine."""
@@ -46,7 +48,7 @@ def announce(url: str, token: str | None, state_dir: str) -> Path:
     folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pid = os.getpid()
-    service = Service(pid=pid, started=_start_of(pid) or 0, url=url, token=token, state_dir=state_dir)
+    service = Service(pid=pid, started=start_of(pid) or 0, url=url, token=token, state_dir=state_dir)
     path = folder / f"{pid}.json"
     fresh = path.with_suffix(".new")
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -68,7 +70,7 @@ def find() -> list[Service]:
             if path.lstat().st_uid != os.getuid():
                 continue
             service = msgspec.json.decode(path.read_bytes(), type=Service)
-            if _start_of(service.pid) == service.started:
+            if start_of(service.pid) == service.started:
                 found.append(service)
             else:
                 path.unlink()
@@ -78,12 +80,3 @@ def find() -> list[Service]:
 def _folder() -> Path:
     named = os.environ.get("OET_RUNTIME_DIR")
     return Path(named) if named else platformdirs.user_state_path("oet") / "services" / os.uname().nodename
-
-
-def _start_of(pid: int) -> int | None:
-    """Tell when a process started, from what stands behind the last parenthesis of its stat file."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    return int(stat.rpartition(")")[2].split()[19])

@@ -175,7 +175,7 @@ class Execution:
     def _note(self, line: str) -> None:
         self._audience.say(self, announce(topics.ENVIRONMENT_LOG, str(self.id), text=line))
 
-    def _hear(self, records: list[Record]) -> None:
+    async def _hear(self, records: list[Record], offset: int) -> None:
         for record in records:
             try:
                 meaning = interpret(record, self.id)

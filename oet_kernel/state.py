@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -38,8 +39,19 @@ class StateFolder:
                 "stop that one, or give this one another folder with --state-dir"
             ) from None
         owner.write_text(f"{os.getpid()}\n")
-        self.runtime = Path(tempfile.mkdtemp(prefix="oet-", dir=os.environ.get("XDG_RUNTIME_DIR")))
-        """A private folder for sockets, gone with the service; short, since the path of a socket may have 107 bytes."""
+        self.runtime = self._runtime()
+        """A private folder for sockets, the same after a restart; short: the path of a socket may have 107 bytes."""
+
+    def _runtime(self) -> Path:
+        """Give the folder of the service before this one, where kernels may still listen, or make one."""
+        note = self.path / "runtime"
+        if note.exists() and _is_private(known := Path(note.read_text().strip())):
+            return known
+        made = Path(tempfile.mkdtemp(prefix="oet-", dir=os.environ.get("XDG_RUNTIME_DIR")))
+        fresh = note.with_suffix(".new")
+        fresh.write_text(f"{made}\n")
+        fresh.replace(note)
+        return made
 
     def next_id(self, kind: str = "procedure") -> int:
         """Give the next id; never one that was given before, a restart included.
@@ -61,15 +73,31 @@ class StateFolder:
         (self.path / "kernels").mkdir(mode=0o700, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self.path / "kernels", prefix=""))
 
+    def kernel_folders(self) -> list[Path]:
+        """List the folders of kernels that were made and not forgotten."""
+        return sorted((self.path / "kernels").glob("*/"))
+
     def sockets(self, name: str) -> Path:
         """Give the beginning of the paths of a kernel's sockets."""
         return self.runtime / name
 
     def forget(self, folder: Path) -> None:
-        """Remove a kernel's folder."""
+        """Remove a kernel's folder, and what sockets it has left."""
+        for socket in self.runtime.glob(f"{folder.name}-*"):
+            socket.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Let another service have the folder."""
-        shutil.rmtree(self.runtime, ignore_errors=True)
+        """Let another service have the folder; kernels that live keep their sockets."""
+        if not any(path.is_socket() for path in self.runtime.glob("*")):
+            shutil.rmtree(self.runtime, ignore_errors=True)
         self._lock.release()
+
+
+def _is_private(folder: Path) -> bool:
+    """Tell whether a path is a folder that only this user can reach into, and no link to one."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) == 0o700

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from oet_kernel import discovery
+from oet_kernel.identity import start_of
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_newest_service_comes_first(folder):
     path = discovery.announce("http://new", None, "/state")
     new = msgspec.json.decode(path.read_bytes(), type=discovery.Service)
     with subprocess.Popen(["sleep", "60"]) as other:
-        changed = {"pid": other.pid, "started": discovery._start_of(other.pid), "url": "http://newer"}
+        changed = {"pid": other.pid, "started": start_of(other.pid), "url": "http://newer"}
         newer = msgspec.structs.replace(new, **changed)
         (folder / f"{other.pid}.json").write_bytes(msgspec.json.encode(newer))
         assert [service.url for service in discovery.find()] == ["http://newer", "http://new"]

@@ -1,10 +1,15 @@
 """``python -m oet_kernel.kernel``: start the kernel of a procedure."""
 
 import sys
+from pathlib import Path
+
+from oet_kernel.identity import write_identity
 
 
 def main() -> None:
     """Start the kernel; ipykernel's debugger, which costs a fifth of the start, is left out."""
+    if "--journal" in sys.argv:
+        write_identity(Path(sys.argv[sys.argv.index("--journal") + 1]), forked=False)
     hidden = "debugpy" not in sys.modules
     if hidden:
         sys.modules["debugpy"] = None  # type: ignore[assignment]

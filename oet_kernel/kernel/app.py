@@ -1,13 +1,14 @@
 """The kernel of a procedure: ipykernel's, with a journal and the requests that run a script.
 
-Start it as ``python -m oet_kernel.kernel -f FILE [--journal FOLDER]``. Without a journal it is an IPython kernel for a
-notebook or a console.
+Start it as ``python -m oet_kernel.kernel -f FILE [--journal FOLDER [--orphan-seconds N]]``. Without a journal it is an
+IPython kernel for a notebook or a console.
 """
 
 import atexit
 import ctypes
 import faulthandler
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import msgspec
 import zmq
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
-from traitlets import Type, Unicode
+from traitlets import Float, Type, Unicode
 
 from oet_kernel.kernel.journal import Journal
+from oet_kernel.kernel.orphan import OrphanWatch
 from oet_kernel.kernel.outgoing import JournalingIOPubThread, LineStream, Publisher
 from oet_kernel.kernel.runner import EventRequest, PrepareRequest, Runner, RunRequest
 
@@ -36,23 +38,29 @@ class OetKernel(IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._publisher = Publisher(self.session, self.iopub_thread)
-        self._runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"))
+        self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"))
 
     async def oet_prepare_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Load a script and call its ``init``; the journal tells how it went."""
-        self._runner.prepare(msgspec.convert(parent["content"], PrepareRequest))
+        self.runner.prepare(msgspec.convert(parent["content"], PrepareRequest))
 
     async def oet_run_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Call the script's ``main``; the journal tells how it went."""
-        self._runner.run(msgspec.convert(parent["content"], RunRequest))
+        self.runner.run(msgspec.convert(parent["content"], RunRequest))
 
     async def oet_event_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Take an event for the script's listeners; on the control channel, so that it comes while ``main`` runs."""
-        self._runner.deliver(msgspec.convert(parent["content"], EventRequest))
+        self.runner.deliver(msgspec.convert(parent["content"], EventRequest))
 
     def ready(self) -> None:
         """Say that requests are taken."""
         self._publisher.send("oet_kernel", b'{"phase":"ready"}')
+
+    async def leave(self) -> None:
+        """End as after a shutdown request, though nobody has asked; to be called in the control channel's loop."""
+        await self._at_shutdown()
+        self.control_stream.io_loop.add_callback(self.control_stream.io_loop.stop)
+        self.io_loop.add_callback(self.io_loop.stop)
 
 
 class OetKernelApp(IPKernelApp):
@@ -63,7 +71,14 @@ class OetKernelApp(IPKernelApp):
     kernel_class = Type("oet_kernel.kernel.app.OetKernel", klass="ipykernel.kernelbase.Kernel").tag(config=True)
     outstream_class = Unicode("oet_kernel.kernel.outgoing.LineStream").tag(config=True)
     journal_folder = Unicode("", help="Folder of the journal; empty for none.").tag(config=True)
-    aliases = {**kernel_aliases, "journal": "OetKernelApp.journal_folder"}
+    orphan_seconds = Float(
+        0, help="How long the service may be away before the kernel ends itself, its script done; 0 for ever."
+    ).tag(config=True)
+    aliases = {
+        **kernel_aliases,
+        "journal": "OetKernelApp.journal_folder",
+        "orphan-seconds": "OetKernelApp.orphan_seconds",
+    }
 
     def init_iopub(self, context: Any) -> None:
         """Make the IOPub socket; its high-water mark has no effect once it is bound."""
@@ -90,7 +105,25 @@ class OetKernelApp(IPKernelApp):
         # to the file behind the streams: the thread that reads the pipe in between dies with the process
         faulthandler.enable(sys.stderr.fileno(), all_threads=False)
         adopt_orphans()
+        if self.journal_folder and self.orphan_seconds > 0:
+            self._orphan_watch = OrphanWatch(
+                Path(self.journal_folder), self.orphan_seconds, self.kernel.runner.idle, self._end_orphan
+            )
+            self._orphan_watch.start()
         self.kernel.ready()
+
+    def _end_orphan(self) -> bool:
+        """End the kernel, decided in the main thread, where no script can begin meanwhile."""
+        decided: Future[bool] = Future()
+
+        def decide() -> None:
+            ending = self._orphan_watch.away and self.kernel.runner.idle.is_set()
+            decided.set_result(ending)
+            if ending:
+                self.kernel.control_stream.io_loop.add_callback(self.kernel.leave)
+
+        self.kernel.io_loop.add_callback(decide)
+        return decided.result()
 
     def start(self) -> None:
         """Serve until a shutdown request has been answered to the end."""

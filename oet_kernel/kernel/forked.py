@@ -5,7 +5,6 @@ first socket, thread or session would be made, since none of these survives a fo
 """
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from ipykernel.compiler import XCachingCompiler
@@ -13,6 +12,7 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.application import BaseIPythonApplication
 
 from oet_kernel.kernel.app import OetKernelApp
+from oet_kernel.kernel.launch import Launch
 
 
 class ForkedKernelApp(OetKernelApp):
@@ -36,19 +36,18 @@ class ForkedKernelApp(OetKernelApp):
         if self._trait_values.get("session") is not None:
             raise RuntimeError("A Jupyter session was made before the fork: it would refuse to send in the children")
 
-    def finish(self, connection_file: str, journal_folder: str) -> None:
+    def finish(self, launch: Launch) -> None:
         """Do what belongs to one kernel: sockets, threads, streams.
 
         Parameters
         ----------
-        connection_file
-            As the kernel's client has written it.
-        journal_folder
-            Where to write down what the kernel says.
+        launch
+            What it was asked for.
         """
         sys.modules["__main__"] = self._kernel_main
-        self.connection_file = connection_file
-        self.journal_folder = journal_folder
+        self.connection_file = launch.connection_file
+        self.journal_folder = launch.journal_folder
+        self.orphan_seconds = launch.orphan_seconds
         self.parent_handle = 0
         self.init_blackhole()
         self.init_connection_file()
@@ -73,14 +72,3 @@ class ForkedKernelApp(OetKernelApp):
         for part in (shell.displayhook, shell.display_pub):
             part.parent = shell
         self.kernel.user_ns = shell.user_ns
-
-
-def connection_of(argv: list[str]) -> tuple[str, str]:
-    """Find the connection file and the journal in a kernel's command line.
-
-    Parameters
-    ----------
-    argv
-        ``... -f FILE --journal FOLDER``.
-    """
-    return argv[argv.index("-f") + 1], str(Path(argv[argv.index("--journal") + 1]))

@@ -60,6 +60,9 @@ class EventRequest(Struct):
 class Runner:
     """One script in one kernel, from its loading to the end of its ``main``.
 
+    A service that was killed asks again for what it does not know to have arrived: a second request to prepare, or to
+    run, is the first one come twice, and does nothing.
+
     Parameters
     ----------
     publisher
@@ -76,6 +79,10 @@ class Runner:
         self._loop: asyncio.Runner | None = None
         self._bridge = PubSubBridge(self.publish, self._subscribed)
         self._deliveries: queue.SimpleQueue[EventRequest] | None = None
+        self._asked: set[str] = set()
+        self.idle = threading.Event()
+        """Set while no function of the script runs."""
+        self.idle.set()
 
     def publish(self, topic: str, fields: Mapping[str, Any]) -> None:
         """Publish an event of the script.
@@ -96,6 +103,11 @@ class Runner:
 
     def prepare(self, request: PrepareRequest) -> None:
         """Load the script and call its ``init``, if it has one."""
+        if self._first("prepare"):
+            with self._busy():
+                self._prepare(request)
+
+    def _prepare(self, request: PrepareRequest) -> None:
         self._name = str(request.procedure)
         threading.main_thread().name = self._name
         api.connect(self.publish)
@@ -108,7 +120,22 @@ class Runner:
 
     def run(self, request: RunRequest) -> None:
         """Call ``main``, looked up now since ``init`` may have bound it anew."""
-        self._step("main", lambda: self._call(self._function("main"), request.main))
+        if self._first("run"):
+            with self._busy():
+                self._step("main", lambda: self._call(self._function("main"), request.main))
+
+    def _first(self, request: str) -> bool:
+        first = request not in self._asked
+        self._asked.add(request)
+        return first
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.idle.set()
 
     def deliver(self, request: EventRequest) -> None:
         """Hand an event of another component to the script's own listeners, in a thread of its own."""

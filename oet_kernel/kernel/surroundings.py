@@ -21,7 +21,7 @@ class Changes(Struct, frozen=True):
     @property
     def need_start(self) -> bool:
         """True when only a process that is started anew would follow them."""
-        return any(_at_start(self.environment))
+        return any(at_start(self.environment))
 
 
 class Surroundings(Struct, frozen=True):
@@ -45,8 +45,9 @@ class Surroundings(Struct, frozen=True):
 
 def same_at_start(one: dict[str, str], other: dict[str, str]) -> bool:
     """Tell whether two environments agree in all that is read only when a program starts."""
-    return all(one.get(name) == other.get(name) for name in {*_at_start(one), *_at_start(other)})
+    return all(one.get(name) == other.get(name) for name in {*at_start(one), *at_start(other)})
 
 
-def _at_start(names: Iterable[str]) -> list[str]:
+def at_start(names: Iterable[str]) -> list[str]:
+    """Give those names of environment variables that are read only when a program starts."""
     return [name for name in names if name.startswith(_AT_START)]

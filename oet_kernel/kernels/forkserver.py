@@ -3,11 +3,15 @@
 A single thread, a loop over a socket and a signal pipe; nothing is started here that does not survive a fork. Messages
 are JSON behind their length (four bytes, big-endian), on a unix stream socket:
 
+    <- {"kernels": [{"pid": 1234, "started": 56, "folder": "...", "status": null}]}     what there is, at first
     -> {"op": "fork", "id": 1, "argv": [...], "folder": "...", "environment": {...}, "stdio": "..."}
-    <- {"id": 1, "pid": 1234}                         with the process's pidfd (SCM_RIGHTS)
-    <- {"pid": 1234, "status": 0}                     when it has ended: exit code, or minus the signal's number
+    <- {"id": 1, "pid": 1234, "started": 56}          with the process's pidfd (SCM_RIGHTS)
+    <- {"pid": 1234, "started": 56, "status": 0, "at": 1601463545.5}
+                                                      when it has ended: exit code, or minus the signal's number
+    -> {"op": "retire"}                               take no other client, end when the last kernel has
+    -> {"op": "end"}                                  end, and end all that was forked
 
-It ends, and ends all that it has forked, when the service that is connected to it goes.
+It serves one service at a time. When that one goes, it keeps its kernels and how they end, and waits for the next.
 """
 
 import argparse
@@ -27,11 +31,19 @@ import tempfile
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from oet_kernel.identity import start_of, write_identity
+from oet_kernel.kernel.launch import Launch
+
 _PR_SET_CHILD_SUBREAPER = 36
+_KEPT_ENDINGS = 1000
+"""How many ends of kernels are remembered for a service that was not there, or has not kept them."""
+_FIRST_CLIENT = 30.0
+"""Seconds that the service which has started this has to connect."""
 _READY = "oet fork server ready"
 
 TRAINING = """
@@ -91,27 +103,39 @@ def kill_all(pid: int) -> None:
 
 
 class ForkServer:
-    """Forks kernels for one client.
+    """Forks kernels for one client at a time.
 
     Parameters
     ----------
-    client
-        The connection to it.
+    path
+        Where to listen for it.
+    orphan_seconds
+        How long to wait for one while there is no kernel; 0 for ever.
     """
 
-    def __init__(self, client: socket.socket) -> None:
+    def __init__(self, path: Path, orphan_seconds: float) -> None:
         from oet_kernel.kernel.forked import ForkedKernelApp
 
         self._app = ForkedKernelApp.instance()
         self._app.prepare()
         self._main_thread = threading.main_thread()
-        self._kernels: set[int] = set()
-        self._client = client
+        self._kernels: dict[int, dict[str, Any]] = {}
+        self._ended: deque[dict[str, Any]] = deque(maxlen=_KEPT_ENDINGS)
+        self._path = path
+        self._orphan_seconds = orphan_seconds
+        self._alone_since = time.monotonic() + _FIRST_CLIENT
+        self._retired = False
+        self._listener = socket.socket(socket.AF_UNIX)
+        path.unlink(missing_ok=True)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._inode = path.stat().st_ino
+        self._client: socket.socket | None = None
         self._received = b""
         self._signals, self._signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def serve(self) -> None:
-        """Fork until the client goes."""
+        """Fork until told to end, or until nobody has come for long enough."""
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -120,32 +144,75 @@ class ForkServer:
         gc.collect()
         gc.freeze()
         while True:
-            descriptors = [self._client.fileno(), self._signals]
-            for ready in select.select(descriptors, [], [])[0]:
-                if ready == descriptors[0]:
-                    if not self._receive():
-                        self._end()
-                else:
+            patience = self._patience()
+            if patience is not None and patience <= 0:
+                self._end()
+            sources = [source for source in (self._signals, self._listener, self._client) if source is not None]
+            for ready in select.select(sources, [], [], patience)[0]:
+                if ready is self._listener:
+                    self._accept()
+                elif ready == self._signals:
                     with contextlib.suppress(BlockingIOError):
                         os.read(self._signals, 4096)
                     self._reap()
+                elif ready is self._client:
+                    self._receive()
 
-    def _receive(self) -> bool:
-        """Take what the client has sent; False when it is gone."""
+    def _patience(self) -> float | None:
+        """Tell how many seconds to wait for something to do; None for ever."""
+        if self._kernels:
+            return None
+        if self._retired:
+            return 0
+        if self._client is not None or not self._orphan_seconds:
+            return None
+        return self._alone_since + self._orphan_seconds - time.monotonic()
+
+    def _accept(self) -> None:
+        """Take a client, in the place of the one before, and tell it what there is."""
+        if self._client is not None:
+            self._client.close()
+        self._client = self._listener.accept()[0]
+        self._received = b""
+        self._send({"kernels": [*self._ended, *self._kernels.values()]})
+
+    def _receive(self) -> None:
+        """Do what the client has asked for; when it has gone, wait for another."""
+        assert self._client is not None
         try:
             chunk = self._client.recv(1 << 20)
         except OSError:
-            return False
+            chunk = b""
         self._received += chunk
         while len(self._received) >= 4:
             size = int.from_bytes(self._received[:4])
             if len(self._received) < 4 + size:
                 break
             message, self._received = self._received[4 : 4 + size], self._received[4 + size :]
-            self._fork(json.loads(message))
-        return bool(chunk)
+            self._do(json.loads(message))
+        if not chunk:
+            self._client.close()
+            self._client = None
+            self._alone_since = time.monotonic()
+
+    def _do(self, request: dict[str, Any]) -> None:
+        if request["op"] == "fork":
+            self._fork(request)
+        elif request["op"] == "retire":
+            self._retired = True
+            self._withdraw()
+        elif request["op"] == "end":
+            self._end()
+
+    def _withdraw(self) -> None:
+        """Let nobody find this server any more; another may listen in its place."""
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
 
     def _send(self, message: dict[str, Any], *descriptors: int) -> None:
+        if self._client is None:
+            return
         data = json.dumps(message).encode()
         data = len(data).to_bytes(4) + data
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
@@ -159,9 +226,10 @@ class ForkServer:
         pid = os.fork()
         if pid == 0:
             self._become_kernel(request)
-        self._kernels.add(pid)
+        started = start_of(pid)  # it stays as it is until it is reaped here
+        self._kernels[pid] = {"pid": pid, "started": started, "folder": Launch.of(request["argv"]).journal_folder}
         pidfd = os.pidfd_open(pid)
-        self._send({"id": request["id"], "pid": pid}, pidfd)
+        self._send({"id": request["id"], "pid": pid, "started": started}, pidfd)
         os.close(pidfd)
 
     def _reap(self) -> None:
@@ -174,9 +242,13 @@ class ForkServer:
             if pid == 0:
                 return
             if pid in self._kernels:
-                self._kernels.discard(pid)
+                kernel = self._kernels.pop(pid)
+                kernel |= {"status": os.waitstatus_to_exitcode(status), "at": time.time()}
+                self._ended.append(kernel)
+                if not self._kernels:
+                    self._alone_since = max(self._alone_since, time.monotonic())
                 self._sweep()
-                self._send({"pid": pid, "status": os.waitstatus_to_exitcode(status)})
+                self._send(kernel)
 
     def _sweep(self) -> None:
         """Kill children that were not forked here: descendants of kernels that have ended, come to the subreaper."""
@@ -185,8 +257,10 @@ class ForkServer:
                 kill_all(pid)
 
     def _end(self) -> NoReturn:
-        for pid in list(self._kernels):
+        self._withdraw()
+        for pid in self._kernels:
             kill_all(pid)
+        self._kernels.clear()
         self._sweep()
         os._exit(0)
 
@@ -195,9 +269,9 @@ class ForkServer:
         code = 1
         try:
             self._leave_server(request)
-            from oet_kernel.kernel.forked import connection_of
-
-            self._app.finish(*connection_of(request["argv"]))
+            launch = Launch.of(request["argv"])
+            write_identity(Path(launch.journal_folder), forked=True)
+            self._app.finish(launch)
             self._app.start()
             code = 0
         except SystemExit as error:
@@ -219,7 +293,9 @@ class ForkServer:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        self._client.close()
+        self._listener.close()
+        if self._client is not None:
+            self._client.close()
         os.close(self._signals)
         os.close(self._signalled)
         os.setsid()
@@ -278,8 +354,8 @@ def _modules_of_a_kernel() -> list[str]:
         names: list[str] = []
 
         async def work() -> None:
-            app.kernel._runner.prepare(PrepareRequest(0, str(script)))
-            app.kernel._runner.run(RunRequest())
+            app.kernel.runner.prepare(PrepareRequest(0, str(script)))
+            app.kernel.runner.run(RunRequest())
             for name, module in list(sys.modules.items()):
                 file = getattr(module, "__file__", None) or ""
                 if not file.startswith(folder) and name != "__main__":
@@ -292,9 +368,10 @@ def _modules_of_a_kernel() -> list[str]:
 
 
 def main() -> None:
-    """``python -m oet_kernel.kernels.forkserver --client DESCRIPTOR [--preload numpy,astropy]``."""
+    """``python -m oet_kernel.kernels.forkserver --socket PATH [--preload numpy,astropy] [--orphan-seconds N]``."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--client", type=int, required=True)
+    options.add_argument("--socket", type=Path, required=True)
+    options.add_argument("--orphan-seconds", type=float, default=0)
     options.add_argument("--preload", default="")
     given = options.parse_args()
     sys.modules["debugpy"] = None  # type: ignore[assignment]
@@ -303,8 +380,9 @@ def main() -> None:
     train()
     del sys.modules["debugpy"]
     preload(filter(None, given.preload.split(",")))
-    server = ForkServer(socket.socket(fileno=given.client))
+    server = ForkServer(given.socket, given.orphan_seconds)
     print(_READY, flush=True)  # noqa: T201 - its supervisor waits for it
+    os.dup2(2, 1)  # and hears no more
     server.serve()
 
 

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import signal
 import time
-import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import msgspec
 import zmq.asyncio
@@ -17,9 +17,11 @@ from msgspec import Struct
 from traitlets import Instance
 
 from oet_kernel.events.mapping import Record
+from oet_kernel.identity import read_identity, start_of
 from oet_kernel.kernel.surroundings import Changes, Surroundings
-from oet_kernel.kernels.processes import describe_exit, kill_leftovers, kill_tree, signal_group
-from oet_kernel.kernels.provisioner import OetProvisioner
+from oet_kernel.kernels.adopted import AdoptedProcess
+from oet_kernel.kernels.obituaries import Ending, Obituaries
+from oet_kernel.kernels.processes import MARK, describe_exit, kill_leftovers, kill_tree, marked, signal_group
 from oet_kernel.kernels.specs import OneSpec, kernel_spec
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
@@ -27,9 +29,63 @@ from oet_kernel.models import ProcedureInput
 
 log = logging.getLogger(__name__)
 
-MARK = "OET_KERNEL_ID"
-"""Environment variable by which a kernel's descendants are known."""
+CONNECTION_FILE = "kernel.json"
+"""Name of the file in a kernel's folder that tells its sockets and its key."""
 _LAST_LINES = 20
+_NOWHERE = Surroundings({}, "")
+"""What is known of the surroundings that another service gave a kernel: nothing, so all of today's are new to it."""
+
+OnRecords = Callable[[list[Record], int], Awaitable[None]]
+OnExit = Callable[[str], None]
+
+
+class KernelRecord(Struct, frozen=True, kw_only=True):
+    """What a service must keep of a kernel for the next service to find it."""
+
+    folder: str
+    """Its private folder: journal, connection file, output."""
+    pid: int
+    started: int
+    """When its process started, in clock ticks since the machine did; with the pid it names the process for good."""
+    forked: bool
+    """Whether a fork server made it, which may know how it ended."""
+
+
+def find_record(folder: Path) -> KernelRecord | None:
+    """Find the kernel of a folder whose start no service lived to see, running or ended.
+
+    Parameters
+    ----------
+    folder
+        The kernel's private folder.
+
+    Returns
+    -------
+    KernelRecord or None
+        None when no process was ever started for it.
+    """
+    found = read_identity(folder)
+    if found is not None:
+        return KernelRecord(folder=str(folder), pid=found.pid, started=found.started, forked=found.forked)
+    # one that has not yet come to say so; a forked one says it within the first millisecond
+    for pid in marked(str(folder)).get(str(folder), []):
+        if (started := start_of(pid)) is not None:
+            return KernelRecord(folder=str(folder), pid=pid, started=started, forked=False)
+    return None
+
+
+class Process(Protocol):
+    """The process of a kernel, whoever has started it."""
+
+    @property
+    def forked(self) -> bool:
+        """True when the fork server ends what the kernel leaves behind."""
+
+    async def ended(self) -> Ending | None:
+        """Wait for its end; None when nobody knows how it came."""
+
+    def leave(self) -> None:
+        """Watch it no longer."""
 
 
 class Ladder(Struct, frozen=True):
@@ -62,6 +118,10 @@ class LocalKernel:
         The ZeroMQ context that all kernels of the service share.
     fork_server
         What forks it, where it can; None to start it plainly.
+    orphan_seconds
+        How long it may be without a service before it ends itself, its script done; 0 for ever.
+    offset
+        Where in its journal to begin.
     """
 
     def __init__(
@@ -70,15 +130,19 @@ class LocalKernel:
         sockets: Path,
         context: zmq.asyncio.Context,
         fork_server: ForkServerSupervisor | None = None,
+        orphan_seconds: float = 0,
+        offset: int = 0,
     ) -> None:
         self.folder = folder
+        self.ended_at: float | None = None
+        """When the process ended, in Unix seconds; None while it has not. A guess where nobody watched."""
         self._address = sockets
-        self._on_records: Callable[[list[Record]], None] = lambda records: None
-        self._on_exit: Callable[[str], None] = lambda epitaph: None
+        self._on_records: OnRecords = _nobody_hears
+        self._on_exit: OnExit = lambda epitaph: None
         self._context = context
         self._fork_server = fork_server
-        self._tail = JournalTail(folder)
-        self._mark = uuid.uuid4().hex
+        self._orphan_seconds = orphan_seconds
+        self._tail = JournalTail(folder, offset)
         self._ready = asyncio.Event()
         self._exited = asyncio.Event()
         self._idle = asyncio.Event()
@@ -86,8 +150,65 @@ class LocalKernel:
         self._last_output: deque[bytes] = deque(maxlen=_LAST_LINES)
         self._manager: OetKernelManager | None = None
         self._sockets: dict[str, zmq.asyncio.Socket] = {}
-        self._pid = 0
+        self._record: KernelRecord | None = None
+        self._process: Process | None = None
+        self._ended = False
+        self._exit_seen = False
+        self._detached = False
+        self._tasks: list[asyncio.Task[None]] = []
         self._surroundings: Surroundings | None = None
+
+    @classmethod
+    def adopt(
+        cls, record: KernelRecord, offset: int, context: zmq.asyncio.Context, obituaries: Obituaries | None
+    ) -> Self:
+        """Take up a kernel that another service has started, whether it is still there or not.
+
+        Attach to it before anything else is awaited: then every record behind `offset` is heard.
+
+        Parameters
+        ----------
+        record
+            Which it is. A process that has only its pid is another one, and left alone.
+        offset
+            Where in its journal to begin: behind the last record that was kept.
+        context
+            The ZeroMQ context that all kernels of the service share.
+        obituaries
+            Who may know how forked kernels have ended.
+        """
+        folder = Path(record.folder)
+        kernel = cls(folder, folder, context, offset=offset)
+        kernel._record = record
+        kernel._surroundings = _NOWHERE
+        if offset and kernel._tail.told_ready():
+            kernel._ready.set()
+        with suppress(OSError, ValueError):
+            manager = OetKernelManager(connection_file=str(folder / CONNECTION_FILE), context=context)
+            manager.load_connection_file()
+            kernel._manager = manager
+        ending = obituaries.ending(record.pid, record.started) if obituaries and record.forked else None
+        process = AdoptedProcess(record.pid, record.started, ending, record.forked)
+        kernel._ended = process.gone
+        kernel._watch(process)
+        return kernel
+
+    @property
+    def record(self) -> KernelRecord:
+        """What to keep of it for another service to adopt it; there once it was started."""
+        if self._record is None:
+            raise RuntimeError(f"the kernel in {self.folder} has not been started")
+        return self._record
+
+    @property
+    def started(self) -> bool:
+        """True once there is a process, which may have ended since."""
+        return self._record is not None
+
+    @property
+    def offset(self) -> int:
+        """Where in its journal the records end that were read."""
+        return self._tail.offset
 
     @property
     def fits(self) -> bool:
@@ -101,20 +222,22 @@ class LocalKernel:
     @property
     def alive(self) -> bool:
         """True from the start of the process to its end."""
-        return self._pid > 0 and not self._exited.is_set()
+        return self._record is not None and not self._exited.is_set()
 
     @property
     def pid(self) -> int:
         """Process id; also of its session and process group."""
-        return self._pid
+        return self._record.pid if self._record is not None else 0
 
-    def attach(self, on_records: Callable[[list[Record]], None], on_exit: Callable[[str], None]) -> None:
+    def attach(self, on_records: OnRecords, on_exit: OnExit) -> None:
         """Say who hears what the kernel says from now on.
 
         Parameters
         ----------
         on_records
-            Called on the event loop with each batch of records, in order, none twice.
+            Called on the event loop with each batch of records, in order, none twice, and the offset in the journal
+            behind the batch. The next batch is read only when it has returned, and then the disk may get this one's
+            place back: it has to be kept by then.
         on_exit
             Called once, after the last record, with a description of how the process ended.
         """
@@ -141,14 +264,14 @@ class LocalKernel:
         manager = OetKernelManager(
             kernel_name="oet",
             kernel_spec_manager=OneSpec(kernel_spec(python)),
-            connection_file=str(self.folder / "kernel.json"),
+            connection_file=str(self.folder / CONNECTION_FILE),
             transport="ipc",
             ip=str(self._address),
             context=self._context,
-            fork_server=self._fork_server if python is None else None,
+            fork_server=self._fork_server,
         )
         self._surroundings = Surroundings.now()
-        env = {**self._surroundings.environment, MARK: self._mark}
+        env = {**self._surroundings.environment, MARK: str(self.folder)}
         try:
             with open(self.folder / "stdio.log", "ab") as stdio:  # noqa: ASYNC230 - a new file in our own folder
                 await manager.start_kernel(
@@ -156,14 +279,24 @@ class LocalKernel:
                     cwd=self._surroundings.folder,
                     stdout=stdio,
                     stderr=stdio,
-                    extra_arguments=["--journal", str(self.folder)],
+                    extra_arguments=["--journal", str(self.folder), "--orphan-seconds", f"{self._orphan_seconds:g}"],
+                    independent=True,
                 )
         except BaseException:
             self._tail.close()
             raise
-        self._manager, self._pid = manager, manager.provisioner.pid
-        asyncio.get_running_loop().add_reader(self._tail.bell, self._on_bell)
-        self._end_of_life = asyncio.create_task(self._live(manager.provisioner))
+        manager._connection_file_written = False  # or it would go with this service, and nobody could adopt the kernel
+        process = manager.provisioner
+        self._manager = manager
+        self._record = KernelRecord(
+            folder=str(self.folder), pid=process.pid, started=process.started, forked=process.forked
+        )
+        self._watch(process)
+
+    def _watch(self, process: Process) -> None:
+        self._process = process
+        reading = asyncio.create_task(self._follow())
+        self._tasks = [reading, asyncio.create_task(self._live(process, reading))]
 
     def prepare(self, procedure: int, script: Path, init: ProcedureInput) -> None:
         """Have the script loaded and its ``init`` called; the kernel must have said that it is ready.
@@ -199,21 +332,49 @@ class LocalKernel:
         if self._launch is not None:
             await asyncio.wait([self._launch])
         if not self.alive:
+            if not self.started:
+                self._tail.close()
             return True
         if not self._idle.is_set():
-            signal_group(self._pid, signal.SIGINT)
+            self._signal(signal.SIGINT)
             await self._within(ladder.interrupt, self._idle)
         if self._idle.is_set():
             # nothing of the script runs: a clean exit, with its atexit handlers
             self._send("control", "shutdown_request", {"restart": False})
         else:
-            signal_group(self._pid, signal.SIGTERM)
+            self._signal(signal.SIGTERM)
         if not await self._within(ladder.terminate, self._exited):
-            await asyncio.to_thread(kill_tree, self._pid)
+            if self._there:
+                await asyncio.to_thread(kill_tree, self.pid)
             if not await self._within(ladder.kill, self._exited):
-                log.error("Kernel process %d is still there %.1f s after SIGKILL", self._pid, ladder.kill)
+                log.error("Kernel process %d is still there %.1f s after SIGKILL", self.pid, ladder.kill)
                 return False
         return True
+
+    async def detach(self) -> None:
+        """Leave the kernel to the next service: process and folder stay, and nothing more of it is heard here."""
+        if self._launch is not None:
+            await asyncio.wait([self._launch])
+        if not self.started:
+            self._tail.close()
+        if self._detached or not self.alive:
+            return
+        self._detached = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        assert self._process is not None
+        self._process.leave()
+        self._close()
+
+    @property
+    def _there(self) -> bool:
+        """True while the pid is this kernel's: a signal to it reaches nobody else."""
+        return not self._ended and start_of(self.pid) == self.record.started
+
+    def _signal(self, signum: signal.Signals) -> None:
+        if self._there:
+            signal_group(self.pid, signum)
 
     def note_idle(self) -> None:
         """Take note that no function of the script runs; told by whoever reads the records."""
@@ -230,7 +391,7 @@ class LocalKernel:
         return bool(done)
 
     def _send(self, channel: str, msg_type: str, content: dict[str, Any]) -> None:
-        if self._manager is None or self._exited.is_set():
+        if self._manager is None or self._detached or self._exited.is_set():
             return
         socket = self._sockets.get(channel)
         if socket is None:
@@ -239,55 +400,70 @@ class LocalKernel:
             socket.linger = 0
         self._manager.session.send(socket, msg_type, msgspec.to_builtins(content))
 
-    def _on_bell(self) -> None:
-        self._tail.hush()
-        self._take()
+    async def _follow(self) -> None:
+        """Hand out what the kernel says, to its end."""
+        while True:
+            ended = self._exit_seen  # before reading: what is in the journal then is all there is
+            while records := self._tail.read():
+                await self._hear(records)
+                await asyncio.sleep(0)  # the turn of other kernels
+            if ended:
+                return
+            await self._tail.rung()
 
-    def _take(self) -> bool:
-        """Read a piece of the journal; True when there may be more, for which another turn is scheduled."""
-        if self._exited.is_set():
-            return False
-        records = self._tail.read()
-        if not records:
-            return False
-        self._hear(records)
-        asyncio.get_running_loop().call_soon(self._take)
-        return True
-
-    def _hear(self, records: list[Record]) -> None:
+    async def _hear(self, records: list[Record]) -> None:
         for record in records:
             if record.type == "stream":
                 self._last_output.append(bytes(record.content))
             elif record.type == "oet_kernel":
                 self._idle.set()
                 self._ready.set()
-        self._on_records(records)
+        try:
+            await self._on_records(records, self._tail.offset)
+        except Exception:
+            log.exception("What the kernel in %s has said could not be taken", self.folder)
 
-    async def _live(self, provisioner: OetProvisioner) -> None:
+    async def _live(self, process: Process, reading: asyncio.Task[None]) -> None:
         """Wait for the end of the process, and tell it when all that the kernel has said is told."""
-        status = await provisioner.ended()
-        if status is None or not provisioner.forked:
-            await asyncio.to_thread(kill_leftovers, self._pid, f"{MARK}={self._mark}")
-        while records := self._tail.read():
-            self._hear(records)
-        asyncio.get_running_loop().remove_reader(self._tail.bell)
+        unwatched = self._ended
+        ending = await process.ended()
+        self._ended = True
+        self.ended_at = time.time() if ending is None else ending.at
+        if ending is None or not process.forked:
+            session = None if unwatched else self.pid  # the number may be another's by now
+            await asyncio.to_thread(kill_leftovers, session, str(self.folder))
+        self._exit_seen = True
+        self._tail.ring()
+        await reading
+        if unwatched and ending is None:
+            self.ended_at = self._tail.last_written()
         self._exited.set()
+        if self._manager is not None:
+            self._manager.cleanup_ipc_files()
+        (self.folder / CONNECTION_FILE).unlink(missing_ok=True)
+        self._close()
+        self._on_exit(self._epitaph(ending, unwatched))
+
+    def _close(self) -> None:
         for socket in self._sockets.values():
             socket.close()
+        self._sockets.clear()
         self._tail.close()
-        assert self._manager is not None
-        self._manager.cleanup_connection_file()
-        self._manager.cleanup_ipc_files()
-        self._on_exit(self._epitaph(status))
 
-    def _epitaph(self, status: int | None) -> str:
-        said = [
-            f"The kernel process ended with {describe_exit(status)} at {time.strftime('%H:%M:%S', time.gmtime())} UTC."
-        ]
+    def _epitaph(self, ending: Ending | None, unwatched: bool) -> str:
+        clock = time.strftime("%H:%M:%S", time.gmtime(self.ended_at))
+        if ending is not None:
+            how = f"The kernel process ended with {describe_exit(ending.status)} at {clock} UTC"
+        elif unwatched:
+            how = "The kernel process ended"
+        else:
+            how = f"The kernel process ended with {describe_exit(None)} at {clock} UTC"
+        said = [f"{how}, while no service watched it." if unwatched else f"{how}."]
         lines = "".join(_text(content) for content in self._last_output).splitlines()[-_LAST_LINES:]
         if lines:
             said += ["Last output:", *lines]
-        errors = (self.folder / "stdio.log").read_bytes()[-4096:].decode(errors="replace").strip()
+        stdio = self.folder / "stdio.log"
+        errors = stdio.read_bytes()[-4096:].decode(errors="replace").strip() if stdio.exists() else ""
         if errors:
             said += ["Last words of the process:", errors]
         return "\n".join(said)
@@ -295,3 +471,7 @@ class LocalKernel:
 
 def _text(stream: bytes) -> str:
     return str(msgspec.json.decode(stream).get("text", ""))
+
+
+async def _nobody_hears(records: list[Record], offset: int) -> None:
+    """Stand in until somebody attaches: a warm kernel has nothing to say to anybody."""

@@ -1,17 +1,25 @@
-"""Where kernels come from: made on demand, or warm, started ahead and waiting for a script."""
+"""Where kernels come from: made on demand, or warm, started ahead and waiting for a script; or adopted."""
 
 import asyncio
 import logging
+import os
+from collections.abc import Collection, Coroutine
 from pathlib import Path
+from typing import Any
 
 import zmq.asyncio
 
-from oet_kernel.kernels.local import Ladder, LocalKernel
+from oet_kernel.kernels.forkclient import ForkServerConnection, ForkServerDown
+from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, OnExit, OnRecords, find_record
+from oet_kernel.kernels.obituaries import Obituaries
+from oet_kernel.kernels.processes import kill_leftovers, kill_tree, marked, start_of
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.state import StateFolder
 
 log = logging.getLogger(__name__)
 
+FORK_SERVERS = 3
+"""How many fork servers may be there for environments of scripts, besides the service's own."""
 REFILL_DELAY = 0.15
 """Seconds without a request for a kernel before the next is warmed: work that waits comes first."""
 
@@ -30,7 +38,9 @@ class KernelPool:
     ladder
         How long each rung of a stop may take.
     fork_server
-        What forks kernels; None to start them plainly.
+        What forks kernels; None to start them plainly. Environments of scripts get fork servers like it.
+    orphan_seconds
+        How long a kernel may be without a service before it ends itself, its script done; 0 for ever.
     """
 
     def __init__(
@@ -41,8 +51,10 @@ class KernelPool:
         starting: int,
         ladder: Ladder,
         fork_server: ForkServerSupervisor | None = None,
+        orphan_seconds: float = 0,
     ) -> None:
         self._state = state
+        self._orphan_seconds = orphan_seconds
         self._size = warm
         self._ladder = ladder
         self._fork_server = fork_server
@@ -52,7 +64,14 @@ class KernelPool:
         self._warming: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._discarded: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._obituaries = fork_server.obituaries if fork_server is not None else Obituaries()
+        self._others: dict[Path, ForkServerSupervisor] = {}
+        """Fork servers of scripts' environments by their interpreter, the one that was wanted last at the end."""
+        self._retired: list[ForkServerConnection] = []
+        """Fork servers of an earlier service that this one has no use for, but whose kernels it may have adopted."""
+        self._given: set[LocalKernel] = set()
+        """Kernels that are at somebody's disposal."""
 
     def open(self) -> None:
         """Begin to work: the fork server, then the warm kernels."""
@@ -61,8 +80,25 @@ class KernelPool:
     async def _open(self) -> None:
         if self._fork_server is not None:
             self._fork_server.start()
+            await self._fork_server.looked()
+        await self._survey()
+        if self._fork_server is not None:
             await self._fork_server.ready()
         self._refill()
+
+    async def _survey(self) -> None:
+        """Hear of the kernels of other fork servers that were left here, and let these end with their kernels."""
+        own = None if self._fork_server is None else self._fork_server.socket
+        for path in self._state.runtime.glob("fork-*.sock"):
+            if path != own:
+                try:
+                    left = await ForkServerConnection.connect(path, self._obituaries)
+                except ForkServerDown:
+                    path.unlink(missing_ok=True)
+                else:
+                    await left.retire()
+                    self._retired.append(left)
+        self._obituaries.complete()
 
     async def opened(self) -> None:
         """Wait until the fork server and the warm kernels are there, or cannot be."""
@@ -83,10 +119,50 @@ class KernelPool:
             kernel = self._warm.pop(0)
             if kernel.fits:
                 self._refill_later()
-                return kernel
+                return self._give(kernel)
             self._discard(kernel)
         self._refill_later()
-        return self._make()
+        return self._give(self._make(python))
+
+    def adopt(self, record: KernelRecord, offset: int, on_records: OnRecords, on_exit: OnExit) -> LocalKernel:
+        """Take up a kernel that an earlier service has started, whether it still lives or not.
+
+        How a forked one has ended is known once this is open.
+
+        Parameters
+        ----------
+        record
+            What that service has kept of it.
+        offset
+            Where in its journal to begin: behind the last record that was kept.
+        on_records, on_exit
+            As for `LocalKernel.attach`.
+        """
+        kernel = LocalKernel.adopt(record, offset, self._context, self._obituaries)
+        kernel.attach(on_records, on_exit)
+        return self._give(kernel)
+
+    async def sweep(self, known: Collection[Path]) -> list[Path]:
+        """End the kernels of an earlier service that nothing is known of, and remove their folders.
+
+        These are its warm kernels, and those that it did not live to record.
+
+        Parameters
+        ----------
+        known
+            Folders of kernels that were adopted, or whose journals are still wanted.
+
+        Returns
+        -------
+        list of Path
+            The folders that were removed.
+        """
+        mine = {kernel.folder for kernel in (*self._given, *self._warm)}
+        folders = [folder for folder in self._state.kernel_folders() if folder not in mine and folder not in known]
+        await asyncio.to_thread(_end_all, folders, f"{self._state.path}/kernels/")
+        for folder in folders:
+            self._state.forget(folder)
+        return folders
 
     async def start(self, kernel: LocalKernel, python: Path | None) -> bool:
         """Start a kernel that is not warm, and wait until it takes requests; False when it has ended before.
@@ -105,7 +181,23 @@ class KernelPool:
         return True
 
     async def close(self) -> None:
-        """End the warm kernels and the fork server."""
+        """End the warm kernels and the fork servers."""
+        await self._end_warm()
+        fork_servers = [*self._others.values(), *([self._fork_server] if self._fork_server else [])]
+        await asyncio.gather(*(one.close() for one in fork_servers), *(one.end() for one in self._retired))
+        self._context.destroy(linger=0)
+
+    async def detach(self) -> None:
+        """End the warm kernels; leave those at work, and the fork servers that have any, to the next service."""
+        await self._end_warm()
+        await asyncio.gather(*(kernel.detach() for kernel in self._given))
+        fork_servers = [*self._others.values(), *([self._fork_server] if self._fork_server else [])]
+        await asyncio.gather(*(one.close(keep_kernels=True) for one in fork_servers))
+        for connection in self._retired:
+            connection.close()
+        self._context.destroy(linger=0)
+
+    async def _end_warm(self) -> None:
         self._size = 0
         if self._timer is not None:
             self._timer.cancel()
@@ -116,14 +208,33 @@ class KernelPool:
             await asyncio.wait(tasks)
         for kernel in self._warm:
             self._discard(kernel)
-        await asyncio.gather(*self._discarded)
-        if self._fork_server is not None:
-            await self._fork_server.close()
-        self._context.destroy(linger=0)
+        await asyncio.gather(*self._background)
 
-    def _make(self) -> LocalKernel:
+    def _make(self, python: Path | None) -> LocalKernel:
         folder = self._state.kernel_folder()
-        return LocalKernel(folder, self._state.sockets(folder.name), self._context, self._fork_server)
+        fork_server = self._fork_server if python is None else self._fork_server_in(python)
+        return LocalKernel(folder, self._state.sockets(folder.name), self._context, fork_server, self._orphan_seconds)
+
+    def _give(self, kernel: LocalKernel) -> LocalKernel:
+        self._given = {one for one in self._given if one.alive or not one.started}
+        self._given.add(kernel)
+        return kernel
+
+    def _fork_server_in(self, python: Path) -> ForkServerSupervisor | None:
+        """Give the fork server of an environment; it is started when it is first wanted, and not there at once."""
+        if self._fork_server is None:
+            return None
+        wanted = self._others.pop(python, None)
+        if wanted is None:
+            if len(self._others) >= FORK_SERVERS:
+                idle = next((path for path, one in self._others.items() if not one.busy), None)
+                if idle is None:
+                    return None
+                self._later(self._others.pop(idle).close())
+            wanted = self._fork_server.sibling(python)
+            wanted.start()
+        self._others[python] = wanted
+        return wanted
 
     def _discard(self, kernel: LocalKernel) -> None:
         """End a warm kernel that nobody will use, and remove its folder."""
@@ -132,9 +243,12 @@ class KernelPool:
             await kernel.stop(self._ladder)
             self._state.forget(kernel.folder)
 
-        task = asyncio.create_task(end())
-        self._discarded.add(task)
-        task.add_done_callback(self._discarded.discard)
+        self._later(end())
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _refill_later(self) -> None:
         if self._timer is not None:
@@ -148,7 +262,7 @@ class KernelPool:
 
     async def _warm_up(self) -> None:
         while len(self._warm) < self._size:
-            kernel = self._make()
+            kernel = self._make(None)
             self._warm.append(kernel)
             try:
                 alive = await self.start(kernel, None)
@@ -158,3 +272,16 @@ class KernelPool:
             if not alive and kernel in self._warm:
                 self._warm.remove(kernel)
                 return
+
+
+def _end_all(folders: Collection[Path], beginning: str) -> None:
+    """End the kernels of some folders, and what carries the mark of one of these, or of a folder that is gone."""
+    for folder in folders:
+        record = find_record(folder)
+        if record is not None and start_of(record.pid) == record.started:
+            kill_tree(record.pid)
+            kill_leftovers(record.pid, record.folder)
+    for name, pids in marked(beginning).items():
+        if Path(name) in folders or not os.path.exists(name):
+            for pid in pids:
+                kill_tree(pid)

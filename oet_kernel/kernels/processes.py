@@ -4,10 +4,14 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
+
+from oet_kernel.identity import start_of as start_of
+
+MARK = "OET_KERNEL_ID"
+"""Environment variable by which a kernel's descendants are known: it holds the full path of the kernel's folder."""
 
 
 def describe_exit(status: int | None) -> str:
@@ -19,7 +23,7 @@ def describe_exit(status: int | None) -> str:
         Exit code, or minus the number of the signal that ended it; None when nobody knows.
     """
     if status is None:
-        return "a status that nobody knows: the fork server, which would, has died"
+        return "a status that nobody knows: its parent, which would, has gone before it"
     if status >= 0:
         return f"exit code {status}"
     try:
@@ -58,6 +62,12 @@ async def exit_of(process: subprocess.Popen[bytes]) -> int:
     return process.wait()
 
 
+def wake(future: asyncio.Future[None]) -> None:
+    """Let whoever waits for a file descriptor go on; a reader may be called once more before it is removed."""
+    if not future.done():
+        future.set_result(None)
+
+
 def signal_group(pid: int, signum: signal.Signals) -> None:
     """Send a signal to a process and to all that stayed in its process group; nothing if they are gone."""
     with suppress(ProcessLookupError, PermissionError):
@@ -88,7 +98,7 @@ def kill_tree(pid: int) -> None:
             process.kill()
 
 
-def kill_leftovers(session: int, marker: str) -> None:
+def kill_leftovers(session: int | None, folder: str) -> None:
     """End what a kernel left behind: members of its session, and processes that carry its mark.
 
     Blocks for some milliseconds: call it in a thread.
@@ -96,21 +106,48 @@ def kill_leftovers(session: int, marker: str) -> None:
     Parameters
     ----------
     session
-        Session id: the kernel's pid.
-    marker
-        ``NAME=value`` in the environment that the kernel's descendants inherit.
+        Session id: the kernel's pid; None where that may be another process's by now.
+    folder
+        The kernel's private folder, which its descendants' environment names.
     """
-    for pid in list(_leftovers(session, marker)):
+    for pid in psutil.pids() if session is not None else []:
+        with suppress(OSError):
+            if os.getsid(pid) == session:
+                kill_tree(pid)
+    for pid in marked(folder).get(folder, []):
         kill_tree(pid)
 
 
-def _leftovers(session: int, marker: str) -> Iterator[int]:
-    mark = marker.encode()
+def marked(beginning: str) -> dict[str, list[int]]:
+    """Find the processes that carry the mark of a kernel, leaders of a session first.
+
+    Those that were forked and have not started another program since carry what their fork server does: no mark.
+
+    Parameters
+    ----------
+    beginning
+        Of the path of the kernel's folder.
+
+    Returns
+    -------
+    dict
+        Process ids by the path of the kernel's folder.
+    """
+    found: dict[str, list[int]] = {}
+    mark = f"{MARK}={beginning}".encode()
     for pid in psutil.pids():
-        with suppress(OSError):
-            if os.getsid(pid) == session:
-                yield pid
-                continue
-            with open(f"/proc/{pid}/environ", "rb") as environ:
-                if mark in environ.read().split(b"\0"):
-                    yield pid
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
+            for entry in environ.read().split(b"\0"):
+                if entry.startswith(mark) and pid != os.getpid():
+                    folder = os.fsdecode(entry.partition(b"=")[2])
+                    found.setdefault(folder, []).append(pid)
+    for pids in found.values():
+        pids.sort(key=lambda pid: (not _leads_session(pid), pid))
+    return found
+
+
+def _leads_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except OSError:
+        return False

@@ -3,13 +3,17 @@
 import logging
 import os
 import signal
+import time
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+from oet_kernel.identity import start_of
+from oet_kernel.kernels.forkclient import Forked, ForkServerDown
+from oet_kernel.kernels.obituaries import Ending
 from oet_kernel.kernels.processes import exit_of, signal_group
-from oet_kernel.kernels.supervisor import Forked, ForkServerDown, ForkServerSupervisor
+from oet_kernel.kernels.supervisor import ForkServerSupervisor
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +26,8 @@ class OetProvisioner(LocalProvisioner):
     """
 
     _forked: Forked | None = None
+    started = 0
+    """When the process started, in clock ticks."""
 
     @property
     def has_process(self) -> bool:
@@ -40,20 +46,30 @@ class OetProvisioner(LocalProvisioner):
                 log.warning("A kernel is started plainly: %s", error)
             else:
                 self.pid = self.pgid = self._forked.pid
+                self.started = self._forked.started
                 return self.connection_info
-        return await super().launch_kernel(cmd, **kwargs)
+        info = await super().launch_kernel(cmd, **kwargs)
+        self.started = start_of(self.pid) or 0
+        return info
 
     @property
     def forked(self) -> bool:
         """True when the fork server ends what the kernel leaves behind."""
         return self._forked is not None
 
-    async def ended(self) -> int | None:
-        """Wait for the process's end; gives the exit code, minus a signal's number, or None when nobody knows."""
+    async def ended(self) -> Ending | None:
+        """Wait for the process's end; None when nobody knows how it came."""
         if self._forked is not None:
             return await self._forked.ended()
         assert self.process is not None
-        return await exit_of(self.process)
+        return Ending(await exit_of(self.process), time.time())
+
+    def leave(self) -> None:
+        """Let the process go on without anybody here who waits for its end."""
+        if self._forked is not None:
+            self._forked.forget()
+        elif self.process is not None:
+            self.process.returncode = self.process.poll() or 0  # or it would complain that nobody waits for it
 
     async def send_signal(self, signum: int) -> None:
         """Signal the process and its group."""

@@ -1,106 +1,108 @@
-"""The service's side of the fork server: started with the service, started again when it dies, asked for kernels."""
+"""The service's side of the fork server: taken over or started with the service, started again when it dies."""
 
-import array
 import asyncio
-import contextlib
+import hashlib
+import json
 import logging
 import os
-import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Self
 
-import msgspec
-
-from oet_kernel.kernel.surroundings import same_at_start
+from oet_kernel import __version__
+from oet_kernel.kernel.surroundings import at_start, same_at_start
+from oet_kernel.kernels.forkclient import Forked, ForkServerConnection, ForkServerDown
+from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.specs import python_command
 
 log = logging.getLogger(__name__)
 
 START_DEADLINE = 60.0
 """Seconds that a fork server has for its imports, those of the operator included."""
-
-
-class ForkServerDown(Exception):
-    """There is no fork server to ask: it is being started, or cannot be."""
-
-
-class Forked:
-    """A process that the fork server has forked.
-
-    Parameters
-    ----------
-    pid
-        Its process id.
-    pidfd
-        What names it for good, and is readable when it has ended; owned by this object.
-    """
-
-    def __init__(self, pid: int, pidfd: int) -> None:
-        self.pid = pid
-        self._pidfd = pidfd
-        self._status: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._gone = asyncio.Event()
-        asyncio.get_running_loop().add_reader(pidfd, self._on_exit)
-
-    def _on_exit(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        self._gone.set()
-
-    def report(self, status: int | None) -> None:
-        """Take its exit status from the fork server; None when there is nobody left who knows it."""
-        if not self._status.done():
-            self._status.set_result(status)
-
-    async def ended(self) -> int | None:
-        """Wait for its end; gives the exit code, minus a signal's number, or None when nobody knows."""
-        await self._gone.wait()
-        return await self._status
+_PACKAGE = Path(__file__).parents[1]
 
 
 class ForkServerSupervisor:
-    """Keeps a fork server running.
+    """Keeps a fork server running, in a session of its own: it and its kernels outlive the service.
 
     Parameters
     ----------
     folder
-        A private folder for its log.
+        A private folder for its socket and its log; the same for the next service, which takes it over there.
     preload
         Modules that it imports besides what every kernel needs.
     python
         Interpreter of the environment that its kernels run in; None for the service's own.
+    orphan_seconds
+        How long it may be without a service, and without a kernel, before it ends itself; 0 for ever.
+    obituaries
+        Who is told how kernels end; None to make one.
     """
 
-    def __init__(self, folder: Path, preload: Sequence[str] = (), python: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        preload: Sequence[str] = (),
+        python: Path | None = None,
+        orphan_seconds: float = 0,
+        obituaries: Obituaries | None = None,
+    ) -> None:
+        self.obituaries = obituaries or Obituaries()
         self._python = python
         self._folder = folder
         self._preload = preload
+        self._orphan_seconds = orphan_seconds
         self._environment = dict(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
-        self._received = b""
-        self._descriptors: list[int] = []
-        self._requests: dict[int, asyncio.Future[Forked]] = {}
-        self._forked: dict[int, Forked] = {}
-        self._number = 0
+        self._connection: ForkServerConnection | None = None
+        self._looked = asyncio.Event()
         self._ready = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
+        self.socket = folder / f"fork-{self._key()}.sock"
+        """Where it listens: named for all that makes it serve this service, so that no other is taken for it."""
+
+    def _key(self) -> str:
+        newest = max(path.stat().st_mtime_ns for path in _PACKAGE.rglob("*.py"))
+        start = {name: self._environment[name] for name in sorted(at_start(self._environment))}
+        python = str(self._python or sys.executable)
+        parts = [__version__, newest, python, list(self._preload), self._orphan_seconds, start]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+    def sibling(self, python: Path) -> Self:
+        """Make one for another environment.
+
+        Parameters
+        ----------
+        python
+            Its interpreter. What is to be preloaded here need not be there: only what every kernel needs is.
+        """
+        return type(self)(self._folder, (), python, self._orphan_seconds, self.obituaries)
 
     @property
     def busy(self) -> bool:
-        """True while it has kernels, which would end with it."""
-        return bool(self._requests or self._forked)
+        """True while it has kernels."""
+        return self._connection is not None and self._connection.busy
 
     @property
     def running(self) -> bool:
         """True when kernels can be asked for."""
         return self._ready.is_set()
 
+    @property
+    def failed(self) -> bool:
+        """True when it was found not to start."""
+        return self._life is not None and self._life.done()
+
     def start(self) -> None:
-        """Begin to start it; kernels are started plainly until it is ready."""
-        self._life = asyncio.create_task(self._run())
+        """Begin to take it over or to start it; kernels are started plainly until it is ready."""
+        if self._life is None:
+            self._life = asyncio.create_task(self._run())
+
+    async def looked(self) -> None:
+        """Wait until the one that an earlier service has left was asked for its kernels, if there is one."""
+        await self._looked.wait()
 
     async def ready(self) -> None:
         """Wait until it is ready, or has been found not to start."""
@@ -132,110 +134,91 @@ class ForkServerSupervisor:
         ForkServerDown
             When there is no fork server, or it has died meanwhile.
         """
-        if self._socket is None or not self.running:
+        if self._connection is None or not self.running:
             raise ForkServerDown("the fork server is not running")
-        self._number += 1
-        future: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
-        self._requests[self._number] = future
-        request = {"op": "fork", "id": self._number, "argv": list(argv), "folder": folder}
-        message = msgspec.json.encode({**request, "environment": environment, "stdio": stdio})
-        try:
-            await asyncio.get_running_loop().sock_sendall(self._socket, len(message).to_bytes(4) + message)
-        except OSError as error:
-            self._requests.pop(self._number, None)
-            raise ForkServerDown(f"the fork server is gone: {error}") from None
-        return await future
+        return await self._connection.fork(argv, folder, environment, stdio)
 
-    async def close(self) -> None:
-        """End the fork server, and all that it has forked."""
+    async def close(self, *, keep_kernels: bool = False) -> None:
+        """End the fork server, and all that it has forked.
+
+        Parameters
+        ----------
+        keep_kernels
+            Leave it while it has kernels, for the next service.
+        """
+        await self._let_go()
+        if self._connection is not None:
+            if keep_kernels and self._connection.busy:
+                self._leave(self._connection)
+                return
+            await self._connection.end()
+        elif self._process is not None and self._process.returncode is None:
+            self._process.kill()  # not yet ready, so without kernels
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait)
+
+    async def detach(self) -> None:
+        """Leave the fork server to the next service, with its kernels; nothing more is heard of them here."""
+        await self._let_go()
+        if self._connection is not None:
+            self._leave(self._connection)
+        else:
+            await self.close()
+
+    async def _let_go(self) -> None:
         if self._life is not None:
             self._life.cancel()
             await asyncio.wait([self._life])
-        self._disconnect()
+        self._ready.clear()
+
+    def _leave(self, connection: ForkServerConnection) -> None:
+        connection.close()
         if self._process is not None:
-            await asyncio.to_thread(self._process.wait)  # it ends, with its kernels, when its client is gone
+            self._process.returncode = self._process.poll() or 0  # or it would complain that nobody waits for it
 
     async def _run(self) -> None:
-        """Start it, and again whenever it dies; not again when it does not come up: then plain starts have to do."""
-        while True:
+        """Take it over or start it, and again whenever it dies; not again when it does not come up."""
+        if self.socket.exists():
             try:
-                async with asyncio.timeout(START_DEADLINE):
-                    await self._launch()
-            except (OSError, ForkServerDown, TimeoutError) as error:
-                log.warning("Kernels are started plainly, which takes longer: %s", error or "no answer in time")
-                return
+                self._connection = await ForkServerConnection.connect(self.socket, self.obituaries)
+            except ForkServerDown as error:
+                log.info("A new fork server is started: %s", error)
+        self._looked.set()
+        while True:
+            if self._connection is None:
+                try:
+                    async with asyncio.timeout(START_DEADLINE):
+                        self._connection = await self._launch()
+                except (OSError, ForkServerDown, TimeoutError) as error:
+                    log.warning("Kernels are started plainly, which takes longer: %s", error or "no answer in time")
+                    if self._process is not None:
+                        self._process.kill()
+                        await asyncio.to_thread(self._process.wait)
+                    return
             self._ready.set()
-            assert self._process is not None
-            await asyncio.to_thread(self._process.wait)
-            log.warning("The fork server has ended with status %d; it is started again", self._process.returncode)
-            self._disconnect()
+            await self._connection.closed.wait()
+            self._ready.clear()
+            self._connection = None
+            if self._process is not None:
+                await asyncio.to_thread(self._process.wait)
+            log.warning("The fork server has ended; it is started again")
 
-    async def _launch(self) -> None:
-        self._socket, theirs = socket.socketpair()
-        self._socket.setblocking(False)
+    async def _launch(self) -> ForkServerConnection:
         argv = python_command("oet_kernel.kernels.forkserver", self._python)
-        argv += ["--client", str(theirs.fileno()), "--preload", ",".join(self._preload)]
-        log_file = self._folder / f"forkserver-{id(self)}.log"
-        with theirs, open(log_file, "wb") as stderr:  # noqa: ASYNC230 - a new file in our own folder
+        argv += ["--socket", str(self.socket), "--preload", ",".join(self._preload)]
+        argv += ["--orphan-seconds", f"{self._orphan_seconds:g}"]
+        log_file = self.socket.with_suffix(".log")
+        with open(log_file, "wb") as stderr:  # noqa: ASYNC230 - a new file in our own folder
             self._process = subprocess.Popen(  # noqa: ASYNC220 - does not wait
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
-                pass_fds=[theirs.fileno()],
             )
         assert self._process.stdout is not None
         with self._process.stdout as stdout:
             if not await asyncio.to_thread(stdout.readline):
                 said = log_file.read_text(errors="replace").strip().splitlines()
                 raise ForkServerDown(f"the fork server does not start: {said[-1] if said else 'it says nothing'}")
-        asyncio.get_running_loop().add_reader(self._socket, self._receive)
-
-    def _receive(self) -> None:
-        assert self._socket is not None
-        try:
-            chunk, ancillary, _, _ = self._socket.recvmsg(1 << 16, socket.CMSG_SPACE(64 * 4))
-        except BlockingIOError:
-            return
-        except OSError:
-            chunk, ancillary = b"", []
-        for _, _, data in ancillary:
-            rights = array.array("i")
-            rights.frombytes(data[: len(data) - len(data) % rights.itemsize])
-            self._descriptors += rights
-        if not chunk:
-            self._disconnect()
-            return
-        self._received += chunk
-        while len(self._received) >= 4 and len(self._received) >= 4 + (size := int.from_bytes(self._received[:4])):
-            message, self._received = self._received[4 : 4 + size], self._received[4 + size :]
-            self._take(msgspec.json.decode(message))
-
-    def _take(self, message: dict[str, Any]) -> None:
-        pid = message["pid"]
-        if "id" in message:
-            os.set_inheritable(self._descriptors[0], False)
-            forked = self._forked[pid] = Forked(pid, self._descriptors.pop(0))
-            future = self._requests.pop(message["id"])
-            if not future.cancelled():
-                future.set_result(forked)
-        elif pid in self._forked:
-            self._forked.pop(pid).report(message["status"])
-
-    def _disconnect(self) -> None:
-        """The fork server is gone: nobody will say how its kernels end."""
-        self._ready.clear()
-        if self._socket is not None:
-            with contextlib.suppress(RuntimeError):
-                asyncio.get_running_loop().remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
-        self._received = b""
-        for future in self._requests.values():
-            if not future.done():
-                future.set_exception(ForkServerDown("the fork server has died"))
-        self._requests.clear()
-        for forked in self._forked.values():
-            forked.report(None)
-        self._forked.clear()
+        return await ForkServerConnection.connect(self.socket, self.obituaries)

@@ -1,14 +1,18 @@
 """Reads a kernel's journal as it grows."""
 
+import asyncio
 import ctypes
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from oet_kernel.events.mapping import Record
 from oet_kernel.kernel.journal import BELL, JOURNAL
+from oet_kernel.kernel.orphan import LIFELINE
+from oet_kernel.kernels.processes import wake
 
 log = logging.getLogger(__name__)
 
@@ -18,24 +22,40 @@ _PUNCH_BYTES = 16 << 20
 
 
 class JournalTail:
-    """The journal in a kernel's folder, from the beginning; makes the bell.
+    """The journal in a kernel's folder; makes what is missing there of journal, bell and lifeline.
 
     Parameters
     ----------
     folder
         The kernel's private folder.
+    offset
+        Where to begin: the end of a record, in bytes.
     """
 
-    def __init__(self, folder: Path) -> None:
-        os.mkfifo(folder / BELL, 0o600)
-        # read-write: a bell whose last writer is gone would be readable for ever
-        self.bell = os.open(folder / BELL, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    def __init__(self, folder: Path, offset: int = 0) -> None:
+        # read-write: a pipe whose last writer is gone would be readable for ever
+        self.bell = _open_pipe(folder / BELL)
+        self._lifeline = _open_pipe(folder / LIFELINE)
+        os.utime(self._lifeline)
         self._file = os.open(folder / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._offset = 0
+        self.offset = offset
+        """Where the records that were read end."""
         self._punched = 0
 
+    async def rung(self) -> None:
+        """Wait until the bell rings, and take the rings off it: to be done before reading, so that none is missed."""
+        loop = asyncio.get_running_loop()
+        rung = loop.create_future()
+        # only while somebody waits: a service that is behind is not to be woken by each record
+        loop.add_reader(self.bell, wake, rung)
+        try:
+            await rung
+        finally:
+            loop.remove_reader(self.bell)
+        self.hush()
+
     def hush(self) -> None:
-        """Take the rings off the bell; to be done before reading, so that none is missed."""
+        """Take the rings off the bell."""
         try:
             while len(os.read(self.bell, 1 << 16)) == 1 << 16:
                 pass
@@ -43,7 +63,7 @@ class JournalTail:
             pass
 
     def read(self, most: int = 1 << 20) -> list[Record]:
-        """Take the next whole records.
+        """Take the next whole records; the disk gets back what was read before.
 
         Parameters
         ----------
@@ -55,16 +75,31 @@ class JournalTail:
         list of Record
             Empty when there are no more.
         """
-        chunk = os.pread(self._file, most, self._offset)
+        if self.offset - self._punched > _PUNCH_BYTES:
+            self._release()
+        chunk = os.pread(self._file, most, self.offset)
         end = chunk.rfind(b"\n") + 1
         while not end and len(chunk) == most:
             most *= 4
-            chunk = os.pread(self._file, most, self._offset)
+            chunk = os.pread(self._file, most, self.offset)
             end = chunk.rfind(b"\n") + 1
-        self._offset += end
-        if self._offset - self._punched > _PUNCH_BYTES:
-            self._release()
-        return _decode(chunk[:end])
+        self.offset += end
+        records = _decode(chunk[:end])
+        return records if records or not end else self.read(most)  # nothing but torn lines is not the end
+
+    def ring(self) -> None:
+        """Wake whoever waits for the bell."""
+        with suppress(BlockingIOError):
+            os.write(self.bell, b"!")
+
+    def told_ready(self) -> bool:
+        """Tell whether the kernel had said that it takes requests in front of where this began."""
+        head = os.pread(self._file, min(self.offset, 1 << 16), 0)
+        return head[:1] == b"\0" or b'"type":"oet_kernel"' in head  # given back to the disk long after that
+
+    def last_written(self) -> float:
+        """Tell when the kernel last said anything, in Unix seconds."""
+        return os.fstat(self._file).st_mtime
 
     def _release(self) -> None:
         """Give the disk back what was read; the file keeps its length, so that offsets stay as they are."""
@@ -73,14 +108,22 @@ class JournalTail:
             self._file,
             _KEEP_AND_PUNCH,
             ctypes.c_int64(self._punched),
-            ctypes.c_int64(self._offset - self._punched),
+            ctypes.c_int64(self.offset - self._punched),
         )  # a file system that cannot do this keeps the bytes until the folder goes
-        self._punched = self._offset
+        self._punched = self.offset
 
     def close(self) -> None:
         """Close the files; the folder stays."""
-        os.close(self.bell)
-        os.close(self._file)
+        if self.bell >= 0:
+            for descriptor in (self.bell, self._lifeline, self._file):
+                os.close(descriptor)
+            self.bell = -1
+
+
+def _open_pipe(path: Path) -> int:
+    with suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _decode(lines: bytes) -> list[Record]:

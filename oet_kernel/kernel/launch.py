@@ -1,0 +1,25 @@
+"""The command line of a kernel, as a process that is forked reads it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+
+class Launch(NamedTuple):
+    """What a kernel's command line tells."""
+
+    connection_file: str
+    journal_folder: str
+    orphan_seconds: float
+
+    @classmethod
+    def of(cls, argv: Sequence[str]) -> Self:
+        """Read a command line.
+
+        Parameters
+        ----------
+        argv
+            ``... -f FILE --journal FOLDER --orphan-seconds N``.
+        """
+        words = list(argv)
+        file, journal, seconds = (words[words.index(name) + 1] for name in ("-f", "--journal", "--orphan-seconds"))
+        return cls(file, journal, float(seconds))

@@ -1,0 +1,72 @@
+"""A kernel whose service does not come back ends itself, once its script is done.
+
+A named pipe beside the journal, the *lifeline*, is held open for reading by the service; its end, however it comes,
+makes the kernel's end of the pipe report an error, which is waited for. It is not the bell: to see that nobody reads,
+the kernel must hold a writing end alone, and a write to such an end would raise SIGPIPE in a script that wants to die
+of it.
+"""
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+LIFELINE = "lifeline"
+"""Name of the lifeline in a kernel's folder; made by the service, which sets its time anew whenever it comes."""
+
+
+class OrphanWatch:
+    """Waits, in a thread of its own, until the service has been away for long enough and nothing runs.
+
+    Parameters
+    ----------
+    folder
+        The kernel's private folder.
+    seconds
+        How long the service may be away.
+    idle
+        Set while no function of the script runs.
+    end
+        Ends the kernel if `OrphanWatch.away` and `idle` still hold where it is called; False when they do not.
+    """
+
+    def __init__(self, folder: Path, seconds: float, idle: threading.Event, end: Callable[[], bool]) -> None:
+        self._seconds = seconds
+        self._idle = idle
+        self._end = end
+        # a writing end cannot be opened without a reader, and there may be none any more
+        reader = os.open(folder / LIFELINE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._line = os.open(folder / LIFELINE, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.close(reader)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        threading.Thread(target=self._watch, name="oet-orphan", daemon=True).start()
+
+    @property
+    def away(self) -> bool:
+        """True when no service holds the lifeline."""
+        return bool(self._poll(0) & select.POLLERR)
+
+    def _watch(self) -> None:
+        while self._poll(None) & select.POLLERR:  # anything else: the script has closed what is not its own
+            seen = self._generation()
+            time.sleep(self._seconds)
+            if self._generation() != seen:
+                continue  # a service has come meanwhile: if it has gone again, the time begins anew
+            self._idle.wait()
+            if self.away and self._generation() == seen and self._end():
+                return
+
+    def _poll(self, timeout: int | None) -> int:
+        poll = select.poll()
+        poll.register(self._line, 0)
+        return sum(event for _, event in poll.poll(timeout))
+
+    def _generation(self) -> int:
+        try:
+            return os.fstat(self._line).st_mtime_ns
+        except OSError:
+            return 0

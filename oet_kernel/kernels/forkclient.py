@@ -1,0 +1,222 @@
+"""A connection to a fork server: asks for kernels, hears how they end."""
+
+import array
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from oet_kernel.kernels.obituaries import Ending, Obituaries
+
+HELLO_DEADLINE = 10.0
+"""Seconds that a fork server has to say what it has."""
+
+
+class ForkServerDown(Exception):
+    """There is no fork server to ask: it is being started, or cannot be."""
+
+
+class Forked:
+    """A process that the fork server has forked.
+
+    Parameters
+    ----------
+    pid, started
+        Its process id, and the time of its start in clock ticks.
+    pidfd
+        What names it for good, and is readable when it has ended; owned by this object.
+    ending
+        How it has ended, told by the fork server.
+    """
+
+    def __init__(self, pid: int, started: int, pidfd: int, ending: asyncio.Future[Ending | None]) -> None:
+        self.pid = pid
+        self.started = started
+        self._pidfd = pidfd
+        self._ending = ending
+        self._gone = asyncio.Event()
+        asyncio.get_running_loop().add_reader(pidfd, self._on_exit)
+
+    def _on_exit(self) -> None:
+        self.forget()
+        self._gone.set()
+
+    def forget(self) -> None:
+        """Watch it no longer."""
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    async def ended(self) -> Ending | None:
+        """Wait for its end; None when nobody knows how it came."""
+        await self._gone.wait()
+        return await self._ending
+
+
+class ForkServerConnection:
+    """The one connection that a fork server serves; made by `connect`.
+
+    Parameters
+    ----------
+    connection
+        A connected socket, not blocking.
+    obituaries
+        Who is told how kernels end.
+    """
+
+    def __init__(self, connection: socket.socket, obituaries: Obituaries) -> None:
+        self.closed = asyncio.Event()
+        """Set when it is."""
+        self._socket = connection
+        self._obituaries = obituaries
+        self._received = b""
+        self._descriptors: list[int] = []
+        self._requests: dict[int, asyncio.Future[Forked]] = {}
+        self._kernels: dict[int, int] = {}
+        """Start times of those that live, by process id."""
+        self._number = 0
+        self._greeted = asyncio.Event()
+
+    @classmethod
+    async def connect(cls, path: Path, obituaries: Obituaries) -> Self:
+        """Connect to a fork server, and hear which kernels it has and how those have ended that it had.
+
+        Parameters
+        ----------
+        path
+            Its socket.
+        obituaries
+            Who is told how kernels end.
+
+        Raises
+        ------
+        ForkServerDown
+            When there is none, or none that answers.
+        """
+        connection = socket.socket(socket.AF_UNIX)
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        made = cls(connection, obituaries)
+        try:
+            async with asyncio.timeout(HELLO_DEADLINE):
+                await loop.sock_connect(connection, str(path))
+                loop.add_reader(connection, made._receive)
+                await made._greeted.wait()
+        except (OSError, TimeoutError) as error:
+            made.close()
+            raise ForkServerDown(f"no fork server answers at {path}: {error or 'no answer in time'}") from None
+        except BaseException:
+            made.close()
+            raise
+        if made.closed.is_set():
+            raise ForkServerDown(f"the fork server at {path} is gone")
+        return made
+
+    @property
+    def busy(self) -> bool:
+        """True while it has kernels."""
+        return bool(self._requests or self._kernels)
+
+    async def fork(self, argv: Sequence[str], folder: str, environment: dict[str, str], stdio: str) -> Forked:
+        """Fork a kernel; parameters as `ForkServerSupervisor.fork` has them."""
+        self._number += 1
+        future: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
+        self._requests[self._number] = future
+        request = {"op": "fork", "id": self._number, "argv": list(argv), "folder": folder}
+        try:
+            await self._send({**request, "environment": environment, "stdio": stdio})
+        except ForkServerDown:
+            self._requests.pop(self._number, None)
+            raise
+        return await future
+
+    async def end(self) -> None:
+        """End the fork server, and all that it has forked; returns when it has."""
+        with contextlib.suppress(ForkServerDown):
+            await self._send({"op": "end"})
+        await self.closed.wait()
+
+    async def retire(self) -> None:
+        """Let it end once its last kernel has ended; it takes no other client."""
+        with contextlib.suppress(ForkServerDown):
+            await self._send({"op": "retire"})
+
+    def close(self) -> None:
+        """Leave the fork server alone, or note that it is gone: nobody will say how its kernels end."""
+        if self.closed.is_set():
+            return
+        self.closed.set()
+        self._greeted.set()
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        for future in self._requests.values():
+            if not future.done():
+                future.set_exception(ForkServerDown("the fork server has died"))
+        self._requests.clear()
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+        for pid, started in self._kernels.items():
+            self._obituaries.report(pid, started, None)
+        self._kernels.clear()
+
+    async def _send(self, request: dict[str, Any]) -> None:
+        if self.closed.is_set():
+            raise ForkServerDown("the fork server is gone")
+        message = msgspec.json.encode(request)
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._socket, len(message).to_bytes(4) + message)
+        except OSError as error:
+            raise ForkServerDown(f"the fork server is gone: {error}") from None
+
+    def _receive(self) -> None:
+        try:
+            chunk, ancillary, _, _ = self._socket.recvmsg(1 << 16, socket.CMSG_SPACE(64 * 4))
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk, ancillary = b"", []
+        for _, _, data in ancillary:
+            rights = array.array("i")
+            rights.frombytes(data[: len(data) - len(data) % rights.itemsize])
+            self._descriptors += rights
+        if not chunk:
+            self.close()
+            return
+        self._received += chunk
+        while len(self._received) >= 4 and len(self._received) >= 4 + (size := int.from_bytes(self._received[:4])):
+            message, self._received = self._received[4 : 4 + size], self._received[4 + size :]
+            self._take(msgspec.json.decode(message))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "kernels" in message:
+            for kernel in message["kernels"]:
+                self._note(kernel)
+            self._greeted.set()
+        elif "id" in message:
+            pid, started, pidfd = message["pid"], message["started"], self._descriptors.pop(0)
+            os.set_inheritable(pidfd, False)
+            self._note(message)
+            forked = Forked(pid, started, pidfd, self._obituaries.ending(pid, started))
+            future = self._requests.pop(message["id"])
+            if not future.cancelled():
+                future.set_result(forked)
+        else:
+            self._note(message)
+
+    def _note(self, kernel: dict[str, Any]) -> None:
+        """Take note of a kernel that lives, or has ended."""
+        pid, started, status = kernel["pid"], kernel["started"], kernel.get("status")
+        if status is None:
+            self._kernels[pid] = started
+            self._obituaries.claim(pid, started)
+        else:
+            self._kernels.pop(pid, None)
+            self._obituaries.report(pid, started, Ending(status, kernel["at"]))

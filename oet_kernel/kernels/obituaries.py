@@ -1,0 +1,68 @@
+"""How forked kernels have ended: told by whichever fork server made them, asked for by whoever watches them."""
+
+import asyncio
+from typing import NamedTuple
+
+
+class Ending(NamedTuple):
+    """How a process ended."""
+
+    status: int
+    """Exit code, or minus the number of the signal that ended it."""
+    at: float
+    """When, in Unix seconds."""
+
+
+Key = tuple[int, int]
+"""A process: its id, and the time of its start in clock ticks."""
+
+
+class Obituaries:
+    """What the fork servers of a service say, those that an earlier service has started included.
+
+    Until all of these have been asked, a kernel that none of them has named may still be named by another.
+    """
+
+    def __init__(self) -> None:
+        self._awaited: dict[Key, asyncio.Future[Ending | None]] = {}
+        self._told: dict[Key, Ending | None] = {}
+        self._alive: set[Key] = set()
+        self._complete = False
+
+    def ending(self, pid: int, started: int) -> asyncio.Future[Ending | None]:
+        """Give what will tell how a process ended; None when nobody knows. To be asked for once.
+
+        Parameters
+        ----------
+        pid, started
+            Which process.
+        """
+        key = (pid, started)
+        future: asyncio.Future[Ending | None] = asyncio.get_running_loop().create_future()
+        if key in self._told:
+            future.set_result(self._told.pop(key))
+        elif self._complete and key not in self._alive:
+            future.set_result(None)
+        else:
+            self._awaited[key] = future
+        return future
+
+    def claim(self, pid: int, started: int) -> None:
+        """Take note that a fork server will tell of a process that lives."""
+        self._alive.add((pid, started))
+
+    def report(self, pid: int, started: int, ending: Ending | None) -> None:
+        """Tell how a process has ended; None when its fork server has died before it."""
+        key = (pid, started)
+        self._alive.discard(key)
+        future = self._awaited.pop(key, None)
+        if future is None:
+            self._told[key] = ending
+        elif not future.done():
+            future.set_result(ending)
+
+    def complete(self) -> None:
+        """Take note that every fork server that was there has told what it has: nobody knows of the others."""
+        self._complete = True
+        for key in self._awaited.keys() - self._alive:
+            self.report(*key, None)
