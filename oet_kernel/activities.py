@@ -1,7 +1,6 @@
 """ActivityService: does what a scheduling block says, by a procedure of the ScriptExecutionService."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,10 @@ from msgspec import Struct, field
 
 from oet_kernel import topics
 from oet_kernel.archive import Archive
-from oet_kernel.errors import MalformedRequest, OetError, ResourceNotFound
-from oet_kernel.events.bus import Event, EventBus
+from oet_kernel.errors import MalformedRequest, ResourceNotFound
+from oet_kernel.events.bus import EventBus
+from oet_kernel.events.event import Event
+from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import announce
 from oet_kernel.models import (
     ActivityCommand,
@@ -26,13 +27,9 @@ from oet_kernel.models import (
     ProcedureInput,
     ProcedureState,
     Script,
-    StartProcessCommand,
-    StopProcessCommand,
 )
 from oet_kernel.service import CLIENT, SERVICE, ScriptExecutionService
-from oet_kernel.state import StateFolder
-
-log = logging.getLogger(__name__)
+from oet_kernel.store.rows import ActivityRow
 
 _FOLLOWS = {
     ProcedureState.READY: ActivityState.PREPARED,
@@ -73,27 +70,39 @@ class _StateChange(Struct):
 _statechange = msgspec.json.Decoder(_StateChange)
 
 
+class _Record(Struct):
+    """What is written down of an activity; its states follow from those of its procedure."""
+
+    command: ActivityCommand
+    sbi_id: str
+    calls: dict[str, ProcedureInput]
+    requested: float
+
+
+_record = msgspec.json.Decoder(_Record)
+
+
 class Activity:
     """An activity while the service knows it."""
 
-    def __init__(self, number: int, command: ActivityCommand, sbi_id: str, calls: dict[str, ProcedureInput]) -> None:
+    def __init__(self, number: int, procedure_id: int, record: _Record) -> None:
         self.number = number
-        self.command = command
-        self.sbi_id = sbi_id
-        self.calls = calls
-        self.procedure_id = 0
-        self.states = [(ActivityState.REQUESTED, time.time())]
+        self.procedure_id = procedure_id
+        self.command = record.command
+        self.sbi_id = record.sbi_id
+        self.calls = record.calls
+        self.states = [(ActivityState.REQUESTED, record.requested)]
 
     @property
     def state(self) -> ActivityState:
         """The newest state."""
         return self.states[-1][0]
 
-    def follow(self, state: ProcedureState) -> None:
+    def follow(self, state: ProcedureState, at: float) -> None:
         """Take note of a state of its procedure; READY again, after main, is no news."""
         new = _FOLLOWS.get(state)
         if new is not None and not (new is ActivityState.PREPARED and self.state is not ActivityState.REQUESTED):
-            self.states.append((new, time.time()))
+            self.states.append((new, at))
 
 
 class ActivityService:
@@ -105,26 +114,46 @@ class ActivityService:
         What runs their scripts.
     archive
         Where scheduling blocks come from.
-    state
-        The service's folder.
+    folder
+        The state folder, where blocks are written for scripts to read.
+    journal
+        Where activities are written down.
     bus
-        Where events come from and go.
+        Where events come from, once they are written down.
     keep
         How many activities are listed.
     """
 
     def __init__(
-        self, service: ScriptExecutionService, archive: Archive, state: StateFolder, bus: EventBus, keep: int = 1000
+        self,
+        service: ScriptExecutionService,
+        archive: Archive,
+        folder: Path,
+        journal: Journal,
+        bus: EventBus,
+        keep: int = 1000,
     ) -> None:
         self._service = service
         self._archive = archive
-        self._state = state
-        self._bus = bus
+        self._folder = folder
+        self._journal = journal
         self._keep = keep
         self._activities: dict[int, Activity] = {}
         self._by_procedure: dict[int, Activity] = {}
-        self._starts: set[asyncio.Task[None]] = set()
         bus.tap(self._follow)
+
+    async def resume(self) -> None:
+        """Take up the activities of the service before this one; before its procedures are taken up."""
+        store = self._journal.store
+        rows = await asyncio.to_thread(store.activities, self._keep)
+        procedures = await asyncio.to_thread(store.procedures, [row.procedure for row in rows])
+        for row in rows:
+            self._add(activity := Activity(row.id, row.procedure, _record.decode(row.record)))
+            if (found := procedures.get(row.procedure)) is not None:
+                for state, at in found.procedure.history.process_states:
+                    activity.follow(state, at)
+                if found.procedure.state.inactive:
+                    del self._by_procedure[row.procedure]
 
     async def run(self, command: ActivityCommand) -> ActivitySummary:
         """Prepare an activity's script, and start it unless the command says otherwise.
@@ -144,22 +173,23 @@ class ActivityService:
         block = await asyncio.to_thread(self._archive.definition, command.sbd_id)
         planned = _planned(block, command)
         sbi_id = await asyncio.to_thread(self._archive.record_instance, command.sbd_id, command.activity_name)
-        number = self._state.next_id("activity")
+        number = self._journal.next_id("activity")
         path = await asyncio.to_thread(self._write_block, number, block)
         calls = merge(planned.function_args, command.script_args)
         calls["main"] = merge({"main": ProcedureInput([], {"sb_json": str(path), "sbi_id": sbi_id})}, calls)["main"]
-        activity = Activity(number, command, sbi_id, calls)
+        record = _Record(command, sbi_id, calls, time.time())
+
+        def on_created(pid: int) -> None:
+            self._add(Activity(number, pid, record))
+            self._journal.put(ActivityRow(number, pid, msgspec.json.encode(record)))
+            said = {"request_id": record.requested, "cmd": command}
+            self._journal.publish(announce(topics.REQUEST_ACTIVITY_RUN, CLIENT, **said), pid)
+            said = {"request_id": record.requested, "result": self.summarise(number)}
+            self._journal.publish(announce(topics.ACTIVITY_RUNNING, SERVICE, **said), pid)
+
         prepare = PrepareProcessCommand(planned.script(command.create_env), calls.get("init", ProcedureInput()))
-        created = await self._service.prepare(prepare, calls["main"].kwargs)
-        activity.procedure_id = created.id
-        self._by_procedure[created.id] = self._activities[number] = activity
-        while len(self._activities) > self._keep:
-            del self._activities[next(iter(self._activities))]
-        request_id = time.time()
-        summary = self.summarise(number)
-        self._bus.publish(announce(topics.REQUEST_ACTIVITY_RUN, CLIENT, request_id=request_id, cmd=command), created.id)
-        self._bus.publish(announce(topics.ACTIVITY_RUNNING, SERVICE, request_id=request_id, result=summary), created.id)
-        return summary
+        await self._service.prepare(prepare, calls["main"], autostart=not command.prepare_only, on_created=on_created)
+        return self.summarise(number)
 
     def summaries(self) -> list[ActivitySummary]:
         """Tell all about every listed activity, in order of creation."""
@@ -189,31 +219,21 @@ class ActivityService:
             state=activity.state,
         )
 
+    def _add(self, activity: Activity) -> None:
+        self._activities[activity.number] = self._by_procedure[activity.procedure_id] = activity
+        while len(self._activities) > self._keep:
+            del self._activities[next(iter(self._activities))]
+
     def _follow(self, event: Event) -> None:
         if event.topic != topics.STATECHANGE or event.procedure not in self._by_procedure:
             return
-        activity = self._by_procedure[event.procedure]
         state = _statechange.decode(event.data).new_state
-        before = activity.state
-        activity.follow(state)
-        if before is ActivityState.REQUESTED and state is ProcedureState.READY and not activity.command.prepare_only:
-            task = asyncio.ensure_future(self._start(activity))
-            self._starts.add(task)
-            task.add_done_callback(self._starts.discard)
+        self._by_procedure[event.procedure].follow(state, event.at)
         if state.inactive:
             del self._by_procedure[event.procedure]
 
-    async def _start(self, activity: Activity) -> None:
-        try:
-            await self._service.start(StartProcessCommand(activity.procedure_id, run_args=activity.calls["main"]))
-        except OetError as error:
-            log.warning("Activity %d cannot start its procedure: %s", activity.number, error)
-            activity.states.append((ActivityState.FAILED, time.time()))
-            self._by_procedure.pop(activity.procedure_id, None)
-            await self._service.stop(StopProcessCommand(activity.procedure_id))
-
     def _write_block(self, number: int, block: Mapping[str, Any]) -> Path:
-        folder = self._state.path / "activities"
+        folder = self._folder / "activities"
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{number}.json"
         path.write_bytes(msgspec.json.encode(block))

@@ -17,8 +17,10 @@ from traitlets import Bool, Float, Integer, List, Unicode
 from oet_kernel import __version__, discovery
 from oet_kernel.activities import ActivityService
 from oet_kernel.archive import FolderArchive, NoArchive
+from oet_kernel.errors import OetError
 from oet_kernel.events.bus import QUEUE_BYTES, EventBus
-from oet_kernel.handlers import about, activities, procedures, stream
+from oet_kernel.events.journal import Journal
+from oet_kernel.handlers import about, activities, archive, procedures, stream
 from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
@@ -26,6 +28,9 @@ from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import Limits, ScriptExecutionService
 from oet_kernel.state import StateFolder
+from oet_kernel.store.retention import Retention
+from oet_kernel.store.store import NAME as STORE
+from oet_kernel.store.store import Store
 
 EXTENSION_ROOTS = ("oet/api/v1.0", "oet/api/v1")
 """Where the API lives inside any Jupyter server."""
@@ -45,11 +50,17 @@ class OetServerApp(ServerApp):
     """The server when it runs stand-alone: on the port where existing clients look."""
 
     port_default_value = 5000
+    interrupted = False
+    """True once Ctrl-C was pressed."""
 
     def init_signal(self) -> None:
         """Let Ctrl-C end the service as SIGTERM does, whole and without a question, on a terminal or not."""
         super().init_signal()
-        signal.signal(signal.SIGINT, self._signal_stop)
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        self.interrupted = True
+        self._signal_stop(number, frame)
 
 
 class OetApp(ExtensionApp):
@@ -114,6 +125,18 @@ class OetApp(ExtensionApp):
     git_seconds = Float(120.0, min=0, help="What fetching from a git repository may take.").tag(config=True)
     environment_seconds = Float(900.0, min=0, help="What building a script's environment may take.").tag(config=True)
     keep_checkouts = Integer(10, min=1, help="How many unused checkouts and environments are kept.").tag(config=True)
+    keep_days = Float(365.0, min=0, help="For how long procedures that have ended, and their events, are kept.").tag(
+        config=True
+    )
+    keep_bytes = Integer(
+        20 << 30, min=0, help="Bytes that the database may have before the oldest procedures that have ended go."
+    ).tag(config=True)
+    power_safe = Bool(
+        False, help="Whether each event is flushed to the disk, to outlast a loss of power too; it then takes longer."
+    ).tag(config=True)
+    detach = Bool(
+        True, help="Whether SIGTERM leaves procedures at work, for the next service to take up; Ctrl-C stops them."
+    ).tag(config=True)
     insecure_no_token = Bool(
         False, help="Set by --insecure-no-token: anybody who reaches the port may run scripts."
     ).tag(config=True)
@@ -149,11 +172,18 @@ class OetApp(ExtensionApp):
         abort = Path(self.abort_script).expanduser() if self.abort_script else None
         if abort is not None and not abort.is_file():
             raise ValueError(f"--abort-script {abort} is not a file")
-        archive = Path(self.archive).expanduser() if self.archive else None
-        if archive is not None and not archive.is_dir():
-            raise ValueError(f"--archive {archive} is not a folder")
+        blocks = Path(self.archive).expanduser() if self.archive else None
+        if blocks is not None and not blocks.is_dir():
+            raise ValueError(f"--archive {blocks} is not a folder")
         self._state = StateFolder(state_path)
-        self._bus = EventBus()
+        try:
+            store = Store(state_path / STORE, power_safe=self.power_safe)
+        except OetError:
+            self._state.close()
+            raise
+        self._bus = EventBus(store.last_seq())
+        self._journal = Journal(store, self._bus.deliver)
+        self._retention = Retention(self._journal, self.keep_days, self.keep_bytes)
         self._sources = ScriptSources(
             state_path, roots, self.git_seconds, self.environment_seconds, self.keep_checkouts
         )
@@ -171,6 +201,7 @@ class OetApp(ExtensionApp):
         )
         self._service = ScriptExecutionService(
             self._state,
+            self._journal,
             self._sources,
             self._kernels,
             self._bus,
@@ -185,11 +216,12 @@ class OetApp(ExtensionApp):
                 announce_lists=self.announce_lists,
             ),
         )
+        definitions = FolderArchive(blocks) if blocks else NoArchive()
+        self._activities = ActivityService(self._service, definitions, state_path, self._journal, self._bus)
         self.settings["oet_context"] = HandlerContext(
             service=self._service,
-            activities=ActivityService(
-                self._service, FolderArchive(archive) if archive else NoArchive(), self._state, self._bus
-            ),
+            activities=self._activities,
+            journal=self._journal,
             bus=self._bus,
             body_limit=self.body_limit,
             heartbeat=self.heartbeat,
@@ -200,7 +232,7 @@ class OetApp(ExtensionApp):
         """List the handlers under each root of the API."""
         for root in self._roots():
             pattern = f"/({re.escape(root)})"
-            for module in (procedures, activities, stream, about):
+            for module in (procedures, archive, activities, stream, about):
                 self.handlers.extend(module.routes(pattern))
             self.handlers.append((rf"{pattern}(?:/.*)?", NotFoundHandler))
         if self._standalone:
@@ -211,6 +243,9 @@ class OetApp(ExtensionApp):
         url = f"{serverapp.connection_url.rstrip('/')}/{self._roots()[-2]}"
         self._service.base_url = url
         self._kernels.open()
+        await self._activities.resume()
+        await self._service.resume()
+        self._retention.start()
         token = serverapp.identity_provider.token or None
         self._announcement = discovery.announce(url, token, str(self._state.path))
         if self._standalone:
@@ -227,12 +262,19 @@ class OetApp(ExtensionApp):
             self.serverapp.stop()
 
     async def stop_extension(self) -> None:
-        """Stop every procedure, end every stream, leave the state folder to the next service."""
+        """End every stream and leave the state folder to the next service; stop procedures unless they are left too."""
         if announcement := getattr(self, "_announcement", None):
             discovery.withdraw(announcement)
-        await self._service.close()
+        leave = self._leaves_procedures()
+        await (self._service.detach() if leave else self._service.close())
+        await self._retention.stop()
+        await self._journal.close()
         self._bus.close()
-        self._state.close()
+        self._state.close(keep_runtime=leave)
+
+    def _leaves_procedures(self) -> bool:
+        interrupted = isinstance(self.serverapp, OetServerApp) and self.serverapp.interrupted
+        return self.detach and not interrupted and not self.until_stdin_closes
 
     @property
     def _standalone(self) -> bool:

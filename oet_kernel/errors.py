@@ -149,3 +149,16 @@ class StateFolderInUse(OetError):
     """Another service works on the same state folder."""
 
     type = "StateFolderInUse"
+
+
+class StoreTooNew(OetError):
+    """A later version has written the database of the state folder."""
+
+    type = "StoreTooNew"
+
+
+class StoreUnusable(OetError):
+    """The database cannot be read or written: a full disk, a read-only folder, damage."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+    type = "StoreUnusable"

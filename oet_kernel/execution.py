@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,21 +13,27 @@ from msgspec import Struct
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
+from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement, Interest, Record, announce, interpret
-from oet_kernel.kernels.local import Ladder, LocalKernel
+from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, find_record
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
-from oet_kernel.procedure import Fact, Procedure
-from oet_kernel.scripts.sources import ScriptSources
-from oet_kernel.state import StateFolder
+from oet_kernel.procedure import Fact
+from oet_kernel.scripts.sources import Fetched, ScriptSources
+from oet_kernel.store.rows import KernelRow, ProcedureRow
 
 log = logging.getLogger(__name__)
+
+_BEFORE_INIT = frozenset(
+    {ProcedureState.CREATING, ProcedureState.PREP_ENV, ProcedureState.IDLE, ProcedureState.LOADING}
+)
+"""States in which a preparation can be begun again; a kernel that has had its script does not take it twice."""
 
 
 class Workshop(Struct, frozen=True):
     """What all executions of a service share."""
 
-    state: StateFolder
+    journal: Journal
     sources: ScriptSources
     kernels: KernelPool
     ladder: Ladder
@@ -37,11 +43,11 @@ class Workshop(Struct, frozen=True):
 class Audience(Protocol):
     """Who is told what happens to an execution: the service."""
 
-    def say(self, execution: "Execution", announcement: Announcement) -> None:
-        """An event of the procedure is to go out."""
+    def say(self, execution: "Execution", announcement: Announcement, at: float) -> None:
+        """An event of the procedure, of this time (Unix seconds), is to go out."""
 
-    def entered(self, execution: "Execution", state: ProcedureState) -> None:
-        """The procedure is in a new state."""
+    def entered(self, execution: "Execution", state: ProcedureState, at: float) -> None:
+        """The procedure is in a new state, since this time (Unix seconds)."""
 
     def kernel_gone(self, execution: "Execution") -> None:
         """The kernel's process has ended."""
@@ -52,33 +58,59 @@ class Execution:
 
     Parameters
     ----------
-    procedure
-        In its first state.
-    main_kwargs
-        Keyword arguments that ``main`` gets where its start does not give them.
+    row
+        The procedure, new or as it was left by another service.
     workshop
         What it shares with others.
     audience
         Who is told.
     """
 
-    def __init__(
-        self, procedure: Procedure, main_kwargs: Mapping[str, Any], workshop: Workshop, audience: Audience
-    ) -> None:
-        self.procedure = procedure
-        self.main_kwargs = main_kwargs
-        self.request_id = 0.0
+    def __init__(self, row: ProcedureRow, workshop: Workshop, audience: Audience) -> None:
+        self.procedure = row.procedure
+        self.main = row.main
+        """What ``main`` is called with where its start does not say."""
+        self.request_id = row.request_id
         """The request that events are told to follow from: the newest."""
-        self.interests: set[str] = set()
+        self.interests = set(row.interests)
         """Topics of others that the script listens to."""
-        self.path: Path | None = None
+        self.path = Path(row.path) if row.path else None
         """Where its script is; None until it was fetched."""
+        self.commit = row.commit
+        """Full hash of the commit that its script was taken from."""
+        self.source_sha256 = row.source_sha256
+        """Of its script as it was loaded; None before."""
+        self.abort = row.abort
+        """The abort script is to follow the stop that was accepted."""
+        self.abort_id = row.abort_id
+        """The procedure of that abort script; None before it was created."""
+        self.autostart = row.autostart
+        """It is to be started as soon as it is READY."""
         self.kernel: LocalKernel | None = None
+        self._offset = 0
+        """How far its kernel was heard, in bytes of the kernel's journal."""
         self._workshop = workshop
         self._audience = audience
         self._changed = asyncio.Event()
         self._preparation: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[bool] | None = None
+
+    def save(self) -> None:
+        """Have what it is now written down, with the events of this turn of the event loop."""
+        self._workshop.journal.put(
+            ProcedureRow(
+                procedure=self.procedure,
+                main=self.main,
+                request_id=self.request_id,
+                path=str(self.path) if self.path else None,
+                commit=self.commit,
+                source_sha256=self.source_sha256,
+                interests=sorted(self.interests),
+                abort=self.abort,
+                abort_id=self.abort_id,
+                autostart=self.autostart,
+            )
+        )
 
     @property
     def id(self) -> int:
@@ -102,30 +134,78 @@ class Execution:
 
     def prepare(self) -> None:
         """Begin to bring the procedure from CREATING to READY; what goes wrong makes it FAILED."""
-        self._preparation = asyncio.create_task(self._prepare())
+        self._preparation = asyncio.create_task(self._guarded(self._bring_up()))
+
+    async def resume(self, found: KernelRow | None) -> None:
+        """Take the procedure up where another service has left it.
+
+        Parameters
+        ----------
+        found
+            The kernel that it was recorded to have; None without.
+        """
+        record = None if found is None else _process_of(found)
+        if found is None or record is None:
+            self._resume_without_process()
+            return
+        self._offset = found.offset
+        self.kernel = kernel = self._workshop.kernels.adopt(record, found.offset, self._hear, self._kernel_ended)
+        if self.state is ProcedureState.READY and "main" not in self.procedure.calls:
+            kernel.note_idle()
+        await kernel.caught_up()
+        if self.state.inactive or self.stopping:
+            return
+        if self.state in _BEFORE_INIT:
+            self._preparation = asyncio.create_task(self._guarded(self._hand_over_script()))
+        elif self.state is ProcedureState.READY and "main" in self.procedure.calls:
+            kernel.run(self.procedure.calls["main"])  # again, if it had arrived: the kernel runs it once
+
+    def _resume_without_process(self) -> None:
+        if self.stopping:
+            return
+        if self.state in _BEFORE_INIT:
+            self.prepare()
+        else:
+            why = "The service has ended while the procedure was at work, and its kernel is not to be found."
+            self.learn(lifecycle.KernelExited(time.time(), why))
 
     def run(self, main: ProcedureInput) -> None:
-        """Call ``main``; the procedure must be startable."""
-        assert self.kernel is not None
-        self.kernel.run(main)
+        """Call ``main``, which was asked for; nothing if the kernel has ended meanwhile, or is about to."""
+        if self.kernel is not None and not self.stopping:
+            self.kernel.run(main)
 
     async def wait(self, *states: ProcedureState) -> None:
         """Wait until the procedure is in one of these states, or has ended."""
         while not (self.state in states or self.state.inactive):
             await self._changed.wait()
 
-    async def stop(self) -> bool:
+    async def stop(self, *, abort: bool = False) -> bool:
         """End the procedure; whoever asks while it is being done gets the same answer.
+
+        Parameters
+        ----------
+        abort
+            Whether the abort script is to follow; written down with the stop, so that it is not forgotten.
 
         Returns
         -------
         bool
             False when its process outlived SIGKILL.
         """
+        self.abort = self.abort or abort
         if self._ending is None:
             self.learn(lifecycle.StopAccepted(time.time()))
             self._ending = asyncio.create_task(self._stop())
         return await asyncio.shield(self._ending)
+
+    async def detach(self) -> None:
+        """Let the procedure go on without this service."""
+        for task in (self._preparation, self._ending):
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+        if self.kernel is not None:
+            await self.kernel.detach()
 
     def dismiss(self) -> None:
         """Let the kernel of a procedure that has ended go."""
@@ -141,14 +221,17 @@ class Execution:
         """Drive the state machine by a fact, and tell each state that was entered."""
         before = self.procedure
         self.procedure = after = lifecycle.apply(before, fact)
-        for state, _ in after.history.process_states[len(before.history.process_states) :]:
-            self._audience.entered(self, state)
+        if after is before:
+            return
+        self.save()
+        for state, at in after.history.process_states[len(before.history.process_states) :]:
+            self._audience.entered(self, state, at)
             self._changed.set()
             self._changed = asyncio.Event()
 
-    async def _prepare(self) -> None:
+    async def _guarded(self, preparation: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._bring_up()
+            await preparation
         except Exception as error:
             log.debug("Procedure %d could not be prepared", self.id, exc_info=True)
             self.learn(lifecycle.Failed(time.time(), "".join(traceback.format_exception(error))))
@@ -158,24 +241,55 @@ class Execution:
         python: Path | None = None
         if isinstance(script, GitScript) and script.create_env:
             self.learn(lifecycle.EnvironmentStarted(time.time()))
-            self.path, environment = await workshop.sources.environment(script, self._note)
+            fetched, environment = await workshop.sources.environment(script, self._note)
+            self._found(fetched)
             python = environment.python
             self.learn(lifecycle.EnvironmentFinished(time.time()))
-        self.kernel = workshop.kernels.get(python)
-        self.kernel.attach(self._hear, self._kernel_ended)
-        if not await workshop.kernels.start(self.kernel, python):
+        self.kernel = kernel = workshop.kernels.get(python)
+        # the folder is on record before there is a process in it, so that a process is always found again
+        workshop.journal.put(KernelRow(procedure=self.id, folder=str(kernel.folder)))
+        if not kernel.alive:
+            await workshop.journal.written()
+        kernel.attach(self._hear, self._kernel_ended)
+        if not await workshop.kernels.start(kernel, python):
+            return
+        self._record_kernel()
+        await self._hand_over_script()
+
+    async def _hand_over_script(self) -> None:
+        """Fetch the script and have the kernel prepare it."""
+        workshop, script, kernel = self._workshop, self.procedure.script, self.kernel
+        assert kernel is not None
+        if not await kernel.ready():
             return
         self.learn(lifecycle.KernelReady(time.time()))  # a warm one has said so before
         if isinstance(script, GitScript):
             self.learn(lifecycle.LoadStarted(time.time()))
         if self.path is None:
-            self.path = await workshop.sources.fetch(script, self._note)
-        self.kernel.prepare(self.id, self.path, self.procedure.calls["init"])
+            self._found(await workshop.sources.fetch(script, self._note))
+        assert self.path is not None
+        await workshop.journal.written()  # from here on the script acts: what runs must be on record
+        kernel.prepare(self.id, self.path, self.procedure.calls["init"])
+
+    def _found(self, fetched: Fetched) -> None:
+        self.path, self.commit = fetched.path, fetched.commit
+        self.save()
+
+    def _record_kernel(self) -> None:
+        assert self.kernel is not None
+        row = KernelRow(
+            procedure=self.id,
+            folder=str(self.kernel.folder),
+            process=msgspec.json.encode(self.kernel.record),
+            offset=self._offset,
+        )
+        self._workshop.journal.put(row)
 
     def _note(self, line: str) -> None:
-        self._audience.say(self, announce(topics.ENVIRONMENT_LOG, str(self.id), text=line))
+        self._audience.say(self, announce(topics.ENVIRONMENT_LOG, str(self.id), text=line), time.time())
 
     async def _hear(self, records: list[Record], offset: int) -> None:
+        """Take in what the kernel has said; it and how far it was heard are written down as one."""
         for record in records:
             try:
                 meaning = interpret(record, self.id)
@@ -186,22 +300,29 @@ class Execution:
                 case None:
                     pass
                 case Announcement():
-                    self._audience.say(self, meaning)
+                    self._audience.say(self, meaning, record.t)
                 case Interest():
                     self.interests.add(meaning.topic)
+                    self.save()
                 case _:
                     self._hear_fact(meaning)
+        self._offset = offset
+        self._record_kernel()
+        await self._workshop.journal.written()
 
     def _hear_fact(self, fact: Fact) -> None:
         assert self.kernel is not None
         match fact:
             case lifecycle.LoadFinished(has_init=False) | lifecycle.CallFinished() | lifecycle.Failed():
                 self.kernel.note_idle()
+        if isinstance(fact, lifecycle.LoadFinished):
+            self.source_sha256 = fact.source_sha256
         self.learn(fact)
 
     def _kernel_ended(self, epitaph: str) -> None:
         self.interests.clear()
-        self.learn(lifecycle.KernelExited(time.time(), epitaph))
+        assert self.kernel is not None
+        self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph))
         self._audience.kernel_gone(self)
 
     async def _stop(self) -> bool:
@@ -214,3 +335,12 @@ class Execution:
         elif not self.kernel_alive:
             self.learn(lifecycle.KernelExited(time.time(), ""))  # where there was never a process to end
         return stopped
+
+
+def _process_of(row: KernelRow) -> KernelRecord | None:
+    """Say how a kernel's process is known again; None where there never was one, or nothing is left of it."""
+    if not Path(row.folder).is_dir():
+        return None
+    if row.process is None:
+        return find_record(Path(row.folder))
+    return msgspec.json.decode(row.process, type=KernelRecord)

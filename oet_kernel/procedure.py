@@ -100,6 +100,8 @@ class LoadFinished(Struct, frozen=True):
     at: float
     has_init: bool
     """Whether ``init`` is called next."""
+    source_sha256: str | None = None
+    """Of the source as it was loaded; None where the kernel does not say."""
 
 
 class CallStarted(Struct, frozen=True):

@@ -6,19 +6,31 @@ subarray and its claim, for one.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
-from oet_kernel.errors import AbortFailed, ResourceNotFound, ShuttingDown, StartRefused, StopFailed, TooManyKernels
-from oet_kernel.events.bus import Event, EventBus
+from oet_kernel.errors import (
+    AbortFailed,
+    OetError,
+    ResourceNotFound,
+    ShuttingDown,
+    StartRefused,
+    StopFailed,
+    StoreUnusable,
+    TooManyKernels,
+)
+from oet_kernel.events.bus import EventBus
+from oet_kernel.events.event import Event
+from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement, announce
 from oet_kernel.execution import Execution, Workshop
 from oet_kernel.kernels.local import Ladder
@@ -33,22 +45,27 @@ from oet_kernel.models import (
     StartProcessCommand,
     StopProcessCommand,
 )
+from oet_kernel.procedure import Procedure
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.state import StateFolder
+from oet_kernel.store.rows import ProcedureRow
 from oet_kernel.subarrays import Subarrays
+
+log = logging.getLogger(__name__)
 
 CLIENT = "FlaskWorker"
 """`msg_src` of requests; existing listeners know this name."""
 SERVICE = "SESWorker"
 """`msg_src` of what the service says of its own; existing listeners know this name."""
 
+_NOTHING = ProcedureInput()
 _TOLD = {
     ProcedureState.INITIALISING: topics.STARTED,
     ProcedureState.RUNNING: topics.STARTED,
     ProcedureState.COMPLETE: topics.COMPLETE,
     ProcedureState.FAILED: topics.FAILED,
 }
-"""States that are also told with a summary; a stop is told by whoever asked for it."""
+"""States that are also told with a summary; so is STOPPED, unless an abort script is to follow."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -86,12 +103,14 @@ class ScriptExecutionService:
     ----------
     state
         The service's folder.
+    journal
+        Where events and procedures are written down.
     sources
         Where scripts come from.
     kernels
         Where kernels come from; closed with the service.
     bus
-        Where events go.
+        Where events come from, once they are written down.
     base_url
         API root in the URIs of events.
     limits
@@ -101,6 +120,7 @@ class ScriptExecutionService:
     def __init__(
         self,
         state: StateFolder,
+        journal: Journal,
         sources: ScriptSources,
         kernels: KernelPool,
         bus: EventBus,
@@ -108,9 +128,10 @@ class ScriptExecutionService:
         limits: Limits | None = None,
     ) -> None:
         self.base_url = base_url
-        self._bus = bus
+        self._journal = journal
         self._limits = limits or Limits()
-        self._workshop = Workshop(state, sources, kernels, self._limits.ladder)
+        self._state = state
+        self._workshop = Workshop(journal, sources, kernels, self._limits.ladder)
         self._executions: dict[int, Execution] = {}
         self._inactive: list[int] = []
         self._subarrays = Subarrays()
@@ -119,12 +140,59 @@ class ScriptExecutionService:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._last_request = 0.0
+        self._resumed = asyncio.Event()
         bus.tap(self._forward)
+
+    # --- from one service to the next
+
+    async def resume(self) -> None:
+        """Take up what the service before this one has left: its history, and the procedures that are at work."""
+        store = self._journal.store
+        left = await asyncio.to_thread(lambda: [*store.newest_inactive(self._limits.history), *store.active()])
+        active = [row.id for row in left if not row.procedure.state.inactive]
+        kernels = await asyncio.to_thread(store.kernels, active)
+        self._inactive = [row.id for row in left if row.procedure.state.inactive]
+        for row in sorted(left, key=lambda row: row.id):
+            self._executions[row.id] = execution = Execution(row, self._workshop, self)
+            if "main" in execution.procedure.calls and not execution.state.inactive:
+                self._subarrays.claim(execution.procedure.subarray, row.id)
+        await self._workshop.kernels.sweep([Path(kernel.folder) for kernel in kernels.values()])
+        await asyncio.gather(*(self._executions[pid].resume(kernels.get(pid)) for pid in active))
+        for execution in list(self._executions.values()):
+            if execution.stopping and not execution.state.inactive:
+                self._do(self._end(execution))
+            elif execution.abort and execution.state is ProcedureState.STOPPED:
+                self._do(self._run_abort(execution))
+            elif execution.autostart and execution.procedure.startable:
+                self._do(self._autostart(execution))
+        self._resumed.set()
+
+    async def resumed(self) -> None:
+        """Wait until what the service before this one has left was taken up."""
+        await self._resumed.wait()
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Have something done that nobody waits for; what goes wrong is logged."""
+
+        async def watched() -> None:
+            try:
+                await work
+            except OetError as error:
+                log.warning("%s", error)
+
+        task = asyncio.create_task(watched())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # --- commands
 
     async def prepare(
-        self, command: PrepareProcessCommand, main_kwargs: Mapping[str, Any] | None = None
+        self,
+        command: PrepareProcessCommand,
+        main: ProcedureInput | None = None,
+        *,
+        autostart: bool = False,
+        on_created: Callable[[int], None] = lambda pid: None,
     ) -> ProcedureSummary:
         """Create a procedure; its preparation goes on after this returns.
 
@@ -132,16 +200,21 @@ class ScriptExecutionService:
         ----------
         command
             The script, and what its ``init`` is called with.
-        main_kwargs
-            Keyword arguments that ``main`` gets where its start does not give them.
+        main
+            What ``main`` is called with where its start does not say.
+        autostart
+            Start it as soon as it is READY.
+        on_created
+            Called with its id in the same turn of the event loop: what is put into the journal there is written down
+            with the procedure, or not at all.
 
         Raises
         ------
         OetError
-            When the script can be refused at once, there are too many kernels, or the service is ending.
+            When the script can be refused at once, there are too many kernels, the service is ending, or nothing can be
+            written down.
         """
-        if self._closing:
-            raise ShuttingDown("The service is shutting down and takes no new procedures")
+        self._take_command()
         self._workshop.sources.check(command.script)
         alive = sum(1 for execution in self._executions.values() if not execution.state.inactive)
         if alive >= self._limits.kernels:
@@ -149,17 +222,23 @@ class ScriptExecutionService:
                 f"Cannot create a procedure: {alive} are active and {self._limits.kernels} are allowed; "
                 "stop one that is not needed, or raise OetApp.max_kernels"
             )
-        pid = self._workshop.state.next_id()
+        execution = self._create(command, main or ProcedureInput(), autostart=autostart)
+        on_created(execution.id)
+        await self._journal.settled()
+        return self._summary(execution)
+
+    def _create(self, command: PrepareProcessCommand, main: ProcedureInput = _NOTHING, *, autostart: bool) -> Execution:
+        pid = self._journal.next_id("procedure")
         request_id = self._request_id()
         self._say(topics.REQUEST_CREATE, CLIENT, pid, request_id=request_id, cmd=command)
         procedure = lifecycle.create(pid, command.script, command.init_args, time.time())
-        execution = Execution(procedure, main_kwargs or {}, self._workshop, self)
-        execution.request_id = request_id
-        self._executions[pid] = execution
+        row = ProcedureRow(procedure=procedure, main=main, request_id=request_id, autostart=autostart)
+        self._executions[pid] = execution = Execution(row, self._workshop, self)
+        execution.save()
         self._say(topics.STATECHANGE, str(pid), pid, new_state=execution.state)
         self._say(topics.CREATED, SERVICE, pid, request_id=request_id, result=self._summary(execution))
         execution.prepare()
-        return self._summary(execution)
+        return execution
 
     async def start(self, command: StartProcessCommand) -> ProcedureSummary:
         """Run ``main`` of a procedure that is READY; leave any other as it is.
@@ -175,20 +254,25 @@ class ScriptExecutionService:
             When there is no such procedure.
         StartRefused
             When another procedure runs on its subarray.
+        StoreUnusable
+            When nothing can be written down.
         """
         execution = self._find(command.process_uid)
         pid = execution.id
         if not execution.procedure.startable:
             return self._summary(execution)
-        arguments = replace(command.run_args, kwargs={**execution.main_kwargs, **command.run_args.kwargs})
+        self._take_command()
+        given, usual = command.run_args, execution.main
+        arguments = ProcedureInput(given.args or usual.args, {**usual.kwargs, **given.kwargs})
         started = lifecycle.Started(time.time(), arguments)
         if self._limits.exclusive:
             holder = self._subarrays.claim(lifecycle.apply(execution.procedure, started).subarray, pid)
             if holder != pid and not command.force_start:
                 raise StartRefused(f"Cannot start PID {pid}: PID #{holder} is RUNNING")
-        execution.learn(started)
         execution.request_id = self._request_id()
+        execution.learn(started)
         self._say(topics.REQUEST_START, CLIENT, pid, request_id=execution.request_id, cmd=command)
+        await self._journal.written()  # what runs must be on record
         execution.run(arguments)
         return self._summary(execution)
 
@@ -213,31 +297,34 @@ class ScriptExecutionService:
         pid = execution.id
         if execution.state.inactive:
             return StopOutcome(stopped=False, aborted=[])
-        execution.request_id = request_id = self._request_id()
-        self._say(topics.REQUEST_STOP, CLIENT, pid, request_id=request_id, cmd=command)
+        execution.request_id = self._request_id()
+        self._say(topics.REQUEST_STOP, CLIENT, pid, request_id=execution.request_id, cmd=command)
+        outcome = await self._end(execution, abort=command.run_abort)
+        with suppress(StoreUnusable):  # a stop ends, even where nothing can be written
+            await self._journal.settled()
+        return outcome
+
+    async def _end(self, execution: Execution, *, abort: bool = False) -> StopOutcome:
+        """Stop a procedure, and abort what its subarray does if that was asked for, now or before a restart."""
+        pid = execution.id
         # what somebody else does on the subarray is not to be aborted; and until the abort script has it, nobody may
         # start anything there
         free = self._subarrays.claim(execution.procedure.subarray, pid) == pid
-        abort = command.run_abort and free and pid not in self._kept_for_abort
-        first = not execution.stopping
-        aborted: list[ProcedureSummary] = []
-        if abort:
+        wanted = (abort or execution.abort) and self._limits.abort_script is not None
+        mine = wanted and free and pid not in self._kept_for_abort
+        if mine:
             self._kept_for_abort.add(pid)
         try:
-            if not await execution.stop():
+            if not await execution.stop(abort=mine):
                 assert execution.kernel is not None
                 raise StopFailed(
                     f"Cannot stop script with ID {pid}: its process {execution.kernel.pid} is there even after SIGKILL"
                 )
-            if abort:
-                aborted = await self._abort(execution)
+            aborted = await self._run_abort(execution) if mine else []
         finally:
-            if abort:
+            if mine:
                 self._kept_for_abort.discard(pid)
             self._release(execution)
-        if first or aborted:
-            result: Any = aborted or self._summary(execution)
-            self._say(topics.STOPPED, SERVICE, pid, request_id=request_id, result=result)
         return StopOutcome(stopped=True, aborted=aborted)
 
     def summarise(self, pids: Sequence[int] | None = None) -> list[ProcedureSummary]:
@@ -273,6 +360,8 @@ class ScriptExecutionService:
         """
         execution = self._find(pid)
         await execution.wait(*states)
+        with suppress(StoreUnusable):
+            await self._journal.settled()
         return self._summary(execution)
 
     async def close(self) -> None:
@@ -283,22 +372,40 @@ class ScriptExecutionService:
         await asyncio.gather(*(execution.gone() for execution in executions))
         await self._workshop.kernels.close()
 
+    async def detach(self) -> None:
+        """Leave every procedure as it is, to be taken up by the next service, and take no new ones."""
+        self._closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*(execution.detach() for execution in self._executions.values()))
+        await self._workshop.kernels.detach()
+
+    def _take_command(self) -> None:
+        """Refuse a command that cannot be taken now."""
+        if self._closing:
+            raise ShuttingDown("The service is shutting down and takes no new procedures")
+        if self._journal.trouble is not None:
+            raise self._journal.trouble
+
     # --- what executions tell
 
-    def say(self, execution: Execution, announcement: Announcement) -> None:
+    def say(self, execution: Execution, announcement: Announcement, at: float) -> None:
         """Publish an event of a procedure."""
-        self._bus.publish(announcement, execution.id)
+        self._journal.publish(announcement, execution.id, at)
 
-    def entered(self, execution: Execution, state: ProcedureState) -> None:
+    def entered(self, execution: Execution, state: ProcedureState, at: float) -> None:
         """Publish a state of a procedure, and what follows from it."""
         pid = execution.id
-        self._say(topics.STATECHANGE, str(pid), pid, new_state=state)
+        self._journal.publish(announce(topics.STATECHANGE, str(pid), new_state=state), pid, at)
         if state is ProcedureState.FAILED:
             self._say(topics.STACKTRACE, str(pid), pid, stacktrace=execution.procedure.history.stacktrace)
-        if topic := _TOLD.get(state):
+        topic = topics.STOPPED if state is ProcedureState.STOPPED and not execution.abort else _TOLD.get(state)
+        if topic:
             self._say(topic, SERVICE, pid, request_id=execution.request_id, result=self._summary(execution))
         if state.inactive:
             self._retire(execution)
+        elif execution.autostart and execution.procedure.startable:
+            self._do(self._autostart(execution))
 
     def kernel_gone(self, execution: Execution) -> None:
         """Free what the process of a procedure may have been at work on."""
@@ -311,15 +418,13 @@ class ScriptExecutionService:
         self._release(execution)
         execution.dismiss()
         if isinstance(execution.procedure.script, GitScript):
-            task = asyncio.create_task(self._retain_sources())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._do(self._retain_sources())
         self._inactive.append(execution.id)
         while len(self._inactive) > self._limits.history:
             oldest = self._inactive.pop(0)
             execution = self._executions.pop(oldest)
             if execution.kernel is not None:
-                self._workshop.state.forget(execution.kernel.folder)
+                self._state.forget(execution.kernel.folder)
 
     async def _retain_sources(self) -> None:
         used = [one.path for one in self._executions.values() if one.path and not one.state.inactive]
@@ -332,32 +437,60 @@ class ScriptExecutionService:
         if not (running or at_work or execution.id in self._kept_for_abort):
             self._subarrays.release(execution.procedure.subarray, execution.id)
 
-    async def _abort(self, stopped: Execution) -> list[ProcedureSummary]:
-        """Run the abort script on the subarray of a procedure that was stopped."""
-        script = self._limits.abort_script
-        if script is None:
-            return []
-        subarray_id = stopped.procedure.subarray_id
-        kwargs = {} if subarray_id is None else {"subarray_id": subarray_id}
-        created = await self.prepare(
-            PrepareProcessCommand(FileSystemScript(script_uri=script.resolve().as_uri()), ProcedureInput(kwargs=kwargs))
-        )
-        self._subarrays.hand_over(stopped.procedure.subarray, created.id)
-        said = f"Stopped script with ID {stopped.id}, but its abort script (ID {created.id})"
+    async def _run_abort(self, stopped: Execution) -> list[ProcedureSummary]:
+        """Run the abort script on the subarray of a procedure that was stopped, and tell of the stop."""
+        try:
+            aborted = [await self._start_abort(stopped)]
+        except OetError:
+            self._tell_stop(stopped, self._summary(stopped))
+            raise
+        self._tell_stop(stopped, aborted)
+        return aborted
+
+    def _tell_stop(self, stopped: Execution, result: Any) -> None:
+        stopped.abort = False
+        stopped.save()
+        self._say(topics.STOPPED, SERVICE, stopped.id, request_id=stopped.request_id, result=result)
+
+    async def _start_abort(self, stopped: Execution) -> ProcedureSummary:
+        execution = None if stopped.abort_id is None else self._executions.get(stopped.abort_id)
+        if execution is None:
+            execution = await self._create_abort(stopped)
+        said = f"Stopped script with ID {stopped.id}, but its abort script (ID {execution.id})"
         try:
             async with asyncio.timeout(self._limits.abort_deadline):
-                ready = await self.wait(created.id, ProcedureState.READY)
+                await execution.wait(ProcedureState.RUNNING)
         except TimeoutError:
-            await self._find(created.id).stop()
+            await execution.stop()
             raise AbortFailed(f"{said} was not ready within {self._limits.abort_deadline:g} s") from None
-        if ready.state is not ProcedureState.READY:
-            raise AbortFailed(f"{said} became {ready.state.name} before it could run: {ready.history.stacktrace}")
-        return [await self.start(StartProcessCommand(created.id))]
+        if "main" not in execution.procedure.calls:
+            history = execution.procedure.history
+            raise AbortFailed(f"{said} became {execution.state.name} before it could run: {history.stacktrace}")
+        return self._summary(execution)
+
+    async def _create_abort(self, stopped: Execution) -> Execution:
+        self._take_command()
+        assert self._limits.abort_script is not None
+        subarray_id = stopped.procedure.subarray_id
+        kwargs = {} if subarray_id is None else {"subarray_id": subarray_id}
+        script = FileSystemScript(script_uri=self._limits.abort_script.resolve().as_uri())
+        # created and remembered in one turn of the event loop: a service that comes after knows both or neither
+        execution = self._create(PrepareProcessCommand(script, ProcedureInput(kwargs=kwargs)), autostart=True)
+        self._subarrays.hand_over(stopped.procedure.subarray, execution.id)
+        stopped.abort_id = execution.id
+        stopped.save()
+        return execution
+
+    async def _autostart(self, execution: Execution) -> None:
+        try:
+            await self.start(StartProcessCommand(execution.id))
+        except StartRefused as error:
+            execution.learn(lifecycle.Failed(time.time(), error.message))
 
     # --- events
 
     def _say(self, topic: str, msg_src: str, procedure: int | None, **fields: Any) -> None:
-        self._bus.publish(announce(topic, msg_src, **fields), procedure)
+        self._journal.publish(announce(topic, msg_src, **fields), procedure)
 
     def _forward(self, event: Event) -> None:
         """Hand an event to the scripts that listen to it, but never back to the one that sent it."""
@@ -381,12 +514,24 @@ class ScriptExecutionService:
             raise ResourceNotFound.procedure(pid) from None
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
-        procedure = execution.procedure
-        return ProcedureSummary(
-            id=procedure.id,
-            script=procedure.script,
-            script_args=procedure.calls,
-            history=procedure.history,
-            state=procedure.state,
-            uri=f"{self.base_url}/procedures/{procedure.id}",
-        )
+        return summary_of(execution.procedure, self.base_url)
+
+
+def summary_of(procedure: Procedure, base_url: str) -> ProcedureSummary:
+    """Tell clients all about a procedure.
+
+    Parameters
+    ----------
+    procedure
+        As it is now.
+    base_url
+        API root in its URI.
+    """
+    return ProcedureSummary(
+        id=procedure.id,
+        script=procedure.script,
+        script_args=procedure.calls,
+        history=procedure.history,
+        state=procedure.state,
+        uri=f"{base_url}/procedures/{procedure.id}",
+    )

@@ -1,4 +1,4 @@
-"""The state folder of a service: its lock, the count of ids, a folder for each kernel."""
+"""The state folder of a service: its lock, the database, a folder for each kernel."""
 
 import os
 import shutil
@@ -53,21 +53,6 @@ class StateFolder:
         fresh.replace(note)
         return made
 
-    def next_id(self, kind: str = "procedure") -> int:
-        """Give the next id; never one that was given before, a restart included.
-
-        Parameters
-        ----------
-        kind
-            What is numbered; each kind has a count of its own.
-        """
-        counter = self.path / f"last_{kind}_id"
-        last = int(counter.read_text()) if counter.exists() else 0
-        fresh = counter.with_suffix(".new")
-        fresh.write_text(str(last + 1))
-        fresh.replace(counter)
-        return last + 1
-
     def kernel_folder(self) -> Path:
         """Make an empty private folder for a kernel."""
         (self.path / "kernels").mkdir(mode=0o700, exist_ok=True)
@@ -87,9 +72,15 @@ class StateFolder:
             socket.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
 
-    def close(self) -> None:
-        """Let another service have the folder; kernels that live keep their sockets."""
-        if not any(path.is_socket() for path in self.runtime.glob("*")):
+    def close(self, *, keep_runtime: bool = False) -> None:
+        """Let another service have the folder.
+
+        Parameters
+        ----------
+        keep_runtime
+            Leave the folder of sockets, for kernels that are at work or on their way.
+        """
+        if not keep_runtime:
             shutil.rmtree(self.runtime, ignore_errors=True)
         self._lock.release()
 

@@ -14,7 +14,9 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from oet_kernel.events.bus import Event, EventBus
+from oet_kernel.events.bus import EventBus
+from oet_kernel.events.event import Event
+from oet_kernel.events.journal import Journal
 from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
@@ -30,6 +32,8 @@ from oet_kernel.models import (
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import Limits, ScriptExecutionService
 from oet_kernel.state import StateFolder
+from oet_kernel.store.store import NAME as STORE
+from oet_kernel.store.store import Store
 
 TOKEN = "test-token"
 DEADLINE = 30.0
@@ -62,18 +66,36 @@ class Bench:
         **limits: Any,
     ) -> None:
         self.folder = folder
-        self.bus = EventBus()
+        self.state = StateFolder(folder / "state")
+        store = Store(self.state.path / STORE)
+        self.bus = EventBus(store.last_seq())
+        self.journal = Journal(store, self.bus.deliver)
         self.events: list[Event] = []
         self.bus.tap(self.events.append)
-        self.state = StateFolder(folder / "state")
+        self.pool = KernelPool(
+            self.state, warm=warm, starting=4, ladder=ladder, fork_server=fork_server, orphan_seconds=60
+        )
         self.service = ScriptExecutionService(
             self.state,
+            self.journal,
             ScriptSources(folder / "state", [], git_deadline=60, environment_deadline=300, keep=3),
-            KernelPool(self.state, warm=warm, starting=4, ladder=ladder, fork_server=fork_server),
+            self.pool,
             self.bus,
             "http://test/api/v1.0",
             Limits(ladder=ladder, **limits),
         )
+
+    async def close(self) -> None:
+        """Stop every procedure, and end the service."""
+        await self.service.close()
+        await self.journal.close()
+        self.state.close()
+
+    async def detach(self) -> None:
+        """End the service and leave its procedures at work."""
+        await self.service.detach()
+        await self.journal.close()
+        self.state.close(keep_runtime=True)
 
     def script(self, text: str, name: str = "script.py") -> FileSystemScript:
         """Write a script and name it."""
@@ -130,8 +152,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """A service in this process."""
     made = Bench(tmp_path)
     yield made
-    await made.service.close()
-    made.state.close()
+    await made.close()
 
 
 @pytest.fixture
@@ -147,8 +168,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
 
     yield make
     for one in made:
-        await one.service.close()
-        one.state.close()
+        await one.close()
 
 
 class Server:
@@ -190,15 +210,15 @@ class Server:
 class Listener:
     """A connection to the stream, read by a raw socket: what it sees is what goes over the wire."""
 
-    def __init__(self, server: Server, query: str = "", receive_bytes: int = 0) -> None:
+    def __init__(self, server: Server, query: str = "", receive_bytes: int = 0, headers: str = "") -> None:
         url = httpx.URL(server.url)
         self.socket = socket.socket()
         self.socket.settimeout(DEADLINE)
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.connect((url.host, url.port))
-        token = f"Authorization: token {server.token}\r\n" if server.token else ""
-        self.socket.sendall(f"GET {url.path}/stream{query} HTTP/1.0\r\nHost: {url.host}\r\n{token}\r\n".encode())
+        headers += f"Authorization: token {server.token}\r\n" if server.token else ""
+        self.socket.sendall(f"GET {url.path}/stream{query} HTTP/1.0\r\nHost: {url.host}\r\n{headers}\r\n".encode())
         self.head, _, self.body = self._until(b"\r\n\r\n").partition(b"\r\n\r\n")
 
     def _until(self, mark: bytes) -> bytes:
@@ -254,7 +274,8 @@ def until(events: Iterable[dict[str, Any]], pid: int, state: str) -> list[dict[s
 def serve(folder: Path, *options: str, token: str | None = TOKEN, **environment: str) -> Iterator[Server]:
     """Start a service, wait until it says that it is ready, end it."""
     folder.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "oet_kernel.app", "--port=0", f"--state-dir={folder / 'state'}", *options]
+    argv = [sys.executable, "-m", "oet_kernel.app", "--port=0", f"--state-dir={folder / 'state'}"]
+    argv += ["--OetApp.detach=False", *options]  # no test leaves a kernel behind
     if token:
         argv.append(f"--token={token}")
     env = {**os.environ, "OET_RUNTIME_DIR": str(folder / "runtime"), **environment}

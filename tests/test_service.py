@@ -366,15 +366,6 @@ async def test_more_procedures_than_allowed_are_refused_until_one_ends(make_benc
     assert (await bench.ready(NOTHING)) == pid + 1
 
 
-async def test_ids_go_on_after_a_restart(tmp_path):
-    state = StateFolder(tmp_path)
-    assert [state.next_id(), state.next_id()] == [1, 2]
-    state.close()
-    state = StateFolder(tmp_path)
-    assert state.next_id() == 3
-    state.close()
-
-
 async def test_second_service_on_a_state_folder_is_refused_naming_the_first(tmp_path):
     import os
 

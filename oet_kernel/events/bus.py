@@ -1,6 +1,7 @@
-"""The event bus: numbers each event, frames it once, hands the same bytes to every listener.
+"""The event bus: frames each event once and hands the same bytes to every listener.
 
-Publishing never waits. A listener has a bounded queue; one that does not keep up is cut off and told the id it got to.
+It gets events from the journal, which has written them down before. Handing out never waits. A listener has a bounded
+queue; one that does not keep up is cut off and told the id it got to.
 """
 
 import asyncio
@@ -9,45 +10,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from msgspec import Struct
-
-from oet_kernel.events.mapping import Announcement
+from oet_kernel.events.event import Event, Filter
 from oet_kernel.events.sse import frame
-from oet_kernel.topics import under
 
+PIECE_BYTES = 1 << 16
+"""About how many bytes are queued, and sent, as one."""
 QUEUE_BYTES = 4 << 20
 """How much a listener may lag behind before it is cut off, by default."""
-
-
-class Event(Struct, frozen=True):
-    """A published event."""
-
-    seq: int
-    """Its number: counts up by one for each event of the service."""
-    topic: str
-    procedure: int | None
-    """The procedure that it is about; None when it is about none, or about several."""
-    data: bytes
-    """The JSON object that goes out."""
-
-
-class Filter(Struct, frozen=True):
-    """Which events a listener wants."""
-
-    topics: tuple[str, ...] = ()
-    """Topics or beginnings of topics; empty for all."""
-    exclude: tuple[str, ...] = ()
-    """The same, for what it does not want."""
-    procedure: int | None = None
-    """Only events about this procedure."""
-
-    def wants(self, event: Event) -> bool:
-        """Tell whether an event is to be delivered."""
-        if self.procedure is not None and event.procedure != self.procedure:
-            return False
-        if self.topics and not any(under(event.topic, prefix) for prefix in self.topics):
-            return False
-        return not any(under(event.topic, prefix) for prefix in self.exclude)
 
 
 class Subscription:
@@ -65,12 +34,14 @@ class Subscription:
 
     def __init__(self, bus: "EventBus", wanted: Filter, limit: int) -> None:
         self._bus = bus
-        self._wanted = wanted
+        self.wanted = wanted
         self._limit = limit
         self._frames: deque[bytes] = deque()
         self._waiting = 0
         self._wake = asyncio.Event()
         self._ended = False
+        self.since = 0
+        """Number of the last event before the first that it can hear."""
         self.last_id: int | None = None
         """Number of the newest event that was queued; None before the first."""
         self.cut_off = False
@@ -85,16 +56,16 @@ class Subscription:
     ) -> None:
         self._bus.remove(self)
 
-    def offer(self, event: Event, framed: bytes) -> None:
-        """Queue an event if it is wanted; called by the bus."""
-        if self.cut_off or not self._wanted.wants(event):
+    def offer(self, frames: bytes, last: int) -> None:
+        """Queue frames that it wants, of which the last has this number; called by the bus."""
+        if self.cut_off:
             return
-        if self._waiting + len(framed) > self._limit and self._frames:
+        if self._waiting + len(frames) > self._limit and self._frames:
             self.cut_off = True
         else:
-            self._frames.append(framed)
-            self._waiting += len(framed)
-            self.last_id = event.seq
+            self._frames.append(frames)
+            self._waiting += len(frames)
+            self.last_id = last
         self._wake.set()
 
     def end(self) -> None:
@@ -102,7 +73,7 @@ class Subscription:
         self._ended = True
         self._wake.set()
 
-    async def batch(self, most: int = 1 << 16) -> bytes | None:
+    async def batch(self, most: int = PIECE_BYTES) -> bytes | None:
         """Wait for events and take them.
 
         Parameters
@@ -129,10 +100,17 @@ class Subscription:
 
 
 class EventBus:
-    """Takes events in and hands them out, in one order for all."""
+    """Hands events out, in one order for all.
 
-    def __init__(self) -> None:
-        self._seq = 0
+    Parameters
+    ----------
+    last_seq
+        Number of the newest event that was published before.
+    """
+
+    def __init__(self, last_seq: int = 0) -> None:
+        self.last_seq = last_seq
+        """Number of the newest event that was handed out."""
         self._listeners: set[Subscription] = set()
         self._taps: list[Callable[[Event], None]] = []
         self._closed = False
@@ -142,25 +120,32 @@ class EventBus:
         """How many listeners there are."""
         return len(self._listeners)
 
-    def publish(self, announcement: Announcement, procedure: int | None = None) -> Event:
-        """Number an event and hand it to every listener that wants it.
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Hand events to every listener that wants them.
 
         Parameters
         ----------
-        announcement
-            The event's topic and encoded fields.
-        procedure
-            The procedure that it is about.
+        events
+            In order, and after all that were handed out before.
         """
-        self._seq += 1
-        event = Event(self._seq, announcement.topic, procedure, announcement.data)
+        if not events:
+            return
+        self.last_seq = events[-1].seq
         if self._listeners:
-            framed = frame(event.data, event.seq)
-            for listener in self._listeners:
-                listener.offer(event, framed)
+            self._offer(events)
         for tap in self._taps:
-            tap(event)
-        return event
+            for event in events:
+                tap(event)
+
+    def _offer(self, events: Sequence[Event]) -> None:
+        """Queue events for listeners; those who want the same get the same bytes, joined."""
+        frames = [frame(event.data, event.seq) for event in events]
+        pieces: dict[Filter, list[tuple[bytes, int]]] = {}
+        for listener in self._listeners:
+            if (own := pieces.get(listener.wanted)) is None:
+                own = pieces[listener.wanted] = _pieces(events, frames, listener.wanted)
+            for piece, last in own:
+                listener.offer(piece, last)
 
     def tap(self, receiver: Callable[[Event], None]) -> None:
         """Have a function called with each event, at once; for components of the service."""
@@ -188,6 +173,7 @@ class EventBus:
 
     def add(self, listener: Subscription) -> None:
         """Begin to hand events to a listener."""
+        listener.since = self.last_seq
         self._listeners.add(listener)
         if self._closed:
             listener.end()
@@ -201,3 +187,20 @@ class EventBus:
         self._closed = True
         for listener in self._listeners:
             listener.end()
+
+
+def _pieces(events: Sequence[Event], frames: Sequence[bytes], wanted: Filter) -> list[tuple[bytes, int]]:
+    """Join the frames that are wanted to pieces of some size, each with the number of its last event."""
+    pieces: list[tuple[bytes, int]] = []
+    joined: list[bytes] = []
+    size = last = 0
+    for event, framed in zip(events, frames, strict=True):
+        if wanted.wants(event):
+            joined.append(framed)
+            size, last = size + len(framed), event.seq
+            if size >= PIECE_BYTES:
+                pieces.append((b"".join(joined), last))
+                joined, size = [], 0
+    if joined:
+        pieces.append((b"".join(joined), last))
+    return pieces

@@ -54,6 +54,7 @@ class _OetCall(Struct):
     call: str
     phase: str
     has_init: bool = False
+    source_sha256: str | None = None
     stacktrace: str = ""
 
 
@@ -140,7 +141,7 @@ def _fact(message: _OetCall, at: float) -> Fact | None:
         case "load", "started":
             return LoadStarted(at)
         case "load", "finished":
-            return LoadFinished(at, message.has_init)
+            return LoadFinished(at, message.has_init, message.source_sha256)
         case call, "started":
             return CallStarted(at, call)
         case call, "finished":

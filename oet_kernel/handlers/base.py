@@ -11,12 +11,14 @@ from tornado import web
 from oet_kernel.activities import ActivityService
 from oet_kernel.errors import (
     BodyTooLarge,
+    MalformedRequest,
     MethodNotAllowed,
     OetError,
     ResourceNotFound,
     Unauthorized,
 )
 from oet_kernel.events.bus import EventBus
+from oet_kernel.events.journal import Journal
 from oet_kernel.models import to_json
 from oet_kernel.service import ScriptExecutionService
 
@@ -29,6 +31,7 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
 
     service: ScriptExecutionService
     activities: ActivityService
+    journal: Journal
     bus: EventBus
     body_limit: int
     """Bytes that a request's body may have."""
@@ -56,8 +59,9 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         return self.context.service
 
     async def prepare(self) -> None:
-        """Refuse a body that is too large before it is read."""
+        """Wait until the service has its history; refuse a body that is too large before it is read."""
         await super().prepare()
+        await self.service.resumed()
         length = self.request.headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > self.context.body_limit:
             raise self._too_large(int(length))
@@ -88,6 +92,27 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
             f"The request's body has {size} bytes and {self.context.body_limit} are allowed; "
             "hand large data over in a file, or raise OetApp.body_limit"
         )
+
+    def query_number(self, name: str, what: str) -> int | None:
+        """Read a number of the query; None where it is not given.
+
+        Parameters
+        ----------
+        name
+            Name of the argument.
+        what
+            What it stands for, for the error.
+
+        Raises
+        ------
+        MalformedRequest
+        """
+        given = self.get_query_argument(name, None)
+        if given is None or not given:
+            return None
+        if not given.isascii() or not given.isdecimal() or len(given) > 18:
+            raise MalformedRequest(f"{name}: expected {what}, a number, got {given!r}")
+        return int(given)
 
     def api_url(self, root: str) -> str:
         """Give the absolute URL of an API root, from the request's own host.

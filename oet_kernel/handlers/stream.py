@@ -7,12 +7,15 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from oet_kernel.errors import MalformedRequest
 from oet_kernel.events.bus import Subscription
+from oet_kernel.events.event import Event, Filter
 from oet_kernel.events.sse import comment, frame
 from oet_kernel.handlers.base import RESOURCE, OetHandler, query_list
 from oet_kernel.models import to_json
+from oet_kernel.store.store import HORIZON
 
+_PAGE = 5000
+"""Events that are read, and sent, at once to a listener that has missed some."""
 _WRITE_DEADLINE = 30.0
 """Seconds for a listener to take what was sent to it."""
 
@@ -26,29 +29,65 @@ class StreamHandler(OetHandler):
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
-        """Send every event that the listener asked for (``topic``, ``exclude``, ``procedure``) until it leaves."""
-        procedure = self.get_query_argument("procedure", None)
-        if procedure is not None and not procedure.isdecimal():
-            raise MalformedRequest(f"procedure: expected the id of a procedure, a number, got {procedure!r}")
+        """Send every event that the listener asked for (``topic``, ``exclude``, ``procedure``) until it leaves.
+
+        One that has listened before says how far it got, as ``Last-Event-ID`` or ``after``: it gets what it has missed,
+        and then what happens.
+        """
+        procedure = self.query_number("procedure", "the id of a procedure")
+        after = self._position()
         subscription = self.context.bus.subscribe(
             query_list(self.get_query_argument("topic", None)),
             query_list(self.get_query_argument("exclude", None)),
-            int(procedure) if procedure else None,
+            procedure,
             self.context.queue_bytes,
         )
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")
-        with subscription:
-            self._subscription = subscription
-            try:
-                await self._send(b"\n")
+        self._subscription = subscription
+        try:
+            await self._send(b"\n")
+            if after is not None:
+                after = await self._send_history(after, subscription.wanted)
+            with subscription:
+                if after is not None:
+                    await self._send_events(await self._read(after, subscription.wanted, up_to=subscription.since))
                 await self._follow(subscription)
-            except (StreamClosedError, TimeoutError):
-                if self.request.connection is not None:
-                    self.request.connection.stream.close()
+        except (StreamClosedError, TimeoutError):
+            if self.request.connection is not None:
+                self.request.connection.stream.close()
         if not self._finished:
             self.finish()
+
+    def _position(self) -> int | None:
+        """Say which event the listener had last; None when it wants only what is to come."""
+        last = self.request.headers.get("Last-Event-ID", "").strip()
+        if last.isdecimal():  # what the original gave as id, a time, is no position
+            return int(last)
+        return self.query_number("after", "the id of an event")
+
+    async def _send_history(self, after: int, wanted: Filter) -> int:
+        """Send what was missed, but for a rest that fits one page; gives how far that led."""
+        newest = self.context.bus.last_seq
+        if after > newest:
+            await self._send(frame(to_json({"after": after, "last_id": newest}), event="unknown-id"))
+            return newest
+        store = self.context.journal.store
+        removed = await asyncio.to_thread(store.counter, HORIZON)
+        if after < removed:
+            await self._send(frame(to_json({"after": after, "removed_through": removed}), event="removed"))
+        while len(page := await self._read(after, wanted, limit=_PAGE)) == _PAGE:
+            await self._send_events(page)
+            after = page[-1].seq
+        return after
+
+    async def _read(self, after: int, wanted: Filter, limit: int = -1, up_to: int | None = None) -> list[Event]:
+        return await asyncio.to_thread(self.context.journal.store.events, after, wanted, limit, up_to)
+
+    async def _send_events(self, events: list[Event]) -> None:
+        if events:
+            await self._send(b"".join(frame(event.data, event.seq) for event in events))
 
     async def _follow(self, subscription: Subscription) -> None:
         while True:

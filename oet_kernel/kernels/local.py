@@ -144,6 +144,7 @@ class LocalKernel:
         self._orphan_seconds = orphan_seconds
         self._tail = JournalTail(folder, offset)
         self._ready = asyncio.Event()
+        self._caught_up = asyncio.Event()
         self._exited = asyncio.Event()
         self._idle = asyncio.Event()
         self._launch: asyncio.Task[None] | None = None
@@ -247,6 +248,10 @@ class LocalKernel:
         """Wait until the kernel takes requests; False when it has ended before."""
         await self._within(None, self._ready)
         return self.alive
+
+    async def caught_up(self) -> None:
+        """Wait until all that the kernel had said before it was adopted has been handed out."""
+        await self._caught_up.wait()
 
     async def start(self, python: Path | None = None) -> None:
         """Start the process; it says in its journal when it takes requests.
@@ -407,6 +412,7 @@ class LocalKernel:
             while records := self._tail.read():
                 await self._hear(records)
                 await asyncio.sleep(0)  # the turn of other kernels
+            self._caught_up.set()
             if ended:
                 return
             await self._tail.rung()

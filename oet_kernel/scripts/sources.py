@@ -5,12 +5,22 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from msgspec import Struct
+
 from oet_kernel.models import GitScript, Script
 from oet_kernel.scripts import git
 from oet_kernel.scripts.environments import Environment, Environments
 from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.git import GitScripts
 from oet_kernel.scripts.sharing import Log
+
+
+class Fetched(Struct, frozen=True):
+    """A script's file, and where it comes from."""
+
+    path: Path
+    commit: str | None = None
+    """Full hash of the commit it was taken from; None for a file of this machine."""
 
 
 class ScriptSources:
@@ -56,7 +66,7 @@ class ScriptSources:
         else:
             resolve(script.script_uri, self._roots)
 
-    async def fetch(self, script: Script, log: Log) -> Path:
+    async def fetch(self, script: Script, log: Log) -> Fetched:
         """Get a script's file.
 
         Parameters
@@ -72,10 +82,11 @@ class ScriptSources:
             When it cannot be had.
         """
         if not isinstance(script, GitScript):
-            return resolve(script.script_uri, self._roots)
-        return git.locate(await self._git.checkout(script.git_args, log), script.script_uri)
+            return Fetched(resolve(script.script_uri, self._roots))
+        checkout = await self._git.checkout(script.git_args, log)
+        return Fetched(git.locate(checkout, script.script_uri), checkout.commit)
 
-    async def environment(self, script: GitScript, log: Log) -> tuple[Path, Environment]:
+    async def environment(self, script: GitScript, log: Log) -> tuple[Fetched, Environment]:
         """Get a script's file and the environment that its repository declares.
 
         Parameters
@@ -92,7 +103,7 @@ class ScriptSources:
         """
         checkout = await self._git.checkout(script.git_args, log)
         environment = await self._environments.build(checkout, log)
-        return git.locate(checkout, script.script_uri), environment
+        return Fetched(git.locate(checkout, script.script_uri), checkout.commit), environment
 
     async def retain(self, in_use: Collection[Path]) -> None:
         """Remove the checkouts and environments that were used longest ago, but for the newest few.

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from oet_kernel.events.bus import EventBus, Filter
+from oet_kernel.events.bus import EventBus
+from oet_kernel.events.event import Event, Filter
 from oet_kernel.events.mapping import announce
 from oet_kernel.events.sse import Decoder
 
@@ -12,7 +13,9 @@ pytestmark = pytest.mark.anyio
 
 
 def publish(bus, topic="user.script.announce", procedure=None, **fields):
-    return bus.publish(announce(topic, "1", **fields), procedure)
+    event = Event(bus.last_seq + 1, topic, procedure, announce(topic, "1", **fields).data)
+    bus.deliver([event])
+    return event
 
 
 async def test_every_listener_gets_every_event_in_order_as_the_same_bytes():
@@ -24,9 +27,14 @@ async def test_every_listener_gets_every_event_in_order_as_the_same_bytes():
     assert [message.id for message in Decoder().feed(batches[0])] == [str(event.seq) for event in events]
 
 
-async def test_numbers_go_up_by_one():
-    bus = EventBus()
-    assert [publish(bus).seq for _ in range(3)] == [1, 2, 3]
+async def test_events_that_come_together_are_handed_out_like_those_that_come_one_by_one():
+    bus, events = EventBus(), [Event(n, f"a.{n % 2}", n % 3, b"{}") for n in range(1, 50)]
+    with bus.subscribe() as every, bus.subscribe(["a.1"]) as odd, bus.subscribe(procedure=2) as second:
+        bus.deliver(events)
+        for listener, wanted in ((every, lambda n: True), (odd, lambda n: n % 2), (second, lambda n: n % 3 == 2)):
+            heard = [int(message.id) for message in Decoder().feed(await listener.batch(1 << 20))]
+            assert heard == [n for n in range(1, 50) if wanted(n)]
+            assert listener.last_id == heard[-1]
 
 
 async def test_listener_hears_nothing_from_before_and_after():

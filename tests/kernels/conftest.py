@@ -36,5 +36,4 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     async with forking() as server:
         made = Bench(tmp_path, fork_server=server if request.param == "forked" else None)
         yield made
-        await made.service.close()
-        made.state.close()
+        await made.close()

@@ -1,0 +1,64 @@
+"""Retention: what has ended long ago goes, slice by slice, while the service works."""
+
+import asyncio
+import logging
+import time
+
+from oet_kernel.errors import StoreUnusable
+from oet_kernel.events.journal import Journal
+
+log = logging.getLogger(__name__)
+
+_EVERY = 3600.0
+"""Seconds between two looks."""
+_DAY = 86400.0
+
+
+class Retention:
+    """Removes procedures that have ended, and their events, by age and by the size of the database.
+
+    Parameters
+    ----------
+    journal
+        Whose store is kept small.
+    days
+        What ended longer ago goes.
+    most_bytes
+        What ended longest ago goes until the database is no larger.
+    """
+
+    def __init__(self, journal: Journal, days: float, most_bytes: int) -> None:
+        self._journal = journal
+        self._days = days
+        self._most_bytes = most_bytes
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look now, and every hour."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def trim(self) -> None:
+        """Remove what is to be removed; others write between two slices.
+
+        Raises
+        ------
+        StoreUnusable
+            When the database cannot be written.
+        """
+        before = time.time() - self._days * _DAY
+        while await self._journal.run(lambda: self._journal.store.trim(before, self._most_bytes)):
+            pass
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.trim()
+            except StoreUnusable as error:
+                log.warning("Nothing could be removed by age or size: %s", error)
+            await asyncio.sleep(_EVERY)

@@ -1,0 +1,346 @@
+"""The store: one SQLite database (WAL) in the state folder, by SQLAlchemy Core.
+
+Its methods block: writing is for the journal's thread alone, reading for any thread but the event loop's.
+"""
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from oet_kernel.errors import StoreTooNew, StoreUnusable
+from oet_kernel.events.event import Event, Filter
+from oet_kernel.store import tables
+from oet_kernel.store.rows import ActivityRow, ArchiveQuery, KernelRow, ProcedureRow, Unit, row_decoder
+
+NAME = "oet.sqlite"
+"""Name of the database in the state folder."""
+HORIZON = "horizon"
+"""Counter: the number of the newest event that retention has removed."""
+_SLICE = 1000
+"""Rows that retention removes at once; others write in between."""
+
+
+class Store:
+    """Procedures, kernels, events and activities of a service.
+
+    Parameters
+    ----------
+    path
+        The database; made (mode 0600) where it is missing.
+    power_safe
+        Whether what was written survives a loss of power, not only the end of a process; costs a disk's flush for each
+        transaction.
+
+    Raises
+    ------
+    StoreTooNew
+        When a later version of this program has written it.
+    StoreUnusable
+        When it is damaged, or cannot be written.
+    """
+
+    def __init__(self, path: Path, *, power_safe: bool = False) -> None:
+        self.path = path
+        self._synchronous = "FULL" if power_safe else "NORMAL"
+        with self._explained():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._engine = sa.create_engine(f"sqlite:///{path}")
+            sa.event.listen(self._engine, "connect", self._configure)
+            try:
+                self._bring_up_to_date()
+            except BaseException:
+                self._engine.dispose()
+                raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            why = error.orig if isinstance(error, DatabaseError) else error
+            raise StoreUnusable(
+                f"The database {self.path} cannot be used: {why}; 'oet doctor' tells more, "
+                "docs/how-to/recover.md what to do"
+            ) from error
+
+    def _configure(self, connection: sqlite3.Connection, record: Any) -> None:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # takes effect when the first table is made
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")
+        connection.execute("PRAGMA busy_timeout=10000")
+
+    def _bring_up_to_date(self) -> None:
+        with self._engine.begin() as connection:
+            if not sa.inspect(connection).has_table(tables.version.name):
+                tables.metadata.create_all(connection)
+                tables.version.create(connection)
+                connection.execute(tables.version.insert().values(version_num=tables.REVISION))
+                return
+            found = connection.execute(sa.select(tables.version.c.version_num)).scalar()
+            if found != tables.REVISION:
+                self._migrate(connection, str(found))
+
+    def _migrate(self, connection: sa.Connection, found: str) -> None:
+        # imported here, since it takes half a second
+        from alembic import command
+        from alembic.config import Config
+        from alembic.script import ScriptDirectory
+        from alembic.util import CommandError
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        try:
+            ScriptDirectory.from_config(config).get_revision(found)
+        except CommandError:
+            raise StoreTooNew(
+                f"The database {self.path} has schema {found}, which this version does not know (it knows up to "
+                f"{tables.REVISION}): a later version has written it; start that one, or give this one another folder "
+                "with --state-dir"
+            ) from None
+        command.upgrade(config, "head")
+
+    # --- writing
+
+    def write(self, unit: Unit) -> None:
+        """Write a unit, whole or not at all.
+
+        Raises
+        ------
+        StoreUnusable
+            When it cannot be written; nothing of it is then.
+        """
+        with self._explained(), self._engine.begin() as connection:
+            if unit.events:
+                rows = [
+                    {"seq": one.seq, "procedure": one.procedure, "topic": one.topic, "at": one.at, "data": one.data}
+                    for one in unit.events
+                ]
+                connection.execute(tables.events.insert(), rows)
+            for procedure in unit.procedures.values():
+                _put(connection, tables.procedures, {"id": procedure.id}, _columns(procedure))
+            for kernel in unit.kernels.values():
+                values = {"folder": kernel.folder, "process": kernel.process, "offset": kernel.offset}
+                _put(connection, tables.kernels, {"procedure": kernel.procedure}, values)
+            for activity in unit.activities.values():
+                values = {"procedure": activity.procedure, "record": activity.record}
+                _put(connection, tables.activities, {"id": activity.id}, values)
+            for name, value in unit.counters.items():
+                _put(connection, tables.counters, {"name": name}, {"value": value})
+
+    def trim(self, ended_before: float, most_bytes: int) -> bool:
+        """Remove a slice of what retention no longer keeps: the procedures that ended longest ago, with their events.
+
+        Active procedures stay, whatever their age.
+
+        Parameters
+        ----------
+        ended_before
+            What ended before this time (Unix seconds) goes.
+        most_bytes
+            What ended longest ago goes until no more than this is in use.
+
+        Returns
+        -------
+        bool
+            True when there may be more to remove.
+        """
+        with self._explained(), self._engine.begin() as connection:
+            ended = tables.procedures.c.ended
+            oldest = connection.execute(
+                sa.select(tables.procedures.c.id, ended).where(ended.is_not(None)).order_by(ended).limit(1)
+            ).first()
+            loose = (
+                connection.execute(
+                    sa.select(tables.events.c.seq)
+                    .where(tables.events.c.procedure.is_(None), tables.events.c.at < ended_before)
+                    .order_by(tables.events.c.seq)
+                    .limit(_SLICE)
+                )
+                .scalars()
+                .all()
+            )
+            if loose:
+                self._remove_events(connection, loose)
+                return True
+            if oldest is None or (oldest.ended >= ended_before and self._bytes_in_use(connection) <= most_bytes):
+                # gives one page back to the disk at each step, and only a script is stepped to the end
+                sqlite: Any = connection.connection.driver_connection
+                sqlite.executescript("PRAGMA incremental_vacuum")
+                return False
+            seqs = (
+                connection.execute(
+                    sa.select(tables.events.c.seq)
+                    .where(tables.events.c.procedure == oldest.id)
+                    .order_by(tables.events.c.seq)
+                    .limit(_SLICE)
+                )
+                .scalars()
+                .all()
+            )
+            if seqs:
+                self._remove_events(connection, seqs)
+            if len(seqs) < _SLICE:
+                connection.execute(tables.procedures.delete().where(tables.procedures.c.id == oldest.id))
+                for table in (tables.kernels, tables.activities):
+                    connection.execute(table.delete().where(table.c.procedure == oldest.id))
+            return True
+
+    def _remove_events(self, connection: sa.Connection, seqs: Sequence[int]) -> None:
+        connection.execute(tables.events.delete().where(tables.events.c.seq.in_(seqs)))
+        horizon = max(self._counter(connection, HORIZON), seqs[-1])
+        _put(connection, tables.counters, {"name": HORIZON}, {"value": horizon})
+
+    def _bytes_in_use(self, connection: sa.Connection) -> int:
+        pages, free, size = (
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    # --- reading
+
+    def counter(self, name: str) -> int:
+        """Give the last value of a counter; 0 for one that was never counted."""
+        with self._explained(), self._engine.connect() as connection:
+            return self._counter(connection, name)
+
+    def _counter(self, connection: sa.Connection, name: str) -> int:
+        query = sa.select(tables.counters.c.value).where(tables.counters.c.name == name)
+        return int(connection.execute(query).scalar() or 0)
+
+    def last_seq(self) -> int:
+        """Give the number of the newest event that ever was."""
+        with self._explained(), self._engine.connect() as connection:
+            newest = connection.execute(sa.select(sa.func.max(tables.events.c.seq))).scalar() or 0
+            return max(int(newest), self._counter(connection, HORIZON))
+
+    def events(self, after: int, wanted: Filter, limit: int, up_to: int | None = None) -> list[Event]:
+        """Read events in their order.
+
+        Parameters
+        ----------
+        after
+            Number of the event before the first.
+        wanted
+            Which.
+        limit
+            How many at most.
+        up_to
+            Number of the last that is looked at; None for all.
+        """
+        columns = tables.events.c
+        query = sa.select(columns.seq, columns.topic, columns.procedure, columns.data, columns.at)
+        query = query.where(columns.seq > after).order_by(columns.seq).limit(limit)
+        if up_to is not None:
+            query = query.where(columns.seq <= up_to)
+        if wanted.procedure is not None:
+            query = query.where(columns.procedure == wanted.procedure)
+        topics = [topic for topic in wanted.topics if topic not in ("", "all")]
+        if topics and len(topics) == len(wanted.topics):
+            query = query.where(sa.or_(*(_below(topic) for topic in topics)))
+        for topic in wanted.exclude:
+            query = query.where(sa.false() if topic in ("", "all") else sa.not_(_below(topic)))
+        with self._explained(), self._engine.connect() as connection:
+            return [Event(*row) for row in connection.execute(query)]
+
+    def active(self) -> list[ProcedureRow]:
+        """Read the procedures that had not ended, in order of creation."""
+        query = sa.select(tables.procedures.c.record).where(tables.procedures.c.ended.is_(None))
+        return self._procedures(query.order_by(tables.procedures.c.id))
+
+    def newest_inactive(self, limit: int) -> list[ProcedureRow]:
+        """Read the procedures that ended last, in the order in which they ended."""
+        columns = tables.procedures.c
+        query = sa.select(columns.record).where(columns.ended.is_not(None))
+        return self._procedures(query.order_by(columns.ended.desc(), columns.id.desc()).limit(limit))[::-1]
+
+    def archive(self, query: ArchiveQuery) -> list[ProcedureRow]:
+        """Read a page of all procedures that ever were, the newest first."""
+        columns = tables.procedures.c
+        select = sa.select(columns.record).order_by(columns.id.desc()).limit(query.limit)
+        if query.states:
+            select = select.where(columns.state.in_([state.name for state in query.states]))
+        if query.script is not None:
+            select = select.where(columns.script.contains(query.script, autoescape=True))
+        if query.subarray is not None:
+            select = select.where(columns.subarray == query.subarray)
+        if query.since is not None:
+            select = select.where(columns.created >= query.since)
+        if query.until is not None:
+            select = select.where(columns.created < query.until)
+        if query.before is not None:
+            select = select.where(columns.id < query.before)
+        return self._procedures(select)
+
+    def procedures(self, pids: Collection[int]) -> dict[int, ProcedureRow]:
+        """Read procedures by their ids; those that there are not are left out."""
+        found = self._procedures(sa.select(tables.procedures.c.record).where(tables.procedures.c.id.in_(pids)))
+        return {row.id: row for row in found}
+
+    def _procedures(self, query: sa.Select[Any]) -> list[ProcedureRow]:
+        with self._explained(), self._engine.connect() as connection:
+            return [row_decoder.decode(record) for record in connection.execute(query).scalars()]
+
+    def kernels(self, procedures: Collection[int]) -> dict[int, KernelRow]:
+        """Read the kernels of procedures, by procedure."""
+        columns = tables.kernels.c
+        query = sa.select(columns.procedure, columns.folder, columns.process, columns.offset)
+        with self._explained(), self._engine.connect() as connection:
+            rows = connection.execute(query.where(columns.procedure.in_(procedures)))
+            return {
+                one.procedure: KernelRow(
+                    procedure=one.procedure, folder=one.folder, process=one.process, offset=one.offset
+                )
+                for one in rows
+            }
+
+    def activities(self, limit: int) -> list[ActivityRow]:
+        """Read the newest activities, in order of creation."""
+        columns = tables.activities.c
+        query = sa.select(columns.id, columns.procedure, columns.record).order_by(columns.id.desc()).limit(limit)
+        with self._explained(), self._engine.connect() as connection:
+            return [ActivityRow(*row) for row in connection.execute(query)][::-1]
+
+    def check(self) -> list[str]:
+        """Have the database check itself; gives what it complains about."""
+        with self._explained(), self._engine.connect() as connection:
+            said = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
+            return [str(line) for line in said if line != "ok"]
+
+
+def _columns(row: ProcedureRow) -> dict[str, Any]:
+    procedure = row.procedure
+    states = procedure.history.process_states
+    return {
+        "state": procedure.state.name,
+        "script": procedure.script.script_uri,
+        "subarray": procedure.subarray,
+        "created": states[0][1],
+        "ended": states[-1][1] if procedure.state.inactive else None,
+        "record": msgspec.json.encode(row),
+    }
+
+
+def _put(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:
+    """Write a row, new or not."""
+    ((name, value),) = key.items()
+    if connection.execute(table.update().where(table.c[name] == value).values(**values)).rowcount == 0:
+        connection.execute(table.insert().values(**key, **values))
+
+
+def _below(topic: str) -> sa.ColumnElement[bool]:
+    """Match a topic and what lies below it; by range, since LIKE does not tell capitals from small letters."""
+    column = tables.events.c.topic
+    return (column == topic) | ((column >= f"{topic}.") & (column < f"{topic}/"))  # "/" comes after "."

@@ -1,0 +1,59 @@
+"""The tables of the store. A change here needs a migration beside it, and a new `REVISION`."""
+
+import sqlalchemy as sa
+
+REVISION = "0001"
+"""The migration that leads to these tables; kept in the database, so that each version knows what it has before it."""
+
+metadata = sa.MetaData()
+
+procedures = sa.Table(
+    "procedures",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("script", sa.Text, nullable=False, comment="URI of the script"),
+    sa.Column("subarray", sa.Text, nullable=False, comment="the slot that it occupies while it runs"),
+    sa.Column("created", sa.Float, nullable=False, comment="Unix seconds"),
+    sa.Column("ended", sa.Float, comment="Unix seconds; NULL while it is active"),
+    sa.Column("record", sa.LargeBinary, nullable=False, comment="all of it, as JSON"),
+    sa.Index("procedures_by_end", "ended"),
+)
+
+kernels = sa.Table(
+    "kernels",
+    metadata,
+    sa.Column("procedure", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("folder", sa.Text, nullable=False, comment="its private folder: journal, connection file, output"),
+    sa.Column("process", sa.LargeBinary, comment="how the process is known again, as JSON; NULL before it was started"),
+    sa.Column("offset", sa.BigInteger, nullable=False, comment="how far its journal has become events, in bytes"),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("procedure", sa.Integer, comment="the procedure that it is about; NULL for none, or several"),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False, comment="Unix seconds"),
+    sa.Column("data", sa.LargeBinary, nullable=False, comment="the JSON object that goes out"),
+    sa.Index("events_by_procedure", "procedure", "seq"),
+)
+
+activities = sa.Table(
+    "activities",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("procedure", sa.Integer, nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False, comment="all of it, as JSON"),
+)
+
+counters = sa.Table(
+    "counters",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+version = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
+"""Alembic's own; read here so that Alembic need not be imported where there is nothing to migrate."""

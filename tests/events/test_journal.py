@@ -1,0 +1,163 @@
+"""The journal: an event is on disk before anybody hears it; what cannot be written is neither heard nor lost."""
+
+import asyncio
+import threading
+
+import pytest
+
+from oet_kernel.errors import StoreUnusable
+from oet_kernel.events.event import Filter
+from oet_kernel.events.journal import Journal
+from oet_kernel.events.mapping import announce
+from oet_kernel.store.rows import KernelRow
+from oet_kernel.store.store import Store
+
+pytestmark = pytest.mark.anyio
+
+
+class Disk(Store):
+    """A store whose disk can be full, or slow."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.full = False
+        self.units = 0
+        self.may_write = threading.Event()
+        self.may_write.set()
+
+    def write(self, unit):
+        self.may_write.wait(10)
+        if self.full:
+            raise StoreUnusable("the disk is full")
+        self.units += 1
+        super().write(unit)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "oet.sqlite"
+
+
+@pytest.fixture
+async def journal(path, monkeypatch):
+    monkeypatch.setattr("oet_kernel.events.journal.RETRY_SECONDS", 0.01)
+    made = Journal(Disk(path), lambda events: made.heard.extend(events))
+    made.heard = []
+    yield made
+    made.store.may_write.set()
+    await made.close()
+
+
+def publish(journal, **fields):
+    return journal.publish(announce("user.x", "1", **fields), 1)
+
+
+def stored(path):
+    store = Store(path)
+    try:
+        return [event.seq for event in store.events(0, Filter(), -1)]
+    finally:
+        store.close()
+
+
+async def test_event_is_on_disk_when_it_is_heard(path):
+    seen = []
+    journal = Journal(Store(path), lambda events: seen.append((stored(path), [event.seq for event in events])))
+    for _ in range(20):
+        publish(journal)
+        await journal.settled()
+    await journal.close()
+    for on_disk, heard in seen:
+        assert set(heard) <= set(on_disk)
+    assert [seq for _, heard in seen for seq in heard] == list(range(1, 21))
+
+
+async def test_what_is_put_in_during_one_turn_is_one_transaction(journal):
+    for n in range(10):
+        publish(journal, n=n)
+        journal.put(KernelRow(procedure=1, folder="/f", offset=n))
+    await journal.settled()
+    assert journal.store.units == 1
+    assert journal.store.kernels([1])[1].offset == 9
+
+
+async def test_what_comes_while_the_disk_is_busy_is_committed_together(journal):
+    journal.store.may_write.clear()
+    for n in range(50):
+        publish(journal, n=n)
+        await asyncio.sleep(0)
+    journal.store.may_write.set()
+    await journal.settled()
+    assert [event.seq for event in journal.heard] == list(range(1, 51))
+    assert journal.store.units <= 3
+
+
+async def test_numbers_and_ids_go_on_after_a_restart(path):
+    first = Journal(Store(path), lambda events: None)
+    assert [publish(first).seq for _ in range(3)] == [1, 2, 3]
+    assert [first.next_id("procedure"), first.next_id("procedure"), first.next_id("activity")] == [1, 2, 1]
+    await first.close()
+    second = Journal(Store(path), lambda events: None)
+    assert publish(second).seq == 4
+    assert [second.next_id("procedure"), second.next_id("activity")] == [3, 2]
+    await second.close()
+
+
+async def test_full_disk_holds_events_back_says_so_and_loses_none(journal, caplog):
+    publish(journal, n=1)
+    await journal.settled()
+    journal.store.full = True
+    publish(journal, n=2)
+    with pytest.raises(StoreUnusable, match="the disk is full"):
+        await journal.settled()
+    assert journal.trouble is not None
+    publish(journal, n=3)
+    with pytest.raises(StoreUnusable):
+        await journal.settled()
+    assert [event.seq for event in journal.heard] == [1]
+    journal.store.full = False
+    async with asyncio.timeout(10):
+        await journal.written()
+    await journal.settled()
+    assert journal.trouble is None
+    assert [event.seq for event in journal.heard] == [1, 2, 3]
+    assert caplog.text.count("held back") == 1
+
+
+async def test_trouble_that_comes_while_somebody_waits_is_told_at_once(journal):
+    journal.store.may_write.clear()
+    publish(journal)
+    waiting = asyncio.create_task(journal.settled())
+    await asyncio.sleep(0)
+    journal.store.full = True
+    journal.store.may_write.set()
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreUnusable):
+            await waiting
+    journal.store.full = False
+
+
+async def test_end_of_the_service_on_a_full_disk_is_an_end_and_says_what_is_lost(path, caplog):
+    journal = Journal(Disk(path), lambda events: None)
+    journal.store.full = True
+    publish(journal)
+    publish(journal)
+    async with asyncio.timeout(10):
+        await journal.close()
+    assert "2 events are lost with the end of the service" in caplog.text
+
+
+async def test_work_between_commits_is_done_on_the_writers_thread_and_its_errors_are_told(journal):
+    assert await journal.run(lambda: threading.current_thread().name) == "oet-journal"
+    with pytest.raises(ZeroDivisionError):
+        await journal.run(lambda: 1 // 0)
+    publish(journal)
+    await journal.settled()
+    assert len(journal.heard) == 1
+
+
+async def test_journal_that_nothing_was_put_into_settles_and_closes(path):
+    journal = Journal(Store(path), lambda events: None)
+    await journal.settled()
+    await journal.written()
+    await journal.close()

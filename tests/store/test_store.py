@@ -1,0 +1,255 @@
+"""The store: what was written is there, whole, in order, for this version and later ones; nothing active ever goes."""
+
+import sqlite3
+import stat
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oet_kernel.store.store as module
+from oet_kernel import procedure as lifecycle
+from oet_kernel.errors import StoreTooNew, StoreUnusable
+from oet_kernel.events.event import Event, Filter
+from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput, ProcedureState
+from oet_kernel.store import tables
+from oet_kernel.store.rows import ActivityRow, ArchiveQuery, KernelRow, ProcedureRow, Unit
+from oet_kernel.store.store import HORIZON, Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "oet.sqlite")
+    yield made
+    made.close()
+
+
+def row(pid, at=1000.0, ended=None, script="file:///scripts/a.py", **kwargs):
+    procedure = lifecycle.create(pid, FileSystemScript(script_uri=script), ProcedureInput([], kwargs), at)
+    if ended is not None:
+        procedure = lifecycle.apply(procedure, lifecycle.Failed(ended, "because"))
+    return ProcedureRow(procedure=procedure)
+
+
+def events(numbers, procedure=None, topic="user.x", at=1000.0):
+    return [Event(n, topic, procedure, b'{"n":%d}' % n, at) for n in numbers]
+
+
+def test_everything_that_is_known_of_a_procedure_comes_back(store):
+    script = GitScript(
+        script_uri="git://a/b.py", git_args=GitArgs(git_repo="https://x/y", git_commit="ab12"), create_env=True
+    )
+    procedure = lifecycle.create(7, script, ProcedureInput([1, "ä"], {"subarray_id": 2}), 1.5)
+    written = ProcedureRow(
+        procedure=lifecycle.apply(procedure, lifecycle.StopAccepted(2.0)),
+        main=ProcedureInput([None], {"x": [1.5]}),
+        request_id=3.25,
+        path="/x/y.py",
+        commit="c" * 40,
+        source_sha256="d" * 64,
+        interests=["a.b"],
+        abort=True,
+        abort_id=9,
+        autostart=True,
+    )
+    store.write(Unit(procedures={7: written}))
+    assert store.active() == [written]
+
+
+def test_a_unit_is_written_whole_or_not_at_all(store):
+    store.write(Unit(events=events([1, 2])))
+    with pytest.raises(StoreUnusable):
+        store.write(Unit(events=events([3, 2]), procedures={1: row(1)}, counters={"procedure": 1}))
+    assert store.last_seq() == 2
+    assert store.active() == []
+    assert store.counter("procedure") == 0
+
+
+def test_the_last_of_a_row_counts_and_its_kernel_and_activity_go_with_it(store):
+    store.write(Unit(procedures={1: row(1)}, kernels={1: KernelRow(procedure=1, folder="/f")}))
+    store.write(Unit(kernels={1: KernelRow(procedure=1, folder="/f", process=b"{}", offset=1 << 40)}))
+    store.write(Unit(activities={3: ActivityRow(3, 1, b"{}")}, procedures={1: row(1, ended=5.0)}))
+    assert store.kernels([1, 2]) == {1: KernelRow(procedure=1, folder="/f", process=b"{}", offset=1 << 40)}
+    assert store.activities(10) == [ActivityRow(3, 1, b"{}")]
+    assert store.active() == []
+
+
+def test_database_and_what_lies_beside_it_can_be_read_by_nobody_else(tmp_path, store):
+    store.write(Unit(events=events([1])))
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert "oet.sqlite-wal" in modes
+    assert set(modes.values()) == {0o600}
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    topics=st.lists(st.sampled_from(["a", "a.b", "a.b.c", "A.b", "ab", "a*", "a_b", "user.x"]), max_size=30),
+    wanted=st.builds(
+        Filter,
+        st.lists(st.sampled_from(["a", "a.b", "all", "user", "a*", "a_"]), max_size=2).map(tuple),
+        st.lists(st.sampled_from(["a.b", "A", "user.x"]), max_size=2).map(tuple),
+        st.sampled_from([None, 1, 2]),
+    ),
+    after=st.integers(0, 30),
+)
+def test_the_store_finds_what_a_listener_would_have_heard(tmp_path_factory, topics, wanted, after):
+    store = Store(tmp_path_factory.mktemp("store") / "oet.sqlite")
+    written = [Event(n, topic, n % 3, b"{}", 1.0) for n, topic in enumerate(topics, 1)]
+    store.write(Unit(events=written))
+    assert store.events(after, wanted, -1) == [one for one in written if one.seq > after and wanted.wants(one)]
+    store.close()
+
+
+def test_events_come_page_by_page(store):
+    store.write(Unit(events=events(range(1, 101))))
+    assert [one.seq for one in store.events(10, Filter(), 5)] == [11, 12, 13, 14, 15]
+    assert [one.seq for one in store.events(97, Filter(), 5, up_to=99)] == [98, 99]
+
+
+def test_archive_is_searched_by_state_script_subarray_and_time(store):
+    store.write(
+        Unit(
+            procedures={
+                1: row(1, at=100.0, ended=110.0, subarray_id=1),
+                2: row(2, at=200.0, script="file:///scripts/B_%.py", subarray_id=2),
+                3: row(3, at=300.0, ended=310.0),
+            }
+        )
+    )
+
+    def found(**query):
+        return [one.id for one in store.archive(ArchiveQuery(**query))]
+
+    assert found() == [3, 2, 1]
+    assert found(limit=2) == [3, 2]
+    assert found(before=2) == [1]
+    assert found(states=(ProcedureState.FAILED,)) == [3, 1]
+    assert found(states=(ProcedureState.FAILED, ProcedureState.CREATING)) == [3, 2, 1]
+    assert found(script="B_%") == [2], "what it means to LIKE it does not mean here"
+    assert found(script="_") == [2]
+    assert found(subarray="2") == [2]
+    assert found(subarray="default") == [3]
+    assert found(since=200.0) == [3, 2]
+    assert found(until=200.0) == [1]
+
+
+def test_newest_inactive_are_those_that_ended_last_in_the_order_in_which_they_ended(store):
+    store.write(Unit(procedures={pid: row(pid, ended=2000.0 - pid) for pid in range(1, 6)} | {6: row(6)}))
+    assert [one.id for one in store.newest_inactive(3)] == [3, 2, 1]
+
+
+# --- retention
+
+
+def trim(store, before=0.0, most=1 << 40):
+    while store.trim(before, most):
+        pass
+
+
+def test_age_removes_what_ended_before_and_never_what_is_active(store):
+    store.write(
+        Unit(
+            procedures={1: row(1, at=1.0, ended=10.0), 2: row(2, at=1.0), 3: row(3, ended=3000.0)},
+            kernels={1: KernelRow(procedure=1, folder="/f")},
+            activities={1: ActivityRow(1, 1, b"{}")},
+            events=[*events(range(1, 2501), 1), *events(range(2501, 2601), 2), *events(range(2601, 2701), 3)],
+        )
+    )
+    trim(store, before=100.0)
+    assert [one.id for one in store.archive(ArchiveQuery())] == [3, 2]
+    assert [one.seq for one in store.events(0, Filter(), -1)] == list(range(2501, 2701))
+    assert store.counter(HORIZON) == 2500
+    assert store.kernels([1]) == {}
+    assert store.activities(10) == []
+
+
+def test_events_of_no_procedure_go_by_age(store):
+    store.write(Unit(events=[*events([1, 2], at=10.0), *events([3], at=500.0)]))
+    trim(store, before=100.0)
+    assert [one.seq for one in store.events(0, Filter(), -1)] == [3]
+
+
+def test_size_removes_the_oldest_until_the_database_is_small_enough(tmp_path, store):
+    for pid in range(1, 21):
+        filler = [Event(pid * 100 + n, "user.x", pid, b"x" * 10_000, 1.0) for n in range(20)]
+        store.write(Unit(procedures={pid: row(pid, ended=1000.0 + pid)}, events=filler))
+    trim(store, most=2_000_000)
+    left = [one.id for one in store.archive(ArchiveQuery())]
+    assert left == list(range(20, left[-1] - 1, -1))
+    assert 5 <= len(left) < 12
+    store.close()
+    assert (tmp_path / "oet.sqlite").stat().st_size < 2_500_000, "the disk has got back what was removed"
+
+
+def test_numbers_go_on_where_they_were_when_retention_has_removed_everything(store):
+    store.write(Unit(events=events([1, 2, 3], 1), procedures={1: row(1, at=0.5, ended=1.0)}))
+    trim(store, before=100.0)
+    assert store.events(0, Filter(), -1) == []
+    assert store.last_seq() == 3
+
+
+# --- versions and damage
+
+
+def test_migrations_lead_to_the_tables_of_this_version(tmp_path):
+    from alembic import command
+
+    config = Config()
+    config.set_main_option("script_location", str(tables.__file__).replace("tables.py", "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == tables.REVISION
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'x.sqlite'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+    engine.dispose()
+
+
+def test_database_of_an_older_version_is_migrated_when_it_is_opened(tmp_path, monkeypatch):
+    path = tmp_path / "oet.sqlite"
+    Store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    asked = []
+    monkeypatch.setattr(tables, "REVISION", "0002")
+    monkeypatch.setattr("alembic.command.upgrade", lambda config, to: asked.append(to))
+    Store(path).close()
+    assert asked == ["head"]
+
+
+def test_database_of_a_later_version_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "oet.sqlite"
+    Store(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreTooNew, match=r"has schema 9999, which this version does not know .*--state-dir"):
+        Store(path)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+    connection.close()
+
+
+def test_damaged_database_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "oet.sqlite"
+    path.write_bytes(b"this is no database, whatever its name says" * 100)
+    with pytest.raises(StoreUnusable, match=r"cannot be used: .*oet doctor.*recover\.md"):
+        Store(path)
+
+
+def test_check_is_silent_for_a_sound_database(store):
+    store.write(Unit(events=events(range(1, 100))))
+    assert store.check() == []
+
+
+def test_folder_that_is_none_is_refused_with_what_to_do(tmp_path):
+    with pytest.raises(StoreUnusable, match=r"oet\.sqlite cannot be used"):
+        Store(tmp_path / "missing" / "oet.sqlite")
+    assert module.NAME == "oet.sqlite"
