@@ -1,0 +1,105 @@
+"""``/archive`` and the events of a procedure: what the store keeps when nobody lists it any more."""
+
+import asyncio
+from contextlib import suppress
+from math import isfinite
+from typing import Any
+
+import msgspec
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from oet_kernel.errors import MalformedRequest, ResourceNotFound
+from oet_kernel.events.event import Filter
+from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of, query_list
+from oet_kernel.models import ProcedureState
+from oet_kernel.service import summary_of
+from oet_kernel.store.rows import ArchiveQuery
+
+_MOST = 1000
+"""Procedures, or events, in one reply."""
+
+
+class _PageHandler(OetHandler):
+    def limit(self, usual: int) -> int:
+        """Read how much the caller wants in one reply."""
+        wanted = self.query_number("limit", f"how many at most, 1 to {_MOST}")
+        if wanted is not None and not 1 <= wanted <= _MOST:
+            raise MalformedRequest(f"limit: expected a number from 1 to {_MOST}, got {wanted}")
+        return wanted or usual
+
+
+class ArchiveHandler(_PageHandler):
+    """All procedures that ever were, but for those that retention has removed."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, root: str) -> None:
+        """List them, the newest first, page by page (``before``, ``limit``), by state, script, subarray and time."""
+        query = ArchiveQuery(
+            states=tuple(_state(name) for name in query_list(self.get_query_argument("state", None))),
+            script=self.get_query_argument("script", None),
+            subarray=self.get_query_argument("subarray", None),
+            since=self._time("since"),
+            until=self._time("until"),
+            before=self.query_number("before", "the id of a procedure"),
+            limit=self.limit(50),
+        )
+        rows = await asyncio.to_thread(self.context.journal.store.archive, query)
+        base_url = self.api_url(root)
+        body = {
+            "procedures": [summary_of(row.procedure, base_url) for row in rows],
+            "next": rows[-1].id if len(rows) == query.limit else None,
+        }
+        self.answer(body)
+
+    def _time(self, name: str) -> float | None:
+        given = self.get_query_argument(name, None)
+        if not given:
+            return None
+        with suppress(ValueError):
+            if isfinite(time := float(given)):
+                return time
+        raise MalformedRequest(f"{name}: expected a time in Unix seconds, got {given!r}")
+
+
+class EventsHandler(_PageHandler):
+    """The events of one procedure."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, root: str, pid: str) -> None:
+        """List them in their order, page by page (``after``, ``limit``), by topic (``topic``, ``exclude``)."""
+        missing = ResourceNotFound(f"No information available for PID={pid}")
+        uid = id_of(pid, missing)
+        store = self.context.journal.store
+        if not await asyncio.to_thread(store.procedures, [uid]):
+            raise missing
+        wanted = Filter(
+            query_list(self.get_query_argument("topic", None)),
+            query_list(self.get_query_argument("exclude", None)),
+            uid,
+        )
+        after = self.query_number("after", "the id of an event") or 0
+        limit = self.limit(_MOST)
+        events = await asyncio.to_thread(store.events, after, wanted, limit)
+        body: dict[str, Any] = {
+            "events": [
+                {"id": one.seq, "time": one.at, "topic": one.topic, "data": msgspec.Raw(one.data)} for one in events
+            ],
+            "next": events[-1].seq if len(events) == limit else None,
+        }
+        self.answer(body)
+
+
+def _state(name: str) -> ProcedureState:
+    try:
+        return ProcedureState[name]
+    except KeyError:
+        names = ", ".join(ProcedureState.__members__)
+        raise MalformedRequest(f"state: there is no state {name!r}; there are {names}") from None
+
+
+def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
+    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    return [(rf"{root}/archive/?", ArchiveHandler), (rf"{root}/procedures/([^/]+)/events/?", EventsHandler)]
