@@ -20,11 +20,12 @@ from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import OetError
 from oet_kernel.events.bus import QUEUE_BYTES, EventBus
 from oet_kernel.events.journal import Journal
-from oet_kernel.handlers import about, activities, archive, procedures, stream
+from oet_kernel.handlers import about, activities, archive, procedures, scripts, stream
 from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import Limits, ScriptExecutionService
 from oet_kernel.state import StateFolder
@@ -88,6 +89,7 @@ class OetApp(ExtensionApp):
     scripts_roots = List(Unicode(), help="Folders that scripts on this machine may come from; empty for any.").tag(
         config=True
     )
+    max_scripts = Integer(1000, min=1, help="How many scripts in these folders are listed.").tag(config=True)
     abort_script = Unicode("", help="Script that a stop with abort runs on the subarray; empty for none.").tag(
         config=True
     )
@@ -222,6 +224,7 @@ class OetApp(ExtensionApp):
             service=self._service,
             activities=self._activities,
             journal=self._journal,
+            catalogue=ScriptCatalogue(roots, self.max_scripts),
             bus=self._bus,
             body_limit=self.body_limit,
             heartbeat=self.heartbeat,
@@ -232,7 +235,7 @@ class OetApp(ExtensionApp):
         """List the handlers under each root of the API."""
         for root in self._roots():
             pattern = f"/({re.escape(root)})"
-            for module in (procedures, archive, activities, stream, about):
+            for module in (procedures, archive, activities, scripts, stream, about):
                 self.handlers.extend(module.routes(pattern))
             self.handlers.append((rf"{pattern}(?:/.*)?", NotFoundHandler))
         if self._standalone:

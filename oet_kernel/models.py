@@ -156,6 +156,11 @@ class ScriptArgs(Struct, frozen=True):
     """What older clients call ``main``."""
 
     @property
+    def main_name(self) -> Literal["main", "run"]:
+        """Under which name the arguments of ``main`` were given."""
+        return "run" if isinstance(self.main, UnsetType) and not isinstance(self.run, UnsetType) else "main"
+
+    @property
     def main_args(self) -> ProcedureInput:
         """The arguments of ``main``, under either name."""
         for given in (self.main, self.run):
@@ -182,6 +187,34 @@ class ProcedureUpdate(Struct, frozen=True):
     state: ProcedureState | None = None
     script_args: ScriptArgs = field(default_factory=ScriptArgs)
     abort: bool = False
+
+
+class ListedScript(Struct, frozen=True):
+    """A script in one of the folders that scripts may come from."""
+
+    uri: str
+    """``file:///absolute/path.py``."""
+    docstring: str | None
+    """The first line of its docstring."""
+
+
+class ScriptList(Struct, frozen=True):
+    """Body of ``GET /scripts``."""
+
+    scripts: list[ListedScript]
+    message: str | None = None
+    """Why there are none, or not all."""
+
+
+class ScriptSchema(Struct, frozen=True):
+    """What a script takes; body of ``GET /scripts/schema``."""
+
+    uri: str
+    docstring: str | None
+    init: dict[str, Any] | None
+    """JSON Schema of the arguments of ``init`` by name; None where the script has none."""
+    main: dict[str, Any] | None
+    """The same of ``main``, as it is once ``init`` was called."""
 
 
 class ActivityState(Enum):

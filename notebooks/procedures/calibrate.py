@@ -15,13 +15,29 @@ ANTENNAS = ("M000", "M001", "M002", "M003")
 CHANNELS = np.linspace(0.95, 1.76, 256)  # GHz
 
 
-def init(subarray_id=1, seed=1):
+def init(subarray_id: int = 1, seed: int | None = 1):
+    """Prepare the making of data.
+
+    Parameters
+    ----------
+    subarray_id
+        Subarray to calibrate.
+    seed
+        Seed of the noise; null for another noise each time.
+    """
     global generator, subarray
     generator = np.random.default_rng(seed)
     subarray = subarray_id
 
 
-async def main(integrations=3):
+async def main(integrations: int = 3):
+    """Integrate, fit the bandpass of each antenna, show a plot.
+
+    Parameters
+    ----------
+    integrations
+        How many integrations are averaged.
+    """
     publish("user.script.announce", msg=f"Calibrating the bandpass of {len(ANTENNAS)} antennas on subarray {subarray}")
     gains = np.zeros((len(ANTENNAS), CHANNELS.size))
     for number in range(1, integrations + 1):

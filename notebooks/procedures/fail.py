@@ -3,6 +3,8 @@
 `oet run fail.py --where=init` fails in `init`, `oet run fail.py` in `main`.
 """
 
+from typing import Literal
+
 from oet_kernel.api import publish
 
 
@@ -10,7 +12,16 @@ class TelescopeError(Exception):
     """What went wrong, in the observer's terms."""
 
 
-def init(subarray_id=1, where="main"):
+def init(subarray_id: int = 1, where: Literal["init", "main"] = "main"):
+    """Fail at once, or take note to do so later.
+
+    Parameters
+    ----------
+    subarray_id
+        Subarray to fail on.
+    where
+        The function that fails.
+    """
     global place
     place = where
     if where == "init":
@@ -18,6 +29,7 @@ def init(subarray_id=1, where="main"):
 
 
 def main():
+    """Fail."""
     publish("user.script.announce", msg=f"About to fail in {place}")
     observe()
 

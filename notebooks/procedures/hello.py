@@ -9,14 +9,30 @@ import functools
 from oet_kernel.api import publish
 
 
-def init(subarray_id=1):
+def init(subarray_id: int = 1):
+    """Bind main to a subarray.
+
+    Parameters
+    ----------
+    subarray_id
+        Subarray that says hello.
+    """
     global main
     main = functools.partial(_main, subarray_id)
 
 
-def main(name="world"):
+def main(name: str = "world"):
     raise RuntimeError("init was not called")
 
 
-def _main(subarray_id, name="world"):
+def _main(subarray_id: int, name: str = "world"):
+    """Say hello.
+
+    Parameters
+    ----------
+    subarray_id
+        What init has bound.
+    name
+        Whom to greet.
+    """
     publish("user.script.announce", msg=f"Hello {name} from subarray {subarray_id}")

@@ -17,7 +17,18 @@ from pubsub import pub
 TELESCOPES = ("ska_mid", "ska_low")
 
 
-def init(subarray_id=1, sb=None, speed=60):
+def init(subarray_id: int = 1, sb: Path | None = None, speed: float = 60):
+    """Read the scheduling block, if it is named by now.
+
+    Parameters
+    ----------
+    subarray_id
+        Subarray to observe with.
+    sb
+        Path of the scheduling block, a JSON file.
+    speed
+        How many times faster than real a scan is.
+    """
     global subarray, block, pace
     if speed <= 0:
         raise ValueError(f"speed is {speed}; it must be more than 0: how many times faster than real a scan is")
@@ -25,7 +36,16 @@ def init(subarray_id=1, sb=None, speed=60):
     block = read_block(sb) if sb else None
 
 
-def main(sb_json=None, sbi_id=None):
+def main(sb_json: Path | None = None, sbi_id: str | None = None):
+    """Observe the scheduling block.
+
+    Parameters
+    ----------
+    sb_json
+        Path of the scheduling block; wins over the one that init was given.
+    sbi_id
+        Id of the block's instance in the archive; without it that of the block.
+    """
     sb = read_block(sb_json) if sb_json else block
     if sb is None:
         raise ValueError("There is nothing to observe: give the path of a scheduling block as sb or sb_json")

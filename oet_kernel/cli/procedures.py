@@ -8,6 +8,7 @@ from oet_kernel.cli import tables
 from oet_kernel.cli.follow import follow
 from oet_kernel.cli.options import FREE, Failure, truth, with_git, with_service
 from oet_kernel.cli.printing import Printer, print_json
+from oet_kernel.cli.scripthelp import ScriptCommand
 from oet_kernel.cli.values import read_arguments, read_call
 from oet_kernel.client import Client
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState, ProcedureSummary, Script
@@ -19,7 +20,7 @@ def procedure(server_url: str | None, token: str | None, as_json: bool) -> None:
     """Create, list, start, stop and describe procedures."""
 
 
-@procedure.command(context_settings=FREE)
+@procedure.command(cls=ScriptCommand, context_settings=FREE)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="SCRIPT_URI [ARGUMENTS]...")
 @with_git
 @with_service
@@ -35,7 +36,7 @@ def create(
 ) -> None:
     """Prepare the script SCRIPT_URI; ARGUMENTS, --name=value among them, go to its init.
 
-    subarray_id is 1 unless given.
+    subarray_id is 1 unless given. With a script and --help, the help shows what the script takes.
     """
     script, init = read_creation(words, git_repo, git_branch, git_commit, create_env)
     with Client(server_url, token) as client:

@@ -14,6 +14,7 @@ from oet_kernel.cli.follow import follow
 from oet_kernel.cli.options import FREE, Failure, explain, truth, with_git, with_service
 from oet_kernel.cli.printing import Printer
 from oet_kernel.cli.procedures import read_creation
+from oet_kernel.cli.scripthelp import ScriptCommand
 from oet_kernel.cli.values import read_arguments
 from oet_kernel.client import ApiError, Client, ClientError
 from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary, Script
@@ -22,7 +23,7 @@ _MAIN = "oet_kernel.cli.run.main"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class _RunCommand(click.Command):
+class _RunCommand(ScriptCommand):
     """Keeps what stands behind ``--``, which click would join to what stands before it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

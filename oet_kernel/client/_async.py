@@ -10,7 +10,15 @@ import httpx
 from oet_kernel.client import _wire
 from oet_kernel.client._wire import Event, Request
 from oet_kernel.events.sse import Decoder, Message
-from oet_kernel.models import ActivityCommand, ActivitySummary, ProcedureInput, ProcedureSummary, Script
+from oet_kernel.models import (
+    ActivityCommand,
+    ActivitySummary,
+    ProcedureInput,
+    ProcedureSummary,
+    Script,
+    ScriptList,
+    ScriptSchema,
+)
 
 
 class AsyncClient:
@@ -72,6 +80,14 @@ class AsyncClient:
     async def procedures(self) -> list[ProcedureSummary]:
         """List procedures, in order of creation."""
         return _wire.read_procedures(await self._send(Request("GET", "/procedures")))
+
+    async def scripts(self) -> ScriptList:
+        """List the scripts in the folders of the service."""
+        return _wire.read_scripts(await self._send(Request("GET", "/scripts")))
+
+    async def schema(self, script: str | Path) -> ScriptSchema:
+        """Say what a script takes, given its URI or the path of a file."""
+        return _wire.read_schema(await self._send(_wire.schema(script)))
 
     async def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Do what a scheduling block says."""

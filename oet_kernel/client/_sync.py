@@ -10,7 +10,15 @@ import httpx
 from oet_kernel.client import _wire
 from oet_kernel.client._wire import Event, Request
 from oet_kernel.events.sse import Decoder, Message
-from oet_kernel.models import ActivityCommand, ActivitySummary, ProcedureInput, ProcedureSummary, Script
+from oet_kernel.models import (
+    ActivityCommand,
+    ActivitySummary,
+    ProcedureInput,
+    ProcedureSummary,
+    Script,
+    ScriptList,
+    ScriptSchema,
+)
 
 
 class Client:
@@ -72,6 +80,14 @@ class Client:
     def procedures(self) -> list[ProcedureSummary]:
         """List procedures, in order of creation."""
         return _wire.read_procedures(self._send(Request("GET", "/procedures")))
+
+    def scripts(self) -> ScriptList:
+        """List the scripts in the folders of the service."""
+        return _wire.read_scripts(self._send(Request("GET", "/scripts")))
+
+    def schema(self, script: str | Path) -> ScriptSchema:
+        """Say what a script takes, given its URI or the path of a file."""
+        return _wire.read_schema(self._send(_wire.schema(script)))
 
     def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Do what a scheduling block says."""

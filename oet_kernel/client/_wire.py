@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +21,8 @@ from oet_kernel.models import (
     ProcedureState,
     ProcedureSummary,
     Script,
+    ScriptList,
+    ScriptSchema,
     to_json,
 )
 
@@ -172,6 +175,11 @@ def stop(pid: int, abort: bool) -> Request:
     return Request("PUT", f"/procedures/{pid}", to_json({"state": "STOPPED", "abort": abort}))
 
 
+def schema(script: str | Path) -> Request:
+    """Ask what a script takes."""
+    return Request("GET", f"/scripts/schema?{urlencode({'uri': script_of(script).script_uri})}")
+
+
 def run_activity(command: ActivityCommand) -> Request:
     """Ask for an activity."""
     return Request("POST", "/activities", to_json(command))
@@ -190,6 +198,16 @@ def read_procedures(body: bytes) -> list[ProcedureSummary]:
 def read_stopped(body: bytes) -> str:
     """Read the reply to a stop."""
     return _decode(body, _Stopped).abort_message
+
+
+def read_scripts(body: bytes) -> ScriptList:
+    """Read a reply that lists scripts."""
+    return _decode(body, ScriptList)
+
+
+def read_schema(body: bytes) -> ScriptSchema:
+    """Read a reply that says what a script takes."""
+    return _decode(body, ScriptSchema)
 
 
 def read_activity(body: bytes) -> ActivitySummary:

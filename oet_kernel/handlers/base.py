@@ -20,6 +20,7 @@ from oet_kernel.errors import (
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.journal import Journal
 from oet_kernel.models import to_json
+from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
 
 RESOURCE = "oet"
@@ -32,6 +33,7 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
     service: ScriptExecutionService
     activities: ActivityService
     journal: Journal
+    catalogue: ScriptCatalogue
     bus: EventBus
     body_limit: int
     """Bytes that a request's body may have."""

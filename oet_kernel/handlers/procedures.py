@@ -38,7 +38,10 @@ class ProceduresHandler(_ProcedureHandler):
     async def post(self, root: str) -> None:
         """Create a procedure; does not wait until it is READY."""
         request = prepare_request(self.body)
-        summary = await self.service.prepare(PrepareProcessCommand(request.script, request.script_args.init_args))
+        init = request.script_args.init_args
+        seen = await self.context.catalogue.check_init(request.script, init)
+        summary = await self.service.prepare(PrepareProcessCommand(request.script, init))
+        self.context.catalogue.follow(summary.id, seen)
         summary = self.localise(summary, root)
         self.set_header("Location", summary.uri)
         self.answer({"procedure": summary}, 201)
@@ -64,7 +67,10 @@ class ProcedureHandler(_ProcedureHandler):
         body: dict[str, Any]
         match update.state:
             case ProcedureState.RUNNING:
-                summary = await self.service.start(StartProcessCommand(uid, run_args=update.script_args.main_args))
+                main = update.script_args.main_args
+                if summary.state is ProcedureState.READY:  # any other is left as it is, whatever the arguments
+                    await self.context.catalogue.check_main(uid, main, update.script_args.main_name)
+                summary = await self.service.start(StartProcessCommand(uid, run_args=main))
                 body = {"procedure": self.localise(summary, root)}
             case ProcedureState.STOPPED:
                 outcome = await self.service.stop(StopProcessCommand(uid, update.abort))

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from oet_kernel.errors import MalformedRequest, ScriptNotAllowed
 
 
-def resolve(script_uri: str, roots: Sequence[Path]) -> Path:
+def resolve(script_uri: str, roots: Sequence[Path], where: str = "$.script.script_uri") -> Path:
     """Give the real path of a script.
 
     ``..`` and symbolic links are resolved before the check, and the resolved path is what is used afterwards: a link
@@ -20,6 +20,8 @@ def resolve(script_uri: str, roots: Sequence[Path]) -> Path:
         ``file:///absolute/path.py``.
     roots
         Folders that scripts may come from; empty for any.
+    where
+        Where the URI stands in the request.
 
     Returns
     -------
@@ -38,13 +40,13 @@ def resolve(script_uri: str, roots: Sequence[Path]) -> Path:
     if scheme.lower() != "file" or not separator or host not in ("", "localhost") or not slash:
         raise MalformedRequest(
             f"Incorrect prefix for FileSystemScript: {script_uri}",
-            "$.script.script_uri: expected file:// and an absolute path",
+            f"{where}: expected file:// and an absolute path",
         )
     path = f"/{unquote(encoded)}"
     if "\0" in path or "?" in encoded or "#" in encoded:
         raise MalformedRequest(
             f"Cannot use script {script_uri!r}",
-            "$.script.script_uri: a path with ?, # or % in it must be percent-encoded",
+            f"{where}: a path with ?, # or % in it must be percent-encoded",
         )
     found = Path(os.path.realpath(path))  # unlike Path.resolve, takes a loop of links as it is
     if roots and not any(found.is_relative_to(root.resolve()) for root in roots):

@@ -1,0 +1,111 @@
+"""What a script takes, in the help of the commands that it is given to: ``oet run observe.py --help``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import click
+
+from oet_kernel.cli.values import read_call
+
+if TYPE_CHECKING:
+    from oet_kernel.scripts.schema import Function, Parameter
+
+_WORDS = "oet_kernel.cli.scripthelp.words"
+
+
+class ScriptCommand(click.Command):
+    """A command whose first argument is a script."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words, since help is printed before they are told apart."""
+        ctx.meta[_WORDS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Describe the script that stands on the command line, if there is one."""
+        super().format_epilog(ctx, formatter)
+        words = [word for word in ctx.meta.get(_WORDS, []) if word not in ctx.help_option_names]
+        given, *_ = self.make_parser(ctx).parse_args(words)
+        typed = given["words"]
+        if isinstance(typed, list | tuple) and (script := read_call(typed)[0]) is not None:
+            describe(script, formatter)
+
+
+def describe(script: str, formatter: click.HelpFormatter) -> None:
+    """Write what a script says of itself, and what its functions take.
+
+    Parameters
+    ----------
+    script
+        Its path or URI.
+    formatter
+        Takes the text.
+    """
+    from oet_kernel.scripts.names import ScriptUnreadable  # only help needs it
+    from oet_kernel.scripts.schema import read_script
+
+    with formatter.section(f"Script {script}"):
+        try:
+            reading = read_script(_path(script).read_bytes())
+        except ScriptUnreadable as error:
+            formatter.write_text(f"It is not Python: line {error.line}: {error.why}")
+            return
+        except (OSError, ValueError) as error:
+            formatter.write_text(f"What it takes cannot be read here: {getattr(error, 'strerror', None) or error}")
+            return
+        paragraphs = (reading.docstring or "It says nothing of itself.").split("\n\n")
+        # what is indented is an example, and its lines stay as they are
+        formatter.write_text("\n\n".join(f"\b\n{one}" if one.startswith(" ") else one for one in paragraphs))
+    for function in filter(None, (reading.init, reading.main)):
+        _describe(function, formatter)
+
+
+def _path(script: str) -> Path:
+    if script.startswith("git://"):
+        raise ValueError("it is in a git repository")
+    return Path(unquote(script.removeprefix("file://")) if script.startswith("file://") else script)
+
+
+def _describe(function: "Function", formatter: click.HelpFormatter) -> None:
+    with formatter.section(f"Arguments of {function.name}"):
+        if function.description:
+            formatter.write_text(" ".join(function.description.split()))
+        if function.unknown is not None:
+            formatter.write_text(f"Not known: {function.unknown}.")
+        elif not function.parameters:
+            formatter.write_text("None.")
+        else:
+            formatter.write_dl([(_name(one), _explain(one)) for one in function.parameters])
+
+
+def _name(parameter: "Parameter") -> str:
+    match parameter.kind:
+        case "positional-only":
+            name = parameter.name.upper()
+        case "var-positional":
+            name = f"[{parameter.name.upper()}]..."
+        case "var-keyword":
+            name = "--ANY"
+        case _:
+            name = f"--{parameter.name}"
+    kind = parameter.schema.get("x-type")
+    return f"{name} {kind}" if kind else name
+
+
+def _explain(parameter: "Parameter") -> str:
+    from oet_kernel.scripts.fitting import expected
+
+    schema = parameter.schema
+    parts = [" ".join(schema.get("description", "").split())]
+    if "enum" in schema and "x-members" not in schema and not str(schema.get("x-type", "")).startswith("Literal"):
+        parts.append(f"[{expected(schema)}]")
+    if members := schema.get("x-members"):
+        parts.append(f"[one of {', '.join(members)}]")
+    if "default" in schema:
+        parts.append(f"[default: {schema['default']!r}]")
+    elif "x-default" in schema:
+        parts.append(f"[default: {schema['x-default']}]")
+    elif parameter.required:
+        parts.append("[required]")
+    return "  ".join(filter(None, parts))

@@ -1,0 +1,351 @@
+"""ScriptCatalogue: which scripts there are, what they take, and whether arguments fit.
+
+Files are read in threads; what was read is kept until the file changes.
+"""
+
+import ast
+import asyncio
+import io
+import os
+import stat
+import threading
+import tokenize
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from oet_kernel.errors import MalformedRequest, ResourceNotFound, ScriptNotAllowed
+from oet_kernel.models import (
+    FileSystemScript,
+    ListedScript,
+    ProcedureInput,
+    Script,
+    ScriptList,
+    ScriptSchema,
+)
+from oet_kernel.scripts.annotations import readable
+from oet_kernel.scripts.filesystem import resolve
+from oet_kernel.scripts.fitting import faults
+from oet_kernel.scripts.names import ScriptUnreadable, parse
+from oet_kernel.scripts.schema import Function, Reading, read_script
+
+SUFFIXES = (".py", ".ipynb")
+"""What names a script."""
+_LARGEST = 4 << 20
+"""Bytes of a script that is read; a larger one is not looked into."""
+_HEAD = 64 << 10
+"""Bytes in which a script's docstring begins."""
+_VISITED = 20_000
+"""How many entries of folders are looked at for one listing."""
+_KEPT = 256
+"""How many scripts are remembered as they were read."""
+_FOLLOWED = 1000
+"""How many procedures are remembered with what their scripts took."""
+
+T = TypeVar("T")
+
+
+class Version(Struct, frozen=True):
+    """What changes when a file does."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    """Nanoseconds, as the next."""
+    changed: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Version":
+        """Take it from the file's status."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class Seen(Struct, frozen=True):
+    """The version of a script that a procedure was created from."""
+
+    path: Path
+    version: Version
+
+
+class ScriptCatalogue:
+    """Scripts in files of this machine.
+
+    Parameters
+    ----------
+    roots
+        Folders that scripts may come from; empty for any, and then none are listed.
+    most
+        How many scripts are listed.
+    """
+
+    def __init__(self, roots: Sequence[Path], most: int = 1000) -> None:
+        self._roots = [root.resolve() for root in roots]
+        self._most = most
+        self._readings: _Cache[Reading | ScriptUnreadable] = _Cache(_KEPT)
+        self._summaries: _Cache[str | None] = _Cache(2 * most)
+        self._seen: dict[int, Seen] = {}
+
+    async def scripts(self) -> ScriptList:
+        """List the scripts in the folders, by folder and name; hidden and cache folders are left out."""
+        if not self._roots:
+            return ScriptList(
+                [], "No folders are configured to list scripts from: start the service with --scripts-root DIR"
+            )
+        return await asyncio.to_thread(self._list)
+
+    async def schema(self, uri: str) -> ScriptSchema:
+        """Say what a script takes.
+
+        Parameters
+        ----------
+        uri
+            ``file:///absolute/path.py``.
+
+        Raises
+        ------
+        MalformedRequest
+            When it is no such URI, or the script is not Python.
+        ScriptNotAllowed
+            When it lies outside the folders, or must not be read.
+        ResourceNotFound
+            When there is no such file.
+        """
+        path = await asyncio.to_thread(resolve, uri, self._roots, "$.uri")
+        try:
+            reading, _ = await asyncio.to_thread(self._read, path)
+        except PermissionError:
+            raise ScriptNotAllowed(f"The service may not read {path}") from None
+        except OSError:
+            raise ResourceNotFound(f"There is no script {path}") from None
+        except ScriptUnreadable as error:
+            line = f", line {error.line}" if error.line else ""
+            raise MalformedRequest(f"{path}{line}: {readable(error.why)}") from None
+        return ScriptSchema(uri, reading.docstring, _schema(reading.init), _schema(reading.main))
+
+    async def check_init(self, script: Script, arguments: ProcedureInput) -> Seen | None:
+        """Refuse arguments that the ``init`` of a script certainly does not take.
+
+        Parameters
+        ----------
+        script
+            What is to be prepared.
+        arguments
+            What its ``init`` is to be called with.
+
+        Returns
+        -------
+        Seen
+            To be remembered by `follow`; None for a script that cannot be read, which then fails by itself, and for one
+            that has to be fetched first.
+
+        Raises
+        ------
+        OetError
+            When the script is not allowed, or the arguments do not fit.
+        """
+        if not isinstance(script, FileSystemScript):
+            return None
+        path = await asyncio.to_thread(resolve, script.script_uri, self._roots)
+        return await asyncio.to_thread(self._check_init, path, arguments)
+
+    def follow(self, pid: int, seen: Seen | None) -> None:
+        """Remember which version of its script a procedure was created from."""
+        if seen is not None:
+            self._seen[pid] = seen
+        while len(self._seen) > _FOLLOWED:
+            del self._seen[next(iter(self._seen))]
+
+    async def check_main(self, pid: int, arguments: ProcedureInput, name: str = "main") -> None:
+        """Refuse arguments that the ``main`` of a procedure certainly does not take.
+
+        Nothing is refused where the file is not the one any more that the procedure was created from.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure.
+        arguments
+            What its ``main`` is to be called with.
+        name
+            Where they stand in the request's ``script_args``.
+
+        Raises
+        ------
+        MalformedRequest
+            When the arguments do not fit.
+        """
+        if (seen := self._seen.get(pid)) is not None:
+            await asyncio.to_thread(self._check_main, seen, arguments, name)
+
+    def _check_init(self, path: Path, arguments: ProcedureInput) -> Seen | None:
+        try:
+            reading, version = self._read(path)
+        except (OSError, ScriptUnreadable):
+            return None
+        _refuse(reading.init, arguments, "init")
+        return Seen(path, version)
+
+    def _check_main(self, seen: Seen, arguments: ProcedureInput, name: str) -> None:
+        try:
+            reading, version = self._read(seen.path)
+        except (OSError, ScriptUnreadable):
+            return
+        if version == seen.version:
+            _refuse(reading.main, arguments, name)
+
+    def _read(self, path: Path) -> tuple[Reading, Version]:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(path)
+        version = Version.of(status)
+        reading = self._readings.get(path, version)
+        if reading is None:
+            source, version = _load(path, _LARGEST)
+            reading = self._readings.put(path, version, _interpret(path, source))
+        if isinstance(reading, ScriptUnreadable):
+            raise ScriptUnreadable(reading.why, reading.line)
+        return reading, version
+
+    def _list(self) -> ScriptList:
+        found: dict[Path, None] = {}
+        cut = False
+        for visited, path in enumerate(_walk(self._roots)):
+            if cut := visited >= _VISITED or (path is not None and len(found) >= self._most):
+                break
+            if path is not None:
+                found.setdefault(path)
+        scripts = []
+        for path in found:
+            with suppress(OSError):  # has just gone
+                scripts.append(ListedScript(path.as_uri(), self._summary(path)))
+        text = f"Only {len(scripts)} scripts are listed: there are too many files in the folders" if cut else None
+        return ScriptList(scripts, text)
+
+    def _summary(self, path: Path) -> str | None:
+        status = os.stat(path)
+        if path.suffix == ".ipynb":
+            return None
+        version = Version.of(status)
+        if not self._summaries.has(path, version):
+            try:
+                source, version = _load(path, _HEAD)
+            except PermissionError:
+                return None
+            return self._summaries.put(path, version, _first_line(source[:_HEAD]))
+        return self._summaries.get(path, version)
+
+
+class _Cache(Generic[T]):
+    """What was made of files, until they change; may be used from threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._made: dict[Path, tuple[Version, T]] = {}
+
+    def has(self, path: Path, version: Version) -> bool:
+        """Tell whether something was made of this version."""
+        with self._lock:
+            return path in self._made and self._made[path][0] == version
+
+    def get(self, path: Path, version: Version) -> T | None:
+        """Give what was made of this version; None where nothing was."""
+        with self._lock:
+            known, made = self._made.get(path, (None, None))
+            return made if known == version else None
+
+    def put(self, path: Path, version: Version, made: T) -> T:
+        """Keep what was made; what was made first is forgotten beyond the limit."""
+        with self._lock:
+            self._made.pop(path, None)
+            self._made[path] = (version, made)
+            while len(self._made) > self._most:
+                del self._made[next(iter(self._made))]
+        return made
+
+
+def _refuse(function: Function | None, arguments: ProcedureInput, name: str) -> None:
+    if function is None:
+        return
+    found = faults(function, arguments.args, arguments.kwargs, f"$.script_args.{name}")
+    if found:
+        raise MalformedRequest("; ".join(found))
+
+
+def _schema(function: Function | None) -> dict[str, object] | None:
+    return None if function is None else function.schema
+
+
+def _load(path: Path, most: int) -> tuple[bytes, Version]:
+    """Read a regular file up to one byte more than allowed, and what it was when it was opened."""
+    # a pipe in the place of the file that was looked at must not be waited for
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(path)
+        return file.read(most + 1), Version.of(status)
+
+
+def _interpret(path: Path, source: bytes) -> Reading | ScriptUnreadable:
+    why = None
+    if path.suffix == ".ipynb":
+        why = "a notebook: what it takes is known only when it runs"
+    elif len(source) > _LARGEST:
+        why = f"the script has more than {_LARGEST} bytes and is not looked into"
+    if why is not None:
+        return Reading(
+            init=Function(name="init", description=None, unknown=why),
+            main=Function(name="main", description=None, unknown=why),
+        )
+    try:
+        return read_script(source)
+    except ScriptUnreadable as error:
+        return error
+
+
+def _first_line(source: bytes) -> str | None:
+    """Give the first line of a module's docstring, without reading further than that."""
+    parts: list[str] = []
+    try:
+        for token in tokenize.tokenize(io.BytesIO(source).readline):
+            if token.type == tokenize.STRING:
+                parts.append(token.string)
+            elif token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
+                break
+            elif token.type not in (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL):
+                return None
+        text = ast.get_docstring(parse(" ".join(parts)))
+    except (SyntaxError, tokenize.TokenError, ScriptUnreadable):
+        return None
+    lines = (text or "").strip().splitlines()
+    return readable(lines[0].strip()) if lines else None
+
+
+def _walk(roots: Sequence[Path]) -> Iterator[Path | None]:
+    """Give the scripts in folders, in order, and None for whatever else is met there."""
+    for root in roots:
+        for folder, folders, files in os.walk(root):
+            folders[:] = sorted(name for name in folders if not _hidden(folder, name))
+            for name in sorted(files):
+                path = Path(folder, name)
+                yield path if _is_script(path, roots) else None
+            yield None
+
+
+def _hidden(folder: str, name: str) -> bool:
+    return (
+        name.startswith(".")
+        or name in ("__pycache__", "node_modules", "site-packages")
+        or os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+    )
+
+
+def _is_script(path: Path, roots: Sequence[Path]) -> bool:
+    if path.suffix not in SUFFIXES or path.name.startswith("."):
+        return False
+    real = Path(os.path.realpath(path))
+    return real.is_file() and any(real.is_relative_to(root) for root in roots)

@@ -1,0 +1,192 @@
+"""Says where arguments do not fit what a function takes, by path. Pure.
+
+It knows the few words of JSON Schema that our schemas use, and is more lenient than JSON Schema in one thing: true and
+false are integers too, as in Python.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from oet_kernel.scripts.schema import Function
+
+MOST = 5
+"""How many faults are told at once."""
+_CHECKED = 1000
+"""How many items of an array or an object are looked at; the others are taken to be like them."""
+_KINDS = ("null", "boolean", "integer", "number", "string", "array", "object")
+_SHOWN = 40
+"""Characters of a wrong value that are repeated."""
+
+
+def faults(function: "Function", args: list[Any], kwargs: dict[str, Any], path: str) -> list[str]:
+    """List what is certainly wrong with the arguments of a call.
+
+    Parameters
+    ----------
+    function
+        What is called.
+    args, kwargs
+        What it is called with.
+    path
+        Where the arguments stand in the request: ``$.script_args.init``.
+
+    Returns
+    -------
+    list of str
+        ``$.script_args.init.kwargs.subarray_id: expected integer, got string "x"``; at most `MOST`, empty where the
+        arguments fit, or what the function takes is not known.
+    """
+    if function.unknown is not None:
+        return []
+    found: list[str] = []
+    for fault in _faults(function, args, kwargs, path):
+        found.append(fault)
+        if len(found) == MOST:
+            break
+    return found
+
+
+def _faults(function: "Function", args: list[Any], kwargs: dict[str, Any], path: str) -> Iterator[str]:
+    positional = [one for one in function.parameters if one.by_position]
+    others, more = function.of_kind("var-keyword"), function.of_kind("var-positional")
+    by_name = {one.name: one for one in function.parameters if one.by_name}
+    for n, value in enumerate(args):
+        where = f"{path}.args[{n}]"
+        taker = positional[n] if n < len(positional) else more
+        if taker is None:
+            yield f"{where}: unexpected, {_takes_by_position(function)}"
+            break
+        if n < len(positional) + _CHECKED:
+            yield from _wrong(taker.schema, value, where)
+    by_position = {one.name for one in positional[: len(args)]}
+    for name, value in kwargs.items():
+        where = f"{path}.kwargs{_step(name)}"
+        taker = by_name.get(name)
+        if taker is not None and name in by_position:
+            yield f"{where}: given twice, by position too"
+        elif taker is not None:
+            yield from _wrong(taker.schema, value, where)
+        elif others is not None:
+            yield from _wrong(others.schema, value, where)
+        else:
+            yield f"{where}: unexpected, {_takes(function)}"
+    for n, one in enumerate(function.parameters):
+        if not one.required or one.name in by_position or (one.by_name and one.name in kwargs):
+            continue
+        yield f"{path}.kwargs{_step(one.name)}: required" if one.by_name else f"{path}.args[{n}]: required ({one.name})"
+
+
+def _wrong(schema: dict[str, Any], value: Any, path: str) -> Iterator[str]:
+    found = mismatch(schema, value, path)
+    if found is not None:
+        yield found
+
+
+def mismatch(schema: dict[str, Any], value: Any, path: str) -> str | None:
+    """Say where a value does not fit a schema, and how; None where it does.
+
+    Parameters
+    ----------
+    schema
+        One of ours.
+    value
+        A JSON value.
+    path
+        Where the value stands.
+    """
+    if "enum" in schema and value not in schema["enum"]:
+        return f"{path}: expected {expected(schema)}, got {_shown(value)}"
+    if "anyOf" in schema:
+        return _mismatch_of_any(schema, value, path)
+    kinds = schema.get("type")
+    if kinds is not None and not any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
+        return f"{path}: expected {expected(schema)}, got {_shown(value)}"
+    if isinstance(value, list):
+        return _mismatch_in_array(schema, value, path)
+    if isinstance(value, dict) and isinstance(inner := schema.get("additionalProperties"), dict):
+        for name, one in list(value.items())[:_CHECKED]:
+            if (found := mismatch(inner, one, f"{path}{_step(name)}")) is not None:
+                return found
+    return None
+
+
+def _mismatch_of_any(schema: dict[str, Any], value: Any, path: str) -> str | None:
+    inside = []
+    for one in schema["anyOf"]:
+        found = mismatch(one, value, path)
+        if found is None:
+            return None
+        if not found.startswith(f"{path}: "):
+            inside.append(found)
+    # one alternative is of the value's kind, and something in it is wrong
+    return inside[0] if len(inside) == 1 else f"{path}: expected {expected(schema)}, got {_shown(value)}"
+
+
+def _mismatch_in_array(schema: dict[str, Any], value: list[Any], path: str) -> str | None:
+    least, most = schema.get("minItems", 0), schema.get("maxItems", len(value))
+    if not least <= len(value) <= most:
+        return f"{path}: expected {expected(schema)}, got {len(value)} items"
+    first = schema.get("prefixItems", [])
+    inner = [*first, *[schema.get("items", {})] * min(len(value) - len(first), _CHECKED)]
+    for n, (one, item) in enumerate(zip(inner, value, strict=False)):
+        if (found := mismatch(one, item, f"{path}[{n}]")) is not None:
+            return found
+    return None
+
+
+def expected(schema: dict[str, Any]) -> str:
+    """Say in words what a schema admits: ``integer or null``, ``one of "a", "b"``."""
+    if "enum" in schema:
+        return f"one of {', '.join(_json(one) for one in schema['enum'])}"
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(expected(one) for one in schema["anyOf"]))
+    if "maxItems" in schema:
+        return f"array of {schema['maxItems']} items"
+    kinds = schema.get("type", "any value")
+    return kinds if isinstance(kinds, str) else " or ".join(kinds)
+
+
+def _is(value: Any, kind: str) -> bool:
+    match kind:
+        case "null":
+            return value is None
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        case "number":
+            return isinstance(value, int | float)
+        case "string":
+            return isinstance(value, str)
+        case "array":
+            return isinstance(value, list)
+    return isinstance(value, dict)
+
+
+def _takes(function: "Function") -> str:
+    names = [one.name for one in function.parameters if one.kind not in ("var-positional", "var-keyword")]
+    return f"{function.name} takes {', '.join(names)}" if names else f"{function.name} takes no such argument"
+
+
+def _takes_by_position(function: "Function") -> str:
+    count = sum(1 for one in function.parameters if one.by_position)
+    return f"{function.name} takes {count or 'no'} argument{'' if count == 1 else 's'} by position"
+
+
+def _step(name: str) -> str:
+    return f".{name}" if name.isidentifier() else f"[{_json(name)[:_SHOWN]}]"
+
+
+def _shown(value: Any) -> str:
+    kind = next(kind for kind in _KINDS if _is(value, kind))
+    if kind in ("null", "array", "object"):
+        return kind
+    text = _json(value[: _SHOWN + 1] if isinstance(value, str) else value)
+    return f"{kind} {text if len(text) <= _SHOWN else text[:_SHOWN] + '...'}"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

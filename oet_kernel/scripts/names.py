@@ -1,0 +1,225 @@
+"""What the names of a script stand for, as far as its text says so for certain; nothing is run. Pure.
+
+A name is certain where one statement alone can have bound it: one that is bound in two places, by a star import or from
+inside a function could be anything by the time it is used, and whatever is uncertain is left open.
+"""
+
+import ast
+import builtins
+import re
+import warnings
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+SOURCE = "<oet script>"
+"""What stands for the file's name while its text is parsed."""
+_DYNAMIC = frozenset({"exec", "globals", "locals", "vars"})
+"""Builtin functions that can bind names in ways that are not seen here."""
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
+
+
+class ScriptUnreadable(Exception):
+    """The text is not Python.
+
+    Parameters
+    ----------
+    why
+        What the compiler says.
+    line
+        Where; None when that is not known.
+    """
+
+    def __init__(self, why: str, line: int | None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.line = line
+
+
+class Binding(Struct, frozen=True):
+    """A statement that gives a name its meaning."""
+
+    statement: ast.AST
+    """The innermost one: a definition, an import, an assignment, ..."""
+    direct: bool
+    """Whether it stands in its scope's own body, under no condition, loop or ``try``."""
+    qualified: str | None = None
+    """What an import means: ``typing.Optional``."""
+
+
+def parse(source: bytes | str) -> ast.Module:
+    """Parse a script.
+
+    Parameters
+    ----------
+    source
+        Its text.
+
+    Raises
+    ------
+    ScriptUnreadable
+        When it is not Python.
+    """
+    # for good, and for this name alone: to set and to restore filters from threads would mix up those of others
+    warnings.filterwarnings("ignore", module=re.escape(SOURCE))
+    try:
+        return ast.parse(source, SOURCE)
+    except SyntaxError as error:
+        raise ScriptUnreadable(f"{type(error).__name__}: {error.msg}", error.lineno) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ScriptUnreadable(f"{type(error).__name__}: {error}", None) from None
+
+
+class Names:
+    """The names of a module.
+
+    Parameters
+    ----------
+    module
+        The script.
+    hidden
+        Names that a function has bound for itself, which mean something else in it.
+    """
+
+    def __init__(self, module: ast.Module, hidden: frozenset[str] = frozenset()) -> None:
+        self._module = module
+        self._hidden = hidden
+        self._bindings = bindings(module)
+        self._stars = self._bindings.get("*", [])
+        self.globals_of: dict[str, list[ast.AST]] = {}
+        """What declares a name ``global`` inside of it, and so may bind it."""
+        self.dynamic = False
+        """Whether the script can bind names in ways that are not seen here."""
+        self._look_inside(module)
+
+    def within(self, hidden: frozenset[str]) -> "Names":
+        """Give the names as a function sees them that has bound some for itself."""
+        return Names(self._module, self._hidden | hidden) if hidden else self
+
+    def of(self, name: str) -> list[Binding]:
+        """List the statements of the module that may bind a name, in order."""
+        found = self._bindings.get(name, [])
+        return sorted([*found, *self._stars], key=lambda one: _position(one.statement))
+
+    def last(self, name: str) -> Binding | None:
+        """Give the statement whose meaning a name has once the script was loaded; None where that is uncertain."""
+        found = self.of(name)
+        if not found or not self._fixed(name):
+            return None
+        return found[-1] if found[-1].direct or self._only(name) else None
+
+    def qualified(self, node: ast.expr) -> str | None:
+        """Say what an expression names: ``builtins.int``, ``typing.Optional``; None where that is uncertain."""
+        match node:
+            case ast.Attribute(value=value, attr=attr):
+                owner = self.qualified(value)
+                return f"{owner}.{attr}" if owner else None
+            case ast.Name(id=name) if not self.of(name):
+                return f"builtins.{name}" if hasattr(builtins, name) and self._fixed(name) else None
+            case ast.Name(id=name):
+                only = self._only(name)
+                return only.qualified if only else None
+        return None
+
+    def definition(self, name: str) -> ast.AST | None:
+        """Find the one statement of this script that gives a name its meaning; None for any other."""
+        only = self._only(name)
+        return only.statement if only and only.qualified is None else None
+
+    def _fixed(self, name: str) -> bool:
+        return not (self.dynamic or name in self._hidden or name in self.globals_of)
+
+    def _only(self, name: str) -> Binding | None:
+        """Give the one meaning that a name has from the beginning to the end; the same import twice is one."""
+        found = self.of(name)
+        if not found or not self._fixed(name):
+            return None
+        imports = {one.qualified for one in found}
+        return found[-1] if len(found) == 1 or (len(imports) == 1 and None not in imports) else None
+
+    def _look_inside(self, module: ast.Module) -> None:
+        for node in ast.walk(module):
+            match node:
+                case ast.Global(names=names):
+                    for name in names:
+                        self.globals_of.setdefault(name, [])
+                case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                    for name in declared_global(node):
+                        self.globals_of.setdefault(name, []).append(node)
+                case ast.Name(id=name) if name in _DYNAMIC:
+                    self.dynamic = True
+                case ast.Attribute(attr="modules" | "__dict__" | "__globals__"):
+                    self.dynamic = True
+
+
+def declared_global(function: Scope) -> set[str]:
+    """List the names that a function declares ``global``, functions inside of it left out."""
+    return {name for node in _own(function) if isinstance(node, ast.Global) for name in node.names}
+
+
+def bindings(scope: Scope) -> dict[str, list[Binding]]:
+    """List the statements that bind names in a scope, those of functions and classes inside of it left out.
+
+    Parameters
+    ----------
+    scope
+        A module or a function; the parameters of a function are not among them.
+
+    Returns
+    -------
+    dict
+        By name, in order; what a star import may bind stands under ``*``.
+    """
+    found: dict[str, list[Binding]] = {}
+    body = scope.body if isinstance(scope.body, list) else []
+    for statement in body:
+        for node in [statement, *([] if isinstance(statement, _SCOPES) else _own(statement))]:
+            for name, qualified in _bound_by(node):
+                # of an assignment, the target is what binds; the statement is what tells its meaning
+                whole = node if qualified or not isinstance(node, ast.Name) else statement
+                found.setdefault(name, []).append(Binding(whole, _is_direct(statement, node), qualified))
+    return found
+
+
+def _is_direct(statement: ast.AST, node: ast.AST) -> bool:
+    simple = ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Delete | getattr(ast, "TypeAlias", ast.Assign)
+    return node is statement or isinstance(statement, simple)
+
+
+def _own(scope: ast.AST) -> Iterator[ast.AST]:
+    """Walk what is in a scope, or in a statement of it, without what is inside functions and classes in it."""
+    pending: list[ast.AST] = list(ast.iter_child_nodes(scope))
+    if isinstance(scope, _SCOPES):
+        pending = [*scope.body] if isinstance(scope.body, list) else [scope.body]
+    while pending:
+        node = pending.pop()
+        yield node
+        if not isinstance(node, _SCOPES):
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def _bound_by(node: ast.AST) -> Iterator[tuple[str, str | None]]:
+    """Give the names that a node itself binds, and what an import means by each."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name, None
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            yield name, None
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name, None
+        case ast.MatchMapping(rest=str(name)):
+            yield name, None
+        case ast.Import(names=names):
+            for one in names:
+                yield (one.asname, one.name) if one.asname else (one.name.partition(".")[0],) * 2
+        case ast.ImportFrom(module=module, names=names, level=level):
+            origin = "." * level + (module or "")
+            origin = "typing" if origin == "typing_extensions" else origin
+            for one in names:
+                yield one.asname or one.name, None if one.name == "*" else f"{origin}.{one.name}"
+
+
+def _position(node: ast.AST) -> tuple[int, int]:
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)

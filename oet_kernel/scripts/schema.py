@@ -1,0 +1,346 @@
+"""JSON Schemas (draft 2020-12) of what a script's ``init`` and ``main`` take, read from its text. Pure; nothing is run.
+
+The schema of a function describes an object of arguments by name. Beside JSON Schema's own words it has a few that
+begin with ``x-``: which arguments may be given by position, of what kind each is, its type as it stands in the script,
+its unit. What cannot be known without running the script is open, and ``x-open`` says why.
+"""
+
+import ast
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from docstring_parser import numpydoc
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oet_kernel.scripts.annotations import Schema, json_value, nullable, readable, schema_of
+from oet_kernel.scripts.fitting import mismatch
+from oet_kernel.scripts.names import Binding, Names, Scope, bindings, declared_global, parse
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Kind = Literal["positional-only", "positional-or-keyword", "var-positional", "keyword-only", "var-keyword"]
+
+_LONGEST = 200
+"""Characters of a default that is an expression, and of an annotation, that are shown."""
+_UNIT = re.compile(r"\[([^\[\]\n]{1,20})\]|\((n?s|ms|us|µs|min|h|[kMG]?Hz|deg|arcmin|arcsec|rad|[kmc]?m|m?Jy|K|dB)\)")
+"""A unit in a description: anything in brackets, or a common one in parentheses."""
+_PARTIAL = "functools.partial"
+_Told = dict[str, tuple[str | None, str | None]]
+"""The type and the description of parameters, by name, as a docstring has them."""
+
+
+class Parameter(Struct, frozen=True, kw_only=True):
+    """One parameter of a function."""
+
+    name: str
+    kind: Kind
+    required: bool
+    """Whether a call without it is wrong."""
+    schema: Schema
+    """What its value may be, with its default and description; of ``*args`` and ``**kwargs``, of each one."""
+
+    @property
+    def by_position(self) -> bool:
+        """Whether it may be given by position."""
+        return self.kind in ("positional-only", "positional-or-keyword")
+
+    @property
+    def by_name(self) -> bool:
+        """Whether it may be given by name."""
+        return self.kind in ("positional-or-keyword", "keyword-only")
+
+
+class Function(Struct, frozen=True, kw_only=True):
+    """``init`` or ``main`` as a script has it."""
+
+    name: str
+    description: str | None
+    """The docstring, without its sections."""
+    parameters: tuple[Parameter, ...] = ()
+    unknown: str | None = None
+    """Why its parameters are not known, where they are not."""
+
+    def of_kind(self, kind: Kind) -> Parameter | None:
+        """Give the one parameter of a kind that there is once at most."""
+        return next((one for one in self.parameters if one.kind == kind), None)
+
+    @property
+    def schema(self) -> Schema:
+        """The JSON Schema of its arguments by name."""
+        schema: Schema = {"$schema": DIALECT, "title": self.name}
+        if self.description:
+            schema["description"] = self.description
+        schema["type"] = "object"
+        if self.unknown is not None:
+            return {**schema, "additionalProperties": True, "x-open": self.unknown}
+        schema["properties"] = {one.name: _property(one) for one in self.parameters if one.kind != "var-keyword"}
+        if required := [one.name for one in self.parameters if one.required]:
+            schema["required"] = required
+        others = self.of_kind("var-keyword")
+        schema["additionalProperties"] = False if others is None else (others.schema or True)
+        schema["x-positional"] = [one.name for one in self.parameters if one.by_position]
+        return schema
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What a script says of itself."""
+
+    docstring: str | None = None
+    init: Function | None = None
+    """None where it has none: arguments for it are not looked at."""
+    main: Function | None = None
+    """What ``main`` is once ``init`` was called; None where there is none."""
+
+
+def read_script(source: bytes | str) -> Reading:
+    """Read a script's functions from its text.
+
+    Parameters
+    ----------
+    source
+        The text; bytes are decoded as Python does.
+
+    Returns
+    -------
+    Reading
+        Of each function what is certain.
+
+    Raises
+    ------
+    ScriptUnreadable
+        When it is not Python.
+    """
+    module = parse(source)
+    names = Names(module)
+    reader = _Reader(names)
+    main = reader.rebound_main() or reader.function("main")
+    return Reading(docstring=_docstring(module), init=reader.function("init"), main=main)
+
+
+class _Reader:
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    def function(self, name: str) -> Function | None:
+        """Read a function of the module; None where there is none."""
+        if self._names.dynamic:
+            return _open(name, f"the script binds names while it runs: what {name} takes is known only then")
+        binders = self._names.globals_of.get(name, [])
+        init = self._names.last("init")
+        if any(name == "init" or init is None or one is not init.statement for one in binders):
+            return _open(name, f"{name} is bound inside a function: what it takes is known only when it runs")
+        found = self._names.of(name)
+        if not found:
+            hidden = self._names.of("__getattr__")
+            return _open(name, f"{name} may come from the module's __getattr__") if hidden else None
+        last = found[-1] if found[-1].direct or len(found) == 1 else None
+        if last is None:
+            return _open(name, f"{name} is bound in several places: which one holds is known only when it runs")
+        return self._from_binding(name, last, self._names)
+
+    def rebound_main(self) -> Function | None:
+        """Read what ``init`` makes of ``main``; None where it leaves it alone."""
+        last = self._names.last("init")
+        binders = self._names.globals_of.get("main", [])
+        if self._names.dynamic or not binders or last is None or binders != [last.statement]:
+            return None
+        init = last.statement
+        assert isinstance(init, ast.FunctionDef | ast.AsyncFunctionDef)
+        local = bindings(init)
+        bound = local.get("main", [])
+        if not bound:
+            return None
+        unknown = _open("main", "init binds main anew, in a way that is known only when it runs")
+        if len(bound) > 1 or not bound[0].direct or init.decorator_list or _may_leave(init, bound[0].statement):
+            return unknown
+        hidden = (set(local) | {one.arg for one in _arguments(init)}) - declared_global(init)
+        found = self._from_binding("main", bound[0], self._names.within(frozenset(hidden))) or unknown
+        if found.unknown is not None:
+            return unknown
+        return found
+
+    def _from_binding(self, name: str, binding: Binding, names: Names) -> Function:
+        if binding.qualified is not None:
+            return _open(name, f"{name} is imported ({binding.qualified}): what it takes is known only when it runs")
+        match binding.statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() as definition:
+                return self._from_definition(name, definition, names)
+            case ast.Assign(targets=[ast.Name()], value=value) | ast.AnnAssign(value=ast.expr() as value):
+                return self._from_value(name, value, names)
+        return _open(name, f"{name} is no plain function: what it takes is known only when it runs")
+
+    def _from_value(self, name: str, value: ast.expr, names: Names) -> Function:
+        unknown = _open(name, f"{name} is the value of an expression: what it takes is known only when it runs")
+        match value:
+            case ast.Lambda():
+                return Function(name=name, description=None, parameters=self._parameters(value, {}, names))
+            case ast.Name(id=other):
+                return self._named(name, other, names) or unknown
+            case ast.Call(func=called, args=[ast.Name(id=other), *bound], keywords=keywords):
+                function = self._named(name, other, names)
+                if names.qualified(called) != _PARTIAL or function is None or function.unknown is not None:
+                    return unknown
+                if any(isinstance(one, ast.Starred) for one in bound) or any(one.arg is None for one in keywords):
+                    return unknown
+                return _bound(function, len(bound), {str(one.arg): one.value for one in keywords}) or unknown
+        return unknown
+
+    def _named(self, name: str, other: str, names: Names) -> Function | None:
+        definition = names.definition(other)
+        if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
+            return None
+        return self._from_definition(name, definition, self._names)
+
+    def _from_definition(self, name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, names: Names) -> Function:
+        description, told = _described(_docstring(node))
+        if node.decorator_list:
+            decorator = readable(ast.unparse(node.decorator_list[0])[:_LONGEST])
+            why = f"{name} is decorated with {decorator}: what it takes is known only when it runs"
+            return Function(name=name, description=description, unknown=why)
+        names = names.within(frozenset(one.name for one in getattr(node, "type_params", ())))
+        return Function(name=name, description=description, parameters=self._parameters(node, told, names))
+
+    def _parameters(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, told: _Told, names: Names
+    ) -> tuple[Parameter, ...]:
+        given = node.args
+        positional = [*given.posonlyargs, *given.args]
+        defaults: list[ast.expr | None] = [None] * (len(positional) - len(given.defaults))
+        defaults += given.defaults
+        found = []
+        for n, (one, default) in enumerate(zip(positional, defaults, strict=True)):
+            kind: Kind = "positional-only" if n < len(given.posonlyargs) else "positional-or-keyword"
+            found.append(self._parameter(one, kind, default, told, names))
+        if given.vararg:
+            found.append(self._parameter(given.vararg, "var-positional", None, told, names))
+        for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+            found.append(self._parameter(one, "keyword-only", default, told, names))
+        if given.kwarg:
+            found.append(self._parameter(given.kwarg, "var-keyword", None, told, names))
+        return tuple(found)
+
+    def _parameter(
+        self,
+        node: ast.arg,
+        kind: Kind,
+        default: ast.expr | None,
+        told: _Told,
+        names: Names,
+    ) -> Parameter:
+        schema = schema_of(node.annotation, names)
+        type_text, description = told.get(node.arg, (None, None))
+        if node.annotation is not None:
+            type_text = _unparsed(node.annotation)
+        if default is not None:
+            schema = self._with_default(schema, default, names)
+        if description:
+            schema = {**schema, "description": description}
+        if type_text:
+            schema = {**schema, "x-type": type_text}
+        unit = _UNIT.search(f"{type_text or ''}\n{description or ''}" if node.annotation is None else description or "")
+        if unit:
+            schema = {**schema, "x-unit": unit[1] or unit[2]}
+        variadic = kind in ("var-positional", "var-keyword")
+        return Parameter(name=node.arg, kind=kind, required=default is None and not variadic, schema=schema)
+
+    def _with_default(self, schema: Schema, default: ast.expr, names: Names) -> Schema:
+        found, value = json_value(default)
+        if not found and isinstance(default, ast.Name):
+            found, value = self._constant(default.id, names)
+        if not found:
+            return {**schema, "x-default": _unparsed(default)}
+        if mismatch(schema, value, "") is not None:
+            # an author whose default does not fit means more than the annotation says
+            schema = nullable(schema) if value is None else {}
+        return {**schema, "default": value}
+
+    def _constant(self, name: str, names: Names) -> tuple[bool, Any]:
+        match names.definition(name):
+            case ast.Assign(targets=[ast.Name()], value=value) | ast.AnnAssign(value=ast.expr() as value):
+                found, constant = json_value(value)
+                return (found, constant) if not isinstance(constant, list | dict) else (False, None)
+        return False, None
+
+
+def _bound(function: Function, count: int, keywords: dict[str, ast.expr]) -> Function | None:
+    """Take away what ``functools.partial`` has bound; None where each call of it would fail."""
+    positional = [one for one in function.parameters if one.by_position]
+    if count > len(positional) and function.of_kind("var-positional") is None:
+        return None
+    left = [one for one in function.parameters if one not in positional[:count]]
+    kept: list[Parameter] = []
+    by_name_only = False
+    for one in left:
+        by_name_only = by_name_only or (one.name in keywords and one.by_position and one.by_name)
+        if one.name in keywords and one.by_name:
+            schema = {key: value for key, value in one.schema.items() if key not in ("default", "x-default")}
+            found, value = json_value(keywords[one.name])
+            default = {"default": value} if found else {"x-default": _unparsed(keywords[one.name])}
+            one = replace(one, schema={**schema, **default}, required=False)
+        if by_name_only and one.kind == "var-positional":
+            continue  # what would get there stands in the way of what is bound
+        if by_name_only and one.by_position:
+            one = replace(one, kind="keyword-only")
+        kept.append(one)
+    return replace(function, parameters=tuple(kept))
+
+
+def _open(name: str, why: str) -> Function:
+    return Function(name=name, description=None, unknown=why)
+
+
+def _property(parameter: Parameter) -> Schema:
+    schema = {**parameter.schema, "x-kind": parameter.kind}
+    if parameter.kind != "var-positional":
+        return schema
+    told: Schema = {key: schema.pop(key) for key in ("description", "x-type", "x-unit", "x-kind") if key in schema}
+    return {"type": "array", **({"items": schema} if schema else {}), **told}
+
+
+def _docstring(node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
+    text = ast.get_docstring(node)
+    return readable(text) if text else None
+
+
+def _described(docstring: str | None) -> tuple[str | None, _Told]:
+    """Give what a numpydoc docstring says of the function, and of each parameter its type and description."""
+    if docstring is None:
+        return None, {}
+    try:
+        parsed = numpydoc.parse(docstring)
+    except Exception:  # a docstring is prose: what is no numpydoc describes no parameter
+        return docstring, {}
+    told = {
+        name.strip().lstrip("*"): (_one_line(one.type_name), one.description or None)
+        for one in parsed.params
+        if one.args[:1] in (["param"], ["other_param"])
+        for name in one.arg_name.split(",")
+    }
+    return (parsed.description or "").strip() or None, told
+
+
+def _one_line(text: str | None) -> str | None:
+    return " ".join(text.split())[:_LONGEST] if text else None
+
+
+def _unparsed(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return readable(node.value)[:_LONGEST]
+    return readable(ast.unparse(node))[:_LONGEST]
+
+
+def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterable[ast.arg]:
+    given = function.args
+    return [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+
+
+def _may_leave(function: ast.FunctionDef | ast.AsyncFunctionDef, statement: ast.AST) -> bool:
+    """Tell whether a call may end well before it gets to a statement of its body."""
+    before = function.body[: next(n for n, one in enumerate(function.body) if one is statement)]
+    leaving = (ast.Return, ast.Yield, ast.YieldFrom)
+    return any(isinstance(node, leaving) for one in before for node in ast.walk(one)) or _is_generator(function)
+
+
+def _is_generator(function: Scope) -> bool:
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function))
