@@ -114,7 +114,7 @@ def _types(*schemas: Schema) -> list[str]:
     found: dict[str, None] = {}
     for one in schemas:
         found |= dict.fromkeys([one["type"]] if isinstance(one["type"], str) else one["type"])
-    return list(found)
+    return sorted(found, key=lambda one: one == "null")  # null comes last, however it got in
 
 
 class _Reader:
@@ -197,7 +197,8 @@ class _Reader:
         if any(isinstance(one, ast.Starred) for one in given):
             return {"type": "array"}
         items = [self.read(one, depth - 1) for one in given]
-        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+        schema: Schema = {"type": "array", "minItems": len(items), "maxItems": len(items)}
+        return {**schema, "prefixItems": items} if items else schema
 
     def _annotated(self, schema: Schema, notes: list[ast.expr]) -> Schema:
         """Take a text among the notes as the description; what other notes mean is for others to say."""

@@ -72,7 +72,7 @@ def _faults(function: "Function", args: list[Any], kwargs: dict[str, Any], path:
         elif others is not None:
             yield from _wrong(others.schema, value, where)
         else:
-            yield f"{where}: unexpected, {_takes(function)}"
+            yield f"{where}: unexpected, {_takes_by_name(function, name)}"
     for n, one in enumerate(function.parameters):
         if not one.required or one.name in by_position or (one.by_name and one.name in kwargs):
             continue
@@ -166,9 +166,14 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, dict)
 
 
-def _takes(function: "Function") -> str:
-    names = [one.name for one in function.parameters if one.kind not in ("var-positional", "var-keyword")]
-    return f"{function.name} takes {', '.join(names)}" if names else f"{function.name} takes no such argument"
+def _takes_by_name(function: "Function", name: str) -> str:
+    if any(one.name == name and one.by_position for one in function.parameters):
+        return f"{function.name} takes it by position"
+    names = [one.name for one in function.parameters if one.by_name]
+    takes = f"{function.name} takes {', '.join(names) or 'no arguments by name'}"
+    if (function.name, name) == ("init", "subarray_id"):
+        takes += " (clients pass subarray_id to every init: let it take subarray_id, or **kwargs)"
+    return takes
 
 
 def _takes_by_position(function: "Function") -> str:

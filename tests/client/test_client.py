@@ -49,6 +49,21 @@ def test_procedure_is_created_started_and_listened_to(client, script):
     assert client.stop(created.id) == f"Cannot stop script with ID {created.id}: Script is not running"
 
 
+def test_scripts_and_what_they_take_are_asked_for(client, script):
+    assert "--scripts-root" in client.scripts().message
+    found = client.schema(script)
+    assert found == client.schema(str(script)) == client.schema(script.as_uri())
+    assert (found.uri, found.init["required"], found.main["required"]) == (script.as_uri(), ["x"], ["y"])
+    with pytest.raises(ApiError, match="There is no script"):
+        client.schema(script.with_name("a b&c=ü.py"))
+
+
+async def test_async_client_asks_the_same(server, client, script):
+    async with AsyncClient(server.url, server.token) as other:
+        assert await other.scripts() == client.scripts()
+        assert await other.schema(script) == client.schema(script)
+
+
 async def test_async_client_does_the_same(server, script):
     async with AsyncClient(server.url, server.token) as client:
         async with client.events(topics=("procedure.lifecycle.statechange",)) as events:
