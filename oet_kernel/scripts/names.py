@@ -6,6 +6,7 @@ inside a function could be anything by the time it is used, and whatever is unce
 
 import ast
 import builtins
+import copy
 import re
 import warnings
 from collections.abc import Iterator
@@ -79,13 +80,10 @@ class Names:
     ----------
     module
         The script.
-    hidden
-        Names that a function has bound for itself, which mean something else in it.
     """
 
-    def __init__(self, module: ast.Module, hidden: frozenset[str] = frozenset()) -> None:
-        self._module = module
-        self._hidden = hidden
+    def __init__(self, module: ast.Module) -> None:
+        self._hidden: frozenset[str] = frozenset()
         self._bindings = bindings(module)
         self._stars = self._bindings.get("*", [])
         self.globals_of: dict[str, list[ast.AST]] = {}
@@ -95,8 +93,10 @@ class Names:
         self._look_inside(module)
 
     def within(self, hidden: frozenset[str]) -> "Names":
-        """Give the names as a function sees them that has bound some for itself."""
-        return Names(self._module, self._hidden | hidden) if hidden else self
+        """Give the names as they are inside a function that has bound some for itself: those mean something else."""
+        inner = copy.copy(self)
+        inner._hidden = self._hidden | hidden
+        return inner
 
     def of(self, name: str) -> list[Binding]:
         """List the statements of the module that may bind a name, in order."""
@@ -140,18 +140,20 @@ class Names:
         return found[-1] if len(found) == 1 or (len(imports) == 1 and None not in imports) else None
 
     def _look_inside(self, module: ast.Module) -> None:
+        scopes: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
         for node in ast.walk(module):
             match node:
                 case ast.Global(names=names):
-                    for name in names:
-                        self.globals_of.setdefault(name, [])
+                    self.globals_of |= {name: [] for name in names}
                 case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                    for name in declared_global(node):
-                        self.globals_of.setdefault(name, []).append(node)
+                    scopes.append(node)
                 case ast.Name(id=name) if name in _DYNAMIC:
                     self.dynamic = True
                 case ast.Attribute(attr="modules" | "__dict__" | "__globals__"):
                     self.dynamic = True
+        for scope in scopes if self.globals_of else ():
+            for name in declared_global(scope):
+                self.globals_of[name].append(scope)
 
 
 def declared_global(function: Scope) -> set[str]:
