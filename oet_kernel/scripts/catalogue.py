@@ -3,14 +3,11 @@
 Files are read in threads; what was read is kept until the file changes.
 """
 
-import ast
 import asyncio
-import io
 import os
 import stat
 import threading
-import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -29,11 +26,10 @@ from oet_kernel.models import (
 from oet_kernel.scripts.annotations import readable
 from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.fitting import faults
-from oet_kernel.scripts.names import ScriptUnreadable, parse
+from oet_kernel.scripts.listing import first_line, walk
+from oet_kernel.scripts.names import ScriptUnreadable
 from oet_kernel.scripts.schema import Function, Reading, read_script
 
-SUFFIXES = (".py", ".ipynb")
-"""What names a script."""
 _LARGEST = 4 << 20
 """Bytes of a script that is read; a larger one is not looked into."""
 _HEAD = 64 << 10
@@ -213,7 +209,7 @@ class ScriptCatalogue:
     def _list(self) -> ScriptList:
         found: dict[Path, None] = {}
         cut = False
-        for visited, path in enumerate(_walk(self._roots)):
+        for visited, path in enumerate(walk(self._roots)):
             if cut := visited >= _VISITED or (path is not None and len(found) >= self._most):
                 break
             if path is not None:
@@ -235,7 +231,7 @@ class ScriptCatalogue:
                 source, version = _load(path, _HEAD)
             except PermissionError:
                 return None
-            return self._summaries.put(path, version, _first_line(source[:_HEAD]))
+            return self._summaries.put(path, version, first_line(source[:_HEAD]))
         return self._summaries.get(path, version)
 
 
@@ -305,47 +301,3 @@ def _interpret(path: Path, source: bytes) -> Reading | ScriptUnreadable:
         return read_script(source)
     except ScriptUnreadable as error:
         return error
-
-
-def _first_line(source: bytes) -> str | None:
-    """Give the first line of a module's docstring, without reading further than that."""
-    parts: list[str] = []
-    try:
-        for token in tokenize.tokenize(io.BytesIO(source).readline):
-            if token.type == tokenize.STRING:
-                parts.append(token.string)
-            elif token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
-                break
-            elif token.type not in (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL):
-                return None
-        text = ast.get_docstring(parse(" ".join(parts)))
-    except (SyntaxError, tokenize.TokenError, ScriptUnreadable):
-        return None
-    lines = (text or "").strip().splitlines()
-    return readable(lines[0].strip()) if lines else None
-
-
-def _walk(roots: Sequence[Path]) -> Iterator[Path | None]:
-    """Give the scripts in folders, in order, and None for whatever else is met there."""
-    for root in roots:
-        for folder, folders, files in os.walk(root):
-            folders[:] = sorted(name for name in folders if not _hidden(folder, name))
-            for name in sorted(files):
-                path = Path(folder, name)
-                yield path if _is_script(path, roots) else None
-            yield None
-
-
-def _hidden(folder: str, name: str) -> bool:
-    return (
-        name.startswith(".")
-        or name in ("__pycache__", "node_modules", "site-packages")
-        or os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
-    )
-
-
-def _is_script(path: Path, roots: Sequence[Path]) -> bool:
-    if path.suffix not in SUFFIXES or path.name.startswith("."):
-        return False
-    real = Path(os.path.realpath(path))
-    return real.is_file() and any(real.is_relative_to(root) for root in roots)
