@@ -1,6 +1,5 @@
 """Activities: what a scheduling block says is done by a procedure, and followed."""
 
-import asyncio
 import json
 
 import pytest
@@ -37,7 +36,7 @@ def activities(bench):
         },
     }
     (folder / "sbd-1.json").write_text(json.dumps(block))
-    return ActivityService(bench.service, FolderArchive(folder), bench.state, bench.bus)
+    return ActivityService(bench.service, FolderArchive(folder), bench.state.path, bench.journal, bench.bus)
 
 
 async def test_activity_runs_its_script_with_the_block_and_follows_it_to_the_end(bench, activities):
@@ -88,8 +87,9 @@ async def test_activity_that_finds_its_subarray_busy_fails_and_releases_its_proc
     )
     await bench.start(busy)
     summary = await activities.run(ActivityCommand(sbd_id="sbd-1", activity_name="observe"))
-    async with asyncio.timeout(20):
-        assert (await bench.until(summary.procedure_id)).state is ProcedureState.STOPPED
+    ended = await bench.until(summary.procedure_id)
+    assert ended.state is ProcedureState.FAILED
+    assert ended.history.stacktrace == f"Cannot start PID {ended.id}: PID #{busy} is RUNNING"
     assert activities.summarise(summary.id).state is ActivityState.FAILED
 
 
@@ -108,7 +108,7 @@ async def test_what_the_archive_does_not_have_is_said(activities, sbd_id, name, 
 
 
 async def test_service_without_an_archive_says_what_to_do(bench):
-    service = ActivityService(bench.service, NoArchive(), bench.state, bench.bus)
+    service = ActivityService(bench.service, NoArchive(), bench.state.path, bench.journal, bench.bus)
     with pytest.raises(ResourceNotFound, match="start it with --archive"):
         await service.run(ActivityCommand(sbd_id="sbd-1", activity_name="observe"))
 

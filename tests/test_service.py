@@ -1,10 +1,12 @@
 """The rules of the ScriptExecutionService, with real kernels."""
 
 import asyncio
+import os
 
 import pytest
 
 from oet_kernel.errors import AbortFailed, ResourceNotFound, StartRefused, StateFolderInUse, TooManyKernels
+from oet_kernel.kernels.local import Ladder
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from oet_kernel.state import StateFolder
 
@@ -367,23 +369,26 @@ async def test_more_procedures_than_allowed_are_refused_until_one_ends(make_benc
 
 
 async def test_second_service_on_a_state_folder_is_refused_naming_the_first(tmp_path):
-    import os
-
     state = StateFolder(tmp_path)
     with pytest.raises(StateFolderInUse, match=f"in use by the service with process id {os.getpid()}.*--state-dir"):
         StateFolder(tmp_path)
     state.close()
 
 
-async def test_commands_of_one_procedure_do_not_wait_for_another(bench):
-    """While one script swallows its stop, others are created, run and complete."""
+async def test_commands_of_one_procedure_do_not_wait_for_another(make_bench):
+    """While one script swallows its stop, others are created, run and stopped."""
+    bench = make_bench(ladder=Ladder(30.0, 30.0, 30.0))
+    gate = bench.folder / "gate"
+    os.mkfifo(gate)
     stubborn = await bench.ready(
-        "import time\ndef main():\n    while True:\n        try: time.sleep(1000)\n        except BaseException: pass\n"
+        "def main(gate):\n    while True:\n        try:\n            open(gate).close()\n            return\n"
+        "        except BaseException: pass\n"
     )
-    await bench.start(stubborn)
+    await bench.start(stubborn, str(gate))
     await bench.until(stubborn, ProcedureState.RUNNING)
     stopping = asyncio.create_task(bench.service.stop(StopProcessCommand(stubborn)))
     pid = await bench.ready("def init(): pass\ndef main(): pass\n", name="other.py")
     await bench.service.stop(StopProcessCommand(pid))
     assert not stopping.done()
+    await asyncio.to_thread(gate.write_bytes, b"")
     await stopping

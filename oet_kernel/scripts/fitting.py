@@ -160,7 +160,7 @@ def _is(value: Any, kind: str) -> bool:
         case "number":
             return isinstance(value, int | float)
         case "string":
-            return isinstance(value, str)
+            return isinstance(value, str | int | float)  # the command line reads 5 as a number, for text too
         case "array":
             return isinstance(value, list)
     return isinstance(value, dict)
