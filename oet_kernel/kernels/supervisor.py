@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import os
 import subprocess
@@ -70,16 +69,8 @@ class ForkServerSupervisor:
         newest = max(path.stat().st_mtime_ns for path in _PACKAGE.rglob("*.py"))
         start = {name: self._environment[name] for name in sorted(at_start(self._environment))}
         python = str(self._python or sys.executable)
-        parts = [
-            __version__,
-            newest,
-            python,
-            list(self._preload),
-            self._orphan_seconds,
-            start,
-            msgspec.to_builtins(self._bounds),
-        ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+        parts = [__version__, newest, python, self._preload, self._orphan_seconds, start, self._bounds]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
 
     def sibling(self, python: Path) -> Self:
         """Make one for another environment.
