@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import re
 import uuid
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -24,8 +27,14 @@ SCRIPTS = [
 ]
 
 
-def open_files(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
+def open_files(pid: int) -> Counter[str]:
+    """Count the open files of a process by their kind, or name."""
+    found: Counter[str] = Counter()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that the folder is read with
+            target = os.readlink(entry)
+            found[re.sub(r"\d+", "", target)] += 1
+    return found
 
 
 def contents(*folders: Path) -> list[str]:
