@@ -104,6 +104,9 @@ class OetKernelManager(AsyncKernelManager):
 
     fork_server = Instance(ForkServerSupervisor, allow_none=True)
 
+    def _connect_control_socket(self) -> None:
+        """Make none, which nobody would close: `LocalKernel` has its own."""
+
 
 class LocalKernel:
     """One kernel process, its folder, and what it says.
