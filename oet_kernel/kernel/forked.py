@@ -5,6 +5,7 @@ first socket, thread or session would be made, since none of these survives a fo
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ipykernel.compiler import XCachingCompiler
@@ -35,6 +36,15 @@ class ForkedKernelApp(OetKernelApp):
         sys.modules["__main__"] = ours
         if self._trait_values.get("session") is not None:
             raise RuntimeError("A Jupyter session was made before the fork: it would refuse to send in the children")
+
+    @property
+    def exit_handler(self) -> Callable[[], None]:
+        """What the shell does at the end of the process."""
+        return self._shell.atexit_operations  # type: ignore[no-any-return]
+
+    def init_environment(self) -> None:
+        """Set the environment variables that the shell sets when it is made: in one kernel, after its own are set."""
+        self._shell.init_environment()
 
     def finish(self, launch: Launch) -> None:
         """Do what belongs to one kernel: sockets, threads, streams.

@@ -1,13 +1,19 @@
 """What a process takes over from whoever starts it, and how a kernel that was started before gets what is true now."""
 
 import os
+import resource
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Self
 
 from msgspec import Struct
 
-_AT_START = ("PYTHON", "LD_", "OMP_", "MKL_", "OPENBLAS_", "MALLOC_")
+_AT_START = (
+    *("PYTHON", "LD_", "GLIBC_", "MALLOC_", "LANG", "LC_", "HOME", "IPYTHON"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "NUMEXPR_"),
+)
 """Beginnings of the environment variables that a program or its libraries read once, when they are loaded."""
+_LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 
 
 class Changes(Struct, frozen=True):
@@ -17,35 +23,55 @@ class Changes(Struct, frozen=True):
     """Environment variables; None for one that is gone."""
     folder: str | None = None
     """Working folder; None when it is the same."""
+    bounds: bool = False
+    """True when the bounds are others."""
 
     @property
     def need_start(self) -> bool:
         """True when only a process that is started anew would follow them."""
-        return any(at_start(self.environment))
+        return self.bounds or any(at_start(self.environment))
 
 
-class Surroundings(Struct, frozen=True):
-    """Environment variables and working folder."""
+class Bounds(Struct, frozen=True):
+    """What the system grants a process, and it hands on; a process without privilege cannot take all of it back."""
 
-    environment: dict[str, str]
-    folder: str
+    umask: str
+    niceness: int
+    limits: tuple[tuple[int, int], ...]
+    """Soft and hard limit of each resource."""
 
     @classmethod
     def now(cls) -> Self:
         """Take those of this process."""
-        return cls(dict(os.environ), os.getcwd())
+        # os.umask() would change it, in all threads, for a moment
+        status = Path("/proc/self/status").read_text()
+        umask = status.partition("Umask:")[2].split()[0]
+        return cls(umask, os.getpriority(os.PRIO_PROCESS, 0), tuple(resource.getrlimit(limit) for limit in _LIMITS))
+
+
+class Surroundings(Struct, frozen=True):
+    """Environment variables, working folder and bounds."""
+
+    environment: dict[str, str]
+    folder: str
+    bounds: Bounds
+
+    @classmethod
+    def now(cls) -> Self:
+        """Take those of this process."""
+        return cls(dict(os.environ), os.getcwd(), Bounds.now())
 
     def changes(self, before: "Surroundings") -> Changes:
         """Tell what must be set where `before` was true, for these to be true."""
         changed = {name: value for name, value in self.environment.items() if before.environment.get(name) != value}
         gone = before.environment.keys() - self.environment.keys()
         folder = None if self.folder == before.folder else self.folder
-        return Changes({**changed, **dict.fromkeys(gone)}, folder)
+        return Changes({**changed, **dict.fromkeys(gone)}, folder, self.bounds != before.bounds)
 
 
-def same_at_start(one: dict[str, str], other: dict[str, str]) -> bool:
-    """Tell whether two environments agree in all that is read only when a program starts."""
-    return all(one.get(name) == other.get(name) for name in {*at_start(one), *at_start(other)})
+def different_at_start(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    """Name the variables in which two environments differ, of those that are read only when a program starts."""
+    return sorted(name for name in {*at_start(one), *at_start(other)} if one.get(name) != other.get(name))
 
 
 def at_start(names: Iterable[str]) -> list[str]:

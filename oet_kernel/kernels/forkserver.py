@@ -22,6 +22,9 @@ import ctypes
 import gc
 import importlib
 import json
+import logging
+import multiprocessing.process
+import multiprocessing.util
 import os
 import select
 import signal
@@ -31,10 +34,14 @@ import tempfile
 import threading
 import time
 import traceback
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from oet_kernel.kernel.forked import ForkedKernelApp
 
 from oet_kernel.identity import start_of, write_identity
 from oet_kernel.kernel.launch import Launch
@@ -70,19 +77,26 @@ def preload(modules: Iterable[str]) -> None:
 
     Raises
     ------
-    ImportError, RuntimeError
-        With the name of the module.
+    ImportError
+        With the name of the module, and what is wrong with it.
     """
     for name in modules:
-        importlib.import_module(name)
-        if (threads := _threads()) > 1:
-            raise RuntimeError(
-                f"Cannot preload {name}: it has started {threads - 1} thread(s), which do not survive a fork"
-            )
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            raise ImportError(f"Cannot preload {name}: {type(error).__name__}: {error}") from error
+        if threads := _threads_of_modules():
+            raise ImportError(f"Cannot preload {name}: it has started {threads} thread(s), which do not survive a fork")
 
 
-def _threads() -> int:
-    return len(os.listdir("/proc/self/task"))
+def _threads_of_modules() -> int:
+    """Count the threads besides this one that are there after a fork: OpenBLAS (numpy) ends its own before each."""
+    if len(os.listdir("/proc/self/task")) > 1:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    return len(os.listdir("/proc/self/task")) - 1
 
 
 def _children(pid: int) -> list[int]:
@@ -140,7 +154,7 @@ class ForkServer:
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        atexit._clear()  # what the imports have registered is not for kernels to run
+        _keep_exit_handlers_of_every_kernel(self._app)
         gc.collect()
         gc.freeze()
         while True:
@@ -281,6 +295,7 @@ class ForkServer:
         finally:
             with contextlib.suppress(BaseException):
                 threading._shutdown()  # type: ignore[attr-defined]
+            with contextlib.suppress(BaseException):
                 atexit._run_exitfuncs()
             with contextlib.suppress(BaseException):
                 sys.__stdout__.flush()  # type: ignore[union-attr]
@@ -309,14 +324,36 @@ class ForkServer:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
+        self._app.init_environment()
         time.tzset()
-        sys.argv = request["argv"]
+        sys.argv, sys.orig_argv = request["argv"], list(request["argv"])
+        multiprocessing.process.ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]
+        multiprocessing.current_process().authkey = os.urandom(32)
+        tempfile.tempdir = None  # a module that was preloaded may have asked for it, with another TMPDIR
         self._main_thread._set_native_id()  # type: ignore[attr-defined]  # Python 3.11 keeps the server's
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             numpy.random.seed()  # Python's own generators are seeded anew at a fork, this one is not
         with contextlib.suppress(OSError):
             Path("/proc/self/comm").write_text("oet-kernel")
+
+
+def _keep_exit_handlers_of_every_kernel(app: "ForkedKernelApp") -> None:
+    """Forget the exit handlers of what was imported, but for those that every kernel has: the standard library's.
+
+    A handler of a preloaded module is about what that module has made here (a folder, a connection): the first kernel
+    to end would take it from all others.
+    """
+    atexit._clear()
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
+    for handler in (
+        logging.shutdown,
+        multiprocessing.util._exit_function,  # type: ignore[attr-defined]
+        weakref.finalize._exitfunc,  # type: ignore[attr-defined]
+        app.exit_handler,
+    ):
+        atexit.register(handler)
 
 
 def train() -> None:

@@ -18,7 +18,7 @@ from traitlets import Instance
 
 from oet_kernel.events.mapping import Record
 from oet_kernel.identity import read_identity, start_of
-from oet_kernel.kernel.surroundings import Changes, Surroundings
+from oet_kernel.kernel.surroundings import Bounds, Changes, Surroundings
 from oet_kernel.kernels.adopted import AdoptedProcess
 from oet_kernel.kernels.obituaries import Ending, Obituaries
 from oet_kernel.kernels.processes import MARK, describe_exit, kill_leftovers, kill_tree, marked, signal_group
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 CONNECTION_FILE = "kernel.json"
 """Name of the file in a kernel's folder that tells its sockets and its key."""
 _LAST_LINES = 20
-_NOWHERE = Surroundings({}, "")
+_NOWHERE = Surroundings({}, "", Bounds("", 0, ()))
 """What is known of the surroundings that another service gave a kernel: nothing, so all of today's are new to it."""
 
 OnRecords = Callable[[list[Record], int], Awaitable[None]]
@@ -103,6 +103,9 @@ class OetKernelManager(AsyncKernelManager):
     """Jupyter's manager of one kernel; its provisioner finds the service's fork server here."""
 
     fork_server = Instance(ForkServerSupervisor, allow_none=True)
+
+    def _connect_control_socket(self) -> None:
+        """Make none, which nobody would close: `LocalKernel` has its own."""
 
 
 class LocalKernel:

@@ -38,9 +38,11 @@ class OetProvisioner(LocalProvisioner):
         """Fork the kernel if that can be done, else start it."""
         environment = kwargs.get("env") or dict(os.environ)
         fork_server: ForkServerSupervisor | None = getattr(self.parent, "fork_server", None)
-        if fork_server is not None and fork_server.serves(environment):
+        if fork_server is not None:
             folder = str(kwargs.get("cwd") or os.getcwd())
             try:
+                if obstacle := fork_server.obstacle(environment):
+                    raise ForkServerDown(obstacle)
                 self._forked = await fork_server.fork(cmd, folder, environment, kwargs["stdout"].name)
             except ForkServerDown as error:
                 log.warning("A kernel is started plainly: %s", error)

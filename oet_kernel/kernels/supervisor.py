@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import os
 import subprocess
@@ -11,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from oet_kernel import __version__
-from oet_kernel.kernel.surroundings import at_start, same_at_start
+from oet_kernel.kernel.surroundings import Bounds, at_start, different_at_start
 from oet_kernel.kernels.forkclient import Forked, ForkServerConnection, ForkServerDown
 from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.specs import python_command
@@ -55,6 +56,7 @@ class ForkServerSupervisor:
         self._preload = preload
         self._orphan_seconds = orphan_seconds
         self._environment = dict(os.environ)
+        self._bounds = Bounds.now()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: ForkServerConnection | None = None
         self._looked = asyncio.Event()
@@ -67,8 +69,8 @@ class ForkServerSupervisor:
         newest = max(path.stat().st_mtime_ns for path in _PACKAGE.rglob("*.py"))
         start = {name: self._environment[name] for name in sorted(at_start(self._environment))}
         python = str(self._python or sys.executable)
-        parts = [__version__, newest, python, list(self._preload), self._orphan_seconds, start]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+        parts = [__version__, newest, python, self._preload, self._orphan_seconds, start, self._bounds]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
 
     def sibling(self, python: Path) -> Self:
         """Make one for another environment.
@@ -111,9 +113,26 @@ class ForkServerSupervisor:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             waits[0].cancel()
 
-    def serves(self, environment: dict[str, str]) -> bool:
-        """Tell whether a kernel with these environment variables can be forked."""
-        return self.running and same_at_start(self._environment, environment)
+    def obstacle(self, environment: dict[str, str]) -> str | None:
+        """Say why a kernel with these environment variables, and this process's bounds, cannot be forked.
+
+        Parameters
+        ----------
+        environment
+            All of its environment variables.
+
+        Returns
+        -------
+        str or None
+            None when it can be.
+        """
+        if not self.running:
+            return "the fork server is not running"
+        if changed := different_at_start(self._environment, environment):
+            return f"{', '.join(changed)} changed since the fork server was started, and is read only at a start"
+        if Bounds.now() != self._bounds:
+            return "umask, niceness or resource limits changed since the fork server was started"
+        return None
 
     async def fork(self, argv: Sequence[str], folder: str, environment: dict[str, str], stdio: str) -> Forked:
         """Fork a kernel.

@@ -17,9 +17,11 @@ async def forking(*preload: str) -> AsyncIterator[ForkServerSupervisor]:
     with tempfile.TemporaryDirectory() as folder:
         made = ForkServerSupervisor(Path(folder), preload)
         made.start()
-        await made.ready()
-        yield made
-        await made.close()
+        try:
+            await made.ready()
+            yield made
+        finally:
+            await made.close()
 
 
 @pytest.fixture

@@ -1,0 +1,274 @@
+"""The fork server: what it does not preload, what it does not serve, how its kernels end, and how it does."""
+
+import asyncio
+import os
+import signal
+
+import psutil
+import pytest
+
+from oet_kernel.kernels.local import Ladder
+from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.models import ProcedureState, StopProcessCommand
+from tests.conftest import Bench
+from tests.kernels.conftest import forking
+
+pytestmark = pytest.mark.anyio
+
+NOTHING = "def main(): pass"
+
+
+@pytest.fixture
+async def forked(tmp_path, fork_server):
+    """A service that forks its kernels."""
+    made = Bench(tmp_path, fork_server=fork_server)
+    yield made
+    await made.service.close()
+    made.state.close()
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A folder that the fork server, and kernels, can import from."""
+    folder = tmp_path / "library"
+    folder.mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder
+
+
+def process(bench, pid):
+    return psutil.Process(bench.service._executions[pid].kernel.pid)
+
+
+def was_forked(bench, pid):
+    return process(bench, pid).ppid() != os.getpid()
+
+
+async def stop(bench, pid):
+    async with asyncio.timeout(15):
+        return await bench.service.stop(StopProcessCommand(pid, run_abort=False))
+
+
+# --- preloading
+
+
+async def test_preloaded_module_is_there_before_the_script_imports_it(tmp_path, library):
+    (library / "oet_test_slow.py").write_text("import os\nimported_in = os.getpid()\n")
+    text = "import sys\ndef main():\n    print(sys.modules['oet_test_slow'].imported_in, sys.modules['numpy'].__name__)"
+    async with forking("oet_test_slow", "numpy") as server:
+        bench = Bench(tmp_path, fork_server=server)
+        pid = await bench.ready(text)
+        parent = process(bench, pid).ppid()
+        await bench.start(pid)
+        await bench.until(pid)
+        assert bench.output(pid).split() == [str(parent), "numpy"]
+        await bench.service.close()
+        bench.state.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()", "1 thread(s)"),
+        ("raise OSError('no such telescope')", "OSError: no such telescope"),
+        ("import sys\nsys.exit('go away')", "SystemExit: go away"),
+        ("def broken(:", "SyntaxError"),
+        (None, "No module named 'oet_test_bad'"),
+    ],
+)
+async def test_module_that_cannot_be_preloaded_is_named(library, caplog, source, says):
+    if source is not None:
+        (library / "oet_test_bad.py").write_text(source)
+    async with forking("json", "oet_test_bad") as server:
+        assert not server.running
+        assert "Cannot preload oet_test_bad" in caplog.text
+        assert says in caplog.text
+
+
+async def test_kernels_are_started_plainly_when_a_module_cannot_be_preloaded(tmp_path):
+    async with forking("oet_test_nowhere") as server:
+        bench = Bench(tmp_path, fork_server=server)
+        pid = await bench.ready(NOTHING)
+        assert not was_forked(bench, pid)
+        await bench.service.close()
+        bench.state.close()
+
+
+# --- what it does not serve
+
+
+async def test_environment_that_is_read_at_a_start_is_an_obstacle(fork_server):
+    assert fork_server.obstacle(dict(os.environ)) is None
+    for variable in (
+        *("PYTHONPATH", "PYTHONWARNINGS", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+        *("LANG", "LC_ALL", "HOME", "IPYTHONDIR"),
+    ):
+        said = fork_server.obstacle({**os.environ, variable: "secret"})
+        assert variable in said
+        assert "secret" not in said
+    assert fork_server.obstacle({**os.environ, "OET_TEST_OTHER": "1"}) is None
+
+
+async def test_kernel_that_cannot_be_forked_is_started_plainly_and_the_log_says_why(
+    forked, monkeypatch, caplog, library
+):
+    (library / "oet_test_late.py").write_text("")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    pid = await forked.ready("import os, oet_test_late\ndef main(): print(os.environ['OMP_NUM_THREADS'])")
+    assert not was_forked(forked, pid)
+    await forked.start(pid)
+    await forked.until(pid)
+    assert forked.output(pid) == "3\n"
+    assert "A kernel is started plainly: OMP_NUM_THREADS, PYTHONPATH changed" in caplog.text
+
+
+async def test_kernel_has_the_umask_that_the_service_has_now(forked):
+    before = os.umask(0o027)
+    try:
+        pid = await forked.ready("import os\ndef main(): print(oct(os.umask(0)))")
+        assert not was_forked(forked, pid)
+    finally:
+        os.umask(before)
+    await forked.start(pid)
+    await forked.until(pid)
+    assert forked.output(pid) == "0o27\n"
+    again = await forked.ready(NOTHING)
+    assert was_forked(forked, again)
+
+
+@pytest.mark.parametrize("change", ["environment", "folder", "PYTHONPATH", "umask"])
+async def test_warm_kernel_is_never_stale(tmp_path, monkeypatch, change):
+    """What has changed between the start of a warm kernel and its script is for the script as it is now."""
+    bench = Bench(tmp_path, fork_server=ForkServerSupervisor(tmp_path), warm=1)
+    bench.service._workshop.kernels.open()
+    await bench.service._workshop.kernels.opened()
+    (tmp_path / "new").mkdir()
+    before = os.umask(0o022)
+    try:
+        if change == "environment":
+            monkeypatch.setenv("OET_TEST_NEW", "new")
+        elif change == "folder":
+            monkeypatch.chdir(tmp_path / "new")
+        elif change == "PYTHONPATH":
+            monkeypatch.setenv("PYTHONPATH", str(tmp_path / "new"))
+        else:
+            os.umask(0o077)
+        text = (
+            "import os, sys\ndef main():\n"
+            "    print(os.environ.get('OET_TEST_NEW'), os.getcwd(), sys.path, oct(os.umask(0)))"
+        )
+        pid = await bench.ready(text)
+    finally:
+        os.umask(before)
+    await bench.start(pid)
+    await bench.until(pid)
+    assert {"environment": "new ", "folder": "/new ", "PYTHONPATH": "/new'", "umask": " 0o77\n"}[
+        change
+    ] in bench.output(pid)
+    await bench.service.close()
+    bench.state.close()
+
+
+# --- how kernels end
+
+
+ENDS = {
+    "os.kill(os.getpid(), signal.SIGKILL)": "SIGKILL",
+    "ctypes.string_at(0)": "SIGSEGV",
+    "os.abort()": "SIGABRT",
+    "os.kill(os.getpid(), signal.SIGTERM)": "SIGTERM",
+    "os._exit(7)": "exit code 7",
+    "os._exit(0)": "exit code 0",
+    "os._exit(255)": "exit code 255",
+    "threading.Thread(target=os._exit, args=[9]).start(); threading.Event().wait()": "exit code 9",
+    "sys.exit(3)": "SystemExit: 3",
+    "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\n    while True: pass": "SIGKILL",
+}
+
+
+async def test_twenty_kernels_that_end_at_once_are_each_told_by_their_own_end(tmp_path, fork_server):
+    """They wait, all at one pipe, until its last writer is gone."""
+    bench = Bench(tmp_path, fork_server=fork_server)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    ends = list(ENDS.items()) * 2
+    texts = [
+        "import ctypes, os, resource, signal, sys, threading\n"
+        f"gate = open({str(gate)!r}, 'rb')\ndef main(subarray_id):\n    gate.read()\n    {end}"
+        for end, _ in ends
+    ]
+    writer = os.open(gate, os.O_RDWR)
+    pids = await asyncio.gather(*(bench.ready(text, name=f"{n}.py") for n, text in enumerate(texts)))
+    for n, pid in enumerate(pids):
+        await bench.start(pid, subarray_id=n)
+    os.close(writer)
+    summaries = await asyncio.gather(*(bench.until(pid) for pid in pids))
+    for (_, says), summary in zip(ends, summaries, strict=True):
+        assert summary.state is ProcedureState.FAILED
+        assert says in summary.history.stacktrace
+    await bench.service.close()
+    bench.state.close()
+
+
+async def test_exception_in_a_thread_ends_the_thread_alone(bench):
+    text = (
+        "import threading\ndef fail(): raise ValueError('in a thread')\n"
+        "def main():\n    thread = threading.Thread(target=fail)\n    thread.start()\n    thread.join()"
+    )
+    summary = await bench.run(text)
+    assert summary.state is ProcedureState.COMPLETE
+    assert "ValueError: in a thread" in bench.output(summary.id, "stderr")
+
+
+async def test_fifty_kernels_that_talk_while_they_are_shut_down_end_promptly(tmp_path, fork_server):
+    """ipykernel can hang for ten seconds when its streams are closed while its control thread flushes them."""
+    bench = Bench(tmp_path, fork_server=fork_server, ladder=Ladder(10, 10, 10), history=100)
+    text = (
+        "import atexit, threading\n"
+        "def talk():\n    while True: print('...', end='', flush=True); threading.Event().wait(0.001)\n"
+        "def init(): threading.Thread(target=talk, daemon=True).start()\ndef main(): pass\n"
+        "atexit.register(print, 'at exit', flush=True)"
+    )
+    for _ in range(10):
+        pids = await asyncio.gather(*(bench.ready(text) for _ in range(5)))
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*(stop(bench, pid) for pid in pids))
+        assert asyncio.get_running_loop().time() - began < 5
+        assert all("at exit" in bench.output(pid) for pid in pids)
+    await bench.service.close()
+    bench.state.close()
+
+
+# --- its death
+
+
+async def test_kernels_live_on_when_the_fork_server_is_killed_and_it_is_started_again(tmp_path, forked, fork_server):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    waits = f"def main(subarray_id):\n    with open({str(gate)!r}) as gate: print(gate.read())"
+    running, stubborn, prepared, doomed = [
+        await forked.ready(text, name=f"{n}.py") for n, text in enumerate([waits, waits, NOTHING, NOTHING])
+    ]
+    for n, pid in enumerate((running, stubborn)):
+        await forked.start(pid, subarray_id=n)
+        await forked.until(pid, ProcedureState.RUNNING)
+    server = process(forked, running).ppid()
+    os.kill(server, signal.SIGKILL)
+    # all that were forked live on: one can be started, one is stopped, one is seen to die
+    await forked.start(prepared)
+    assert (await forked.until(prepared)).state is ProcedureState.COMPLETE
+    gone = process(forked, stubborn)
+    assert (await stop(forked, stubborn)).stopped
+    assert not gone.is_running() or gone.status() == psutil.STATUS_ZOMBIE
+    process(forked, doomed).kill()
+    assert (await forked.until(doomed)).state is ProcedureState.FAILED
+    # the next ones work, at once and when there is a fork server again
+    assert (await forked.run(NOTHING)).state is ProcedureState.COMPLETE
+    await fork_server.ready()
+    again = await forked.ready(NOTHING)
+    assert process(forked, again).ppid() not in (server, os.getpid())
+    writer = os.open(gate, os.O_WRONLY)
+    os.write(writer, b"open")
+    os.close(writer)
+    assert (await forked.until(running)).state is ProcedureState.COMPLETE
+    assert forked.output(running) == "open\n"
