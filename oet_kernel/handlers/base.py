@@ -69,6 +69,20 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
             raise self._too_large(int(length))
         self._prepared = True
 
+    def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
+        """Refuse what a browser sends for another site's page, unless a token vouches for it; Jupyter would say 404.
+
+        Raises
+        ------
+        Unauthorized
+        """
+        if not super().check_origin(origin_to_satisfy_tornado):
+            raise Unauthorized(
+                f"Pages of {self.request.headers.get('Origin')} may not use this service by a browser's login; "
+                "send a token, or set ServerApp.allow_origin"
+            )
+        return True
+
     def data_received(self, chunk: bytes) -> None:
         """Collect the body; of one over the limit nothing is kept, but all is read, so that the answer arrives."""
         self._size += len(chunk)
