@@ -267,6 +267,9 @@ class OetApp(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Say where the API is, once requests are taken."""
+        if self.until_stdin_closes:
+            # first of all: where nobody reads what is printed below any more, printing fails
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_stdin)
         url = f"{serverapp.connection_url.rstrip('/')}/{self._roots()[-2]}"
         self._service.base_url = url
         self._kernels.open()
@@ -279,9 +282,6 @@ class OetApp(ExtensionApp):
             print(f"OET API at {url}/", flush=True)  # noqa: T201 - the one line that says it is ready
             if self.insecure_no_token:
                 self.log.warning("No token is asked: whoever reaches %s can run scripts as this user", url)
-        if self.until_stdin_closes:
-            loop = asyncio.get_running_loop()
-            loop.add_reader(sys.stdin.fileno(), self._read_stdin)
 
     def _read_stdin(self) -> None:
         if not os.read(sys.stdin.fileno(), 4096):
