@@ -243,7 +243,9 @@ class OetApp(ExtensionApp):
             ),
         )
         definitions = FolderArchive(blocks) if blocks else NoArchive()
-        self._activities = ActivityService(self._service, definitions, state_path, self._journal, self._bus)
+        self._activities = ActivityService(
+            self._service, definitions, state_path, self._journal, self._bus, announce_lists=self.announce_lists
+        )
         self.settings["oet_context"] = HandlerContext(
             service=self._service,
             activities=self._activities,
