@@ -127,7 +127,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         if given is None or not given:
             return None
         if not given.isascii() or not given.isdecimal() or len(given) > 18:
-            raise MalformedRequest(f"{name}: expected {what}, a number, got {given!r}")
+            raise MalformedRequest(f"{name}: expected {what}, a number, got {given!r:.60}")
         return int(given)
 
     def api_url(self, root: str) -> str:
@@ -175,6 +175,10 @@ def as_oet_error(status: int, error: BaseException | None, path: str) -> OetErro
     if isinstance(error, OetError):
         return error
     match status:
+        case 400 if isinstance(error, web.HTTPError) and error.log_message:
+            # Tornado's own: text in the address that is no UTF-8, an argument that is missing
+            said = error.log_message % error.args if error.args else error.log_message
+            return MalformedRequest(f"{path}: {said}")
         case 401 | 403:
             why = f": {error.log_message}" if isinstance(error, web.HTTPError) and error.log_message else ""
             return Unauthorized(f"{path} needs a valid token (Authorization: token ...){why}")
