@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,6 +122,8 @@ class ActivityService:
         Where events come from, once they are written down.
     keep
         How many activities are listed.
+    announce_lists
+        Whether each listing is also an event, as each listing of procedures then is.
     """
 
     def __init__(
@@ -131,13 +133,16 @@ class ActivityService:
         folder: Path,
         journal: Journal,
         bus: EventBus,
+        *,
         keep: int = 1000,
+        announce_lists: bool = False,
     ) -> None:
         self._service = service
         self._archive = archive
         self._folder = folder
         self._journal = journal
         self._keep = keep
+        self._announce_lists = announce_lists
         self._activities: dict[int, Activity] = {}
         self._by_procedure: dict[int, Activity] = {}
         bus.tap(self._follow)
@@ -191,9 +196,26 @@ class ActivityService:
         await self._service.prepare(prepare, calls["main"], autostart=not command.prepare_only, on_created=on_created)
         return self.summarise(number)
 
-    def summaries(self) -> list[ActivitySummary]:
-        """Tell all about every listed activity, in order of creation."""
-        return [self.summarise(number) for number in self._activities]
+    def summaries(self, numbers: Sequence[int] | None = None) -> list[ActivitySummary]:
+        """Tell all about activities to whoever asks for them.
+
+        Parameters
+        ----------
+        numbers
+            Their ids; None for all that are listed, in order of creation.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is none with one of these ids.
+        """
+        summaries = [self.summarise(number) for number in (self._activities if numbers is None else numbers)]
+        if self._announce_lists:
+            request_id = time.time()
+            asked = announce(topics.REQUEST_ACTIVITY_LIST, CLIENT, request_id=request_id, activity_ids=numbers)
+            self._journal.publish(asked)
+            self._journal.publish(announce(topics.ACTIVITY_LIST, SERVICE, request_id=request_id, result=summaries))
+        return summaries
 
     def summarise(self, number: int) -> ActivitySummary:
         """Tell all about an activity.

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import platformdirs
+from jupyter_server.auth import IdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
+from jupyter_server.serverapp import aliases as server_aliases
+from jupyter_server.serverapp import flags as server_flags
 from traitlets import Bool, Float, Integer, List, Unicode
 
 from oet_kernel import __version__, discovery
 from oet_kernel.activities import ActivityService
 from oet_kernel.archive import FolderArchive, NoArchive
-from oet_kernel.errors import OetError
+from oet_kernel.errors import BadConfiguration, OetError
 from oet_kernel.events.bus import QUEUE_BYTES, EventBus
 from oet_kernel.events.journal import Journal
 from oet_kernel.handlers import about, activities, archive, procedures, scripts, stream
@@ -40,11 +43,13 @@ ROOTS = ("api/v1.0", "api/v1")
 _KEPT = "login|logout|metrics|static|favicon.ico|api/me"
 """What stays of Jupyter Server's own paths when it is there for this API alone."""
 
-_NO_TOKEN = [
-    "--IdentityProvider.token=",
-    "--ServerApp.disable_check_xsrf=True",
-    "--OetApp.insecure_no_token=True",
-]
+_NO_TOKEN = {
+    "IdentityProvider": {"token": ""},
+    "ServerApp": {"disable_check_xsrf": True},
+    "OetApp": {"insecure_no_token": True},
+}
+_TOLD_AND_DONE = {"help", "h", "help-all", "version", "V"}
+"""Options that end the command before anything is started."""
 
 
 class OetServerApp(ServerApp):
@@ -75,6 +80,8 @@ class OetApp(ExtensionApp):
     serverapp_class = OetServerApp
     load_other_extensions = False
     open_browser = False
+    classes = [OetServerApp, IdentityProvider]
+    subcommands: ClassVar[dict[str, Any]] = {}
     serverapp_config: ClassVar[dict[str, Any]] = {
         "allow_root": True,
         "allow_unauthenticated_access": False,
@@ -161,6 +168,18 @@ class OetApp(ExtensionApp):
         "warm-kernels": "OetApp.warm_kernels",
     }
 
+    flags: ClassVar[dict[str, Any]] = {
+        **ExtensionApp.flags,
+        "insecure-no-token": (_NO_TOKEN, "Ask for no token: whoever reaches the port may run scripts as this user."),
+    }
+
+    @classmethod
+    def make_serverapp(cls, **kwargs: Any) -> ServerApp:
+        """Make the server, which reads the command line, and let it know our flags; Jupyter gives it the aliases."""
+        app = super().make_serverapp(**kwargs)
+        app.flags.update(cls.flags)
+        return app
+
     def _state_dir_default(self) -> str:
         return os.environ.get("OET_STATE_DIR") or str(platformdirs.user_state_path("oet"))
 
@@ -170,13 +189,18 @@ class OetApp(ExtensionApp):
         roots = [Path(root).expanduser() for root in self.scripts_roots]
         for root in roots:
             if not root.is_dir():
-                raise ValueError(f"--scripts-root {root} is not a folder")
+                raise BadConfiguration(f"--scripts-root {root} is not a folder")
         abort = Path(self.abort_script).expanduser() if self.abort_script else None
         if abort is not None and not abort.is_file():
-            raise ValueError(f"--abort-script {abort} is not a file")
+            raise BadConfiguration(f"--abort-script {abort} is not a file")
         blocks = Path(self.archive).expanduser() if self.archive else None
         if blocks is not None and not blocks.is_dir():
-            raise ValueError(f"--archive {blocks} is not a folder")
+            raise BadConfiguration(f"--archive {blocks} is not a folder")
+        named = self.serverapp.config_file
+        if named and not any(Path(named).with_suffix(suffix).is_file() for suffix in (".py", ".json")):
+            raise BadConfiguration(f"--config {named} is not a file")
+        if not 0 <= self.serverapp.port <= 65535:
+            raise BadConfiguration(f"--port {self.serverapp.port} is not a port; 0 to 65535 are, 0 for any free one")
         self._state = StateFolder(state_path)
         try:
             store = Store(state_path / STORE, power_safe=self.power_safe)
@@ -219,7 +243,9 @@ class OetApp(ExtensionApp):
             ),
         )
         definitions = FolderArchive(blocks) if blocks else NoArchive()
-        self._activities = ActivityService(self._service, definitions, state_path, self._journal, self._bus)
+        self._activities = ActivityService(
+            self._service, definitions, state_path, self._journal, self._bus, announce_lists=self.announce_lists
+        )
         self.settings["oet_context"] = HandlerContext(
             service=self._service,
             activities=self._activities,
@@ -243,6 +269,9 @@ class OetApp(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Say where the API is, once requests are taken."""
+        if self.until_stdin_closes:
+            # first of all: where nobody reads what is printed below any more, printing fails
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_stdin)
         url = f"{serverapp.connection_url.rstrip('/')}/{self._roots()[-2]}"
         self._service.base_url = url
         self._kernels.open()
@@ -255,9 +284,6 @@ class OetApp(ExtensionApp):
             print(f"OET API at {url}/", flush=True)  # noqa: T201 - the one line that says it is ready
             if self.insecure_no_token:
                 self.log.warning("No token is asked: whoever reaches %s can run scripts as this user", url)
-        if self.until_stdin_closes:
-            loop = asyncio.get_running_loop()
-            loop.add_reader(sys.stdin.fileno(), self._read_stdin)
 
     def _read_stdin(self) -> None:
         if not os.read(sys.stdin.fileno(), 4096):
@@ -301,30 +327,71 @@ def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """
     given = {arg.split("=")[0] for arg in argv}
     added = []
+    if environ.get("OET_INSECURE_NO_TOKEN") == "1" and not given & {"--token", "--insecure-no-token"}:
+        added.append("--insecure-no-token")
+    no_token = "--insecure-no-token" in {*added, *given}
     for option in OetApp.aliases:
         value = environ.get("OET_" + option.upper().replace("-", "_"))
-        if value and f"--{option}" not in given:
+        if value and f"--{option}" not in given and not (no_token and option == "token"):
             values = value.split(os.pathsep) if option == "scripts-root" else [value]
             added += [f"--{option}={one}" for one in values]
-    complete = [*added, *argv]
-    if environ.get("OET_INSECURE_NO_TOKEN") == "1" and "--token" not in given:
-        complete.append("--insecure-no-token")
-    if "--insecure-no-token" in complete:
-        complete = [
-            arg for arg in complete if arg != "--insecure-no-token" and not arg.startswith("--token")
-        ] + _NO_TOKEN
-    return complete
+    return [*added, *argv]
+
+
+def check_words(argv: Sequence[str]) -> None:
+    """Refuse what means nothing on the command line; Jupyter would pass over it, and start without it.
+
+    Parameters
+    ----------
+    argv
+        As given.
+
+    Raises
+    ------
+    BadConfiguration
+        When a word is no option and no option's value, an option is unknown, or two contradict each other.
+    """
+    aliases, flags = ({*_names(ours), *_names(server)} for ours, server in (
+        (OetApp.aliases, server_aliases), (OetApp.flags, server_flags),
+    ))  # fmt: skip
+    waiting = False
+    for word in argv:
+        name, equals, _ = word.lstrip("-").partition("=")
+        if waiting:
+            waiting = False
+        elif not word.startswith("-"):
+            raise BadConfiguration(f"{word!r} is not expected; oet serve --help lists the options")
+        elif name in aliases or "." in name:
+            waiting = not equals
+        elif name not in flags and name not in _TOLD_AND_DONE:
+            raise BadConfiguration(f"There is no option {word!r}; oet serve --help lists those there are")
+    given = {word.split("=")[0] for word in argv}
+    if given >= {"--token", "--insecure-no-token"}:
+        raise BadConfiguration("--token and --insecure-no-token contradict each other; give one of them")
+
+
+def _names(options: Mapping[Any, Any]) -> list[str]:
+    return [name for key in options for name in ((key,) if isinstance(key, str) else key)]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Start the service stand-alone: ``oet serve``, ``jupyter oet``.
+
+    Exits with status 2 when an option is wrong and 1 when the service cannot start for another reason; either is said
+    in one sentence.
 
     Parameters
     ----------
     argv
         Options; those of the process when None.
     """
-    OetApp.launch_instance(arguments(sys.argv[1:] if argv is None else argv, os.environ))
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        check_words(words)
+        OetApp.launch_instance(arguments(words, os.environ))
+    except (OetError, OSError) as error:
+        sys.stderr.write(f"The service cannot start: {error}\n")
+        sys.exit(2 if isinstance(error, BadConfiguration) else 1)
 
 
 if __name__ == "__main__":

@@ -162,3 +162,9 @@ class StoreUnusable(OetError):
 
     status = HTTPStatus.INSUFFICIENT_STORAGE
     type = "StoreUnusable"
+
+
+class BadConfiguration(OetError):
+    """The service was given an option or a setting that makes no sense."""
+
+    type = "BadConfiguration"

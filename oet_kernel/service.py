@@ -224,8 +224,9 @@ class ScriptExecutionService:
             )
         execution = self._create(command, main or ProcedureInput(), autostart=autostart)
         on_created(execution.id)
+        created = self._summary(execution)  # its preparation does not wait for the disk
         await self._journal.settled()
-        return self._summary(execution)
+        return created
 
     def _create(self, command: PrepareProcessCommand, main: ProcedureInput = _NOTHING, *, autostart: bool) -> Execution:
         pid = self._journal.next_id("procedure")

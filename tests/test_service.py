@@ -179,6 +179,25 @@ async def test_output_of_a_forked_child_and_of_threads_is_heard(bench):
     assert bench.output(summary.id) == "in the child\nin the thread\n"
 
 
+async def test_lines_of_threads_that_print_at_once_do_not_mix(bench):
+    """Each thread's lines are whole and in its order, as in no plain terminal."""
+    text = (
+        "import sys, threading\nsys.setswitchinterval(1e-6)\n"
+        "def work(name):\n"
+        "    for n in range(300): print(name, n, 'to be one line'); print(name, n, file=sys.stderr)\n"
+        "def main():\n    threads = [threading.Thread(target=work, args=(name,)) for name in 'abcd']\n"
+        "    for thread in threads: thread.start()\n"
+        "    for thread in threads: thread.join()\n    print('partial', end='')\n"
+    )
+    summary = await bench.run(text)
+    lines = bench.output(summary.id).splitlines()
+    for name in "abcd":
+        assert [line for line in lines if line.startswith(name)] == [f"{name} {n} to be one line" for n in range(300)]
+    assert len(lines) == 1201
+    assert lines[-1] == "partial"
+    assert len(bench.output(summary.id, "stderr").splitlines()) == 1200
+
+
 async def test_events_of_each_transition_go_out_in_order(bench):
     summary = await bench.run(NOTHING)
     told = [

@@ -142,7 +142,15 @@ def test_activities_are_run_and_listed(tmp_path):
         }  # fmt: skip
         assert one["uri"] == f"{server.url}/activities/1"
         seen = until(listener.events(), one["procedure_id"], "COMPLETE")
-        assert "activity.lifecycle.running" in [event["topic"] for event in seen]
+        (request,) = [event for event in seen if event["topic"] == "request.activity.run"]
+        (running,) = [event for event in seen if event["topic"] == "activity.lifecycle.running"]
+        assert request["cmd"] == {
+            "sbd_id": "sbd-1", "activity_name": "observe", "script_args": {}, "prepare_only": False,
+            "create_env": False,
+        }  # fmt: skip
+        assert running["request_id"] == request["request_id"]
+        assert (running["result"]["id"], running["result"]["procedure_id"]) == (1, one["procedure_id"])
+        assert "activity.pool.list" not in [event["topic"] for event in seen]
         assert server.http.get("/activities/1").json()["activity"]["state"] == "COMPLETE"
         assert [a["id"] for a in server.http.get("/activities").json()["activities"]] == [1]
         missing = server.http.get("/activities/2")
@@ -310,14 +318,66 @@ def test_failure_is_told_with_its_stack_trace(server):
     assert (failed["topic"], failed["result"]["state"]) == ("procedure.lifecycle.failed", "FAILED")
 
 
-def test_lists_are_events_where_that_is_configured(tmp_path):
+@pytest.mark.parametrize(
+    ("path", "asked", "answered", "field"),
+    [
+        ("/procedures", "request.procedure.list", "procedure.pool.list", "pids"),
+        ("/activities", "request.activity.list", "activity.pool.list", "activity_ids"),
+    ],
+)
+def test_lists_are_events_where_that_is_configured(tmp_path, path, asked, answered, field):
     with serve(tmp_path, "--OetApp.announce_lists=True") as server, Listener(server) as listener:
-        server.http.get("/procedures")
+        server.http.get(path)
         events = listener.events()
         request, answer = next(events), next(events)
-    assert (request["topic"], request["pids"]) == ("request.procedure.list", None)
-    assert (answer["topic"], answer["result"]) == ("procedure.pool.list", [])
+    assert (request["topic"], request[field]) == (asked, None)
+    assert (answer["topic"], answer["result"]) == (answered, [])
     assert request["request_id"] == answer["request_id"]
+
+
+def test_stop_without_abort_is_told_with_the_request_it_answers(server):
+    with Listener(server) as listener:
+        events = listener.events()
+        pid = server.create(FOREVER, subarray_id=47)
+        until(events, pid, "READY")
+        stop(server, pid)
+        seen = [*until(events, pid, "STOPPED"), next(events)]
+    (request,) = [event for event in seen if event["topic"] == "request.procedure.stop"]
+    (stopped,) = [event for event in seen if event["topic"] == "procedure.lifecycle.stopped"]
+    assert request["cmd"] == {"process_uid": pid, "run_abort": False}
+    assert stopped["request_id"] == request["request_id"]
+    assert (stopped["result"]["id"], stopped["result"]["state"]) == (pid, "STOPPED")
+
+
+def test_output_and_displays_are_events_with_call_and_stream_or_mime_bundle(server):
+    with Listener(server) as listener:
+        events = listener.events()
+        pid = server.create(
+            "import sys\nfrom IPython.display import display, HTML\n"
+            "def init(): print('from init')\n"
+            "def main():\n    print('from main', file=sys.stderr)\n    display(HTML('<b>x</b>'))\n"
+        )
+        seen = until(events, pid, "READY")
+        start(server, pid)
+        seen += until(events, pid, "COMPLETE")
+    assert [event for event in seen if event["topic"] == "procedure.output.stream"] == [
+        {
+            "msg_src": str(pid),
+            "topic": "procedure.output.stream",
+            "call": "init",
+            "name": "stdout",
+            "text": "from init\n",
+        },
+        {
+            "msg_src": str(pid),
+            "topic": "procedure.output.stream",
+            "call": "main",
+            "name": "stderr",
+            "text": "from main\n",
+        },
+    ]
+    (shown,) = [event for event in seen if event["topic"] == "procedure.output.display"]
+    assert (shown["msg_src"], shown["call"], shown["data"]["text/html"]) == (str(pid), "main", "<b>x</b>")
 
 
 TOPIC_FIELDS = {

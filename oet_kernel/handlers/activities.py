@@ -42,7 +42,7 @@ class ActivityHandler(_ActivityHandler):
     async def get(self, root: str, number: str) -> None:
         """Describe it."""
         missing = ResourceNotFound(f"No information available for activity ID={number}")
-        summary = self.context.activities.summarise(id_of(number, missing))
+        (summary,) = self.context.activities.summaries([id_of(number, missing)])
         self.answer({"activity": self.localise(summary, root)})
 
 

@@ -69,6 +69,20 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
             raise self._too_large(int(length))
         self._prepared = True
 
+    def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
+        """Refuse what a browser sends for another site's page, unless a token vouches for it; Jupyter would say 404.
+
+        Raises
+        ------
+        Unauthorized
+        """
+        if not super().check_origin(origin_to_satisfy_tornado):
+            raise Unauthorized(
+                f"Pages of {self.request.headers.get('Origin')} may not use this service by a browser's login; "
+                "send a token, or set ServerApp.allow_origin"
+            )
+        return True
+
     def data_received(self, chunk: bytes) -> None:
         """Collect the body; of one over the limit nothing is kept, but all is read, so that the answer arrives."""
         self._size += len(chunk)
@@ -113,7 +127,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         if given is None or not given:
             return None
         if not given.isascii() or not given.isdecimal() or len(given) > 18:
-            raise MalformedRequest(f"{name}: expected {what}, a number, got {given!r}")
+            raise MalformedRequest(f"{name}: expected {what}, a number, got {given!r:.60}")
         return int(given)
 
     def api_url(self, root: str) -> str:
@@ -161,6 +175,10 @@ def as_oet_error(status: int, error: BaseException | None, path: str) -> OetErro
     if isinstance(error, OetError):
         return error
     match status:
+        case 400 if isinstance(error, web.HTTPError) and error.log_message:
+            # Tornado's own: text in the address that is no UTF-8, an argument that is missing
+            said = error.log_message % error.args if error.args else error.log_message
+            return MalformedRequest(f"{path}: {said}")
         case 401 | 403:
             why = f": {error.log_message}" if isinstance(error, web.HTTPError) and error.log_message else ""
             return Unauthorized(f"{path} needs a valid token (Authorization: token ...){why}")

@@ -63,7 +63,9 @@ class StreamHandler(OetHandler):
     def _position(self) -> int | None:
         """Say which event the listener had last; None when it wants only what is to come."""
         last = self.request.headers.get("Last-Event-ID", "").strip()
-        if last.isdecimal():  # what the original gave as id, a time, is no position
+        if (
+            last.isascii() and last.isdecimal() and len(last) <= 18
+        ):  # what the original gave as id, a time, is no position
             return int(last)
         return self.query_number("after", "the id of an event")
 

@@ -20,6 +20,7 @@ _NOT_JOURNALED = frozenset({"status", "stream", "iopub_welcome", "shutdown_reply
 """Busy and idle say nothing a script said; streams are journaled line by line as they are written."""
 _PIPE_CHUNK = 1 << 16
 _SYNC_DEADLINE = 1.0
+_BELOW = 0
 
 
 class _Header(msgspec.Struct):
@@ -85,7 +86,8 @@ class LineStream(OutStream):
         watchfd: bool = True,
         **kwargs: Any,
     ) -> None:
-        self._unfinished = {"python": "", "descriptor": ""}
+        self._unfinished: dict[int, str] = {}
+        """The line that each thread has begun, by its id; `_BELOW` for what comes from below Python."""
         self._line_lock = threading.RLock()
         self._marker = os.urandom(12)
         self._marker_seen = threading.Event()
@@ -110,30 +112,30 @@ class LineStream(OutStream):
         thread: JournalingIOPubThread | None = self.pub_thread
         if thread is None:
             raise ValueError("I/O operation on closed file")
-        self._take("python", string)
+        self._take(threading.get_ident(), string)
         if thread.attached:
             super().write(string)
         return len(string)
 
     def flush(self) -> None:
-        """Journal an unfinished line as it is; send what attached clients have not got."""
+        """Journal the calling thread's unfinished line as it is; send what attached clients have not got."""
         thread: JournalingIOPubThread | None = self.pub_thread
         if thread is None:
             return
         if thread.journal is not None:
             with self._line_lock:
-                for source, text in self._unfinished.items():
-                    self._unfinished[source] = ""
-                    self._journal(text)
+                for source in (threading.get_ident(), _BELOW):
+                    self._journal(self._unfinished.pop(source, ""))
         if thread.attached:
             super().flush()
 
-    def _take(self, source: str, text: str) -> None:
-        """Journal the lines that `text` completes; lines from above and below Python do not mix."""
+    def _take(self, source: int, text: str) -> None:
+        """Journal the lines that `text` completes; lines of different threads, and from below Python, do not mix."""
         if self.pub_thread.journal is not None:
             with self._line_lock:
-                whole, end, rest = (self._unfinished[source] + text).rpartition("\n")
-                self._unfinished[source] = rest
+                whole, end, rest = (self._unfinished.pop(source, "") + text).rpartition("\n")
+                if rest:
+                    self._unfinished[source] = rest
                 self._journal(whole + end)
 
     def _journal(self, text: str) -> None:
@@ -147,6 +149,10 @@ class LineStream(OutStream):
             self._marker_seen.clear()
             os.write(self._original_stdstream_fd, self._marker)
             self._marker_seen.wait(_SYNC_DEADLINE)
+        with self._line_lock:
+            for source in list(self._unfinished):
+                if source != threading.get_ident():
+                    self._journal(self._unfinished.pop(source))
         self.flush()
 
     def _watch_pipe_fd(self) -> None:
@@ -164,7 +170,7 @@ class LineStream(OutStream):
             held = held[len(held) - keep :]
 
     def _write_below(self, text: str) -> None:
-        self._take("descriptor", text)
+        self._take(_BELOW, text)
         if self.pub_thread.attached:
             super().write(text)
 

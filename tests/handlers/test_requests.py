@@ -102,6 +102,46 @@ def test_a_body_that_is_no_request_is_refused_and_changes_nothing(small, body):
     assert small.http.get("/procedures").json() == {"procedures": []}
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "message"),
+    [
+        (
+            "POST", "/procedures", '{"script": FILE, "script_args": {"init": {"kwargs": "x"}}}',
+            "$.script_args.init.kwargs: expected object, got str",
+        ),
+        (
+            "POST", "/procedures", '{"script": FILE, "script_args": {"init": {"args": "ab"}}}',
+            "$.script_args.init.args: expected array, got str",
+        ),
+        (
+            "POST", "/procedures", '{"script": {"script_type": "ftp", "script_uri": "x"}}',
+            "Script type ftp not supported",
+        ),
+        ("POST", "/procedures", '{"script": {"script_type": "filesystem"}}', "Malformed script in request"),
+        ("POST", "/procedures", "{}", "Script missing"),
+        ("PUT", "/procedures/PID", '{"state": "RUNNING", "script_args": 1}', "Malformed script_args in response"),
+        ("PUT", "/procedures/PID", '{"state": "STOPPED", "abort": "yes"}', "$.abort: expected bool, got str"),
+        ("PUT", "/procedures/PID", '{"state": "RUN"}', "$.state: there is no state 'RUN'"),
+        ("PUT", "/procedures/PID", "", "No JSON available in response"),
+        ("POST", "/activities", '{"activity_name": "observe"}', "$.sbd_id: required"),
+        (
+            "POST", "/activities", '{"sbd_id": "a", "activity_name": "b", "script_args": {"main": {"args": 1}}}',
+            "$.script_args[...].args: expected array, got int",
+        ),
+    ],
+)  # fmt: skip
+def test_a_field_that_is_wrong_is_named_by_its_path(server, method, path, body, message):
+    pid = server.create(QUIET)
+    before = server.until(pid, "READY")
+    body = body.replace("FILE", '{"script_type": "filesystem", "script_uri": "file:///x.py"}')
+    reply = server.http.request(method, path.replace("PID", str(pid)), content=body)
+    assert reply.status_code == 400
+    assert reply.json()["error"] == "400 Bad Request"
+    assert reply.json()["Message"].startswith(message)
+    assert server.http.get(f"/procedures/{pid}").json()["procedure"] == before, "nothing has changed"
+    server.http.put(f"/procedures/{pid}", json={"state": "STOPPED"})
+
+
 def test_fifty_creations_at_once_all_become_ready_each_with_an_id_of_its_own(tmp_path):
     with serve(tmp_path) as server, Listener(server, "?topic=procedure.lifecycle.statechange") as listener:
         with ThreadPoolExecutor(50) as many:

@@ -87,11 +87,24 @@ def test_a_listener_to_one_procedure_hears_nothing_of_another(server):
     assert sources == {str(watched)}
 
 
-@pytest.mark.parametrize("value", ["x", "-1", "1.5", "%C2%B2"])
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", "%C2%B2", "%D9%A3", "1" * 5000])
 def test_a_procedure_that_is_no_number_is_refused(server, value):
     reply = server.http.get(f"/stream?procedure={value}")
     assert reply.status_code == 400
     assert "procedure: expected the id of a procedure" in reply.json()["Message"]
+
+
+@pytest.mark.parametrize("last", ["1601463545.57", "x", "1" * 5000, "\xb2"])
+def test_an_id_that_is_no_position_is_no_error(server, last):
+    with server.http.stream("GET", "/stream", headers={"Last-Event-ID": last.encode("latin-1")}) as reply:
+        assert reply.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["topic", "exclude", "procedure", "after"])
+def test_a_filter_that_is_no_text_is_refused(server, name):
+    reply = server.http.get(f"/stream?{name}=%FF")
+    assert (reply.status_code, reply.json()["type"]) == (400, "Malformed Request")
+    assert name in reply.json()["Message"]
 
 
 def test_ids_count_up_by_one_for_a_listener_to_everything(server):

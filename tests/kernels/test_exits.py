@@ -28,6 +28,58 @@ async def test_death_of_the_kernel_is_a_failure_that_names_the_cause_and_the_las
     assert "in main" in summary.history.stacktrace
 
 
+@pytest.mark.parametrize("where", ["import", "init"])
+async def test_death_before_it_is_ready_is_a_failure_too(bench, where):
+    body = "os._exit(3)\n" if where == "import" else "def init(): os._exit(3)\n"
+    pid = await bench.create(f"{PRELUDE}{body}def main(): pass\n")
+    summary = await bench.until(pid)
+    assert summary.state is ProcedureState.FAILED
+    assert "exit code 3" in summary.history.stacktrace
+    assert "last thing said" in summary.history.stacktrace
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)", "ctypes.string_at(0)"])
+async def test_death_is_told_within_a_second(bench, end):
+    text = f"{PRELUDE}import time\ndef main():\n    print(time.time())\n    {end}\n"
+    pid = await bench.ready(text)
+    await bench.start(pid)
+    summary = await bench.until(pid)
+    died = float(bench.output(pid).split()[-1])
+    (state, told) = summary.history.process_states[-1]
+    assert state is ProcedureState.FAILED
+    assert told - died < 1.0
+
+
+LIMITED = (
+    "import resource\n"
+    "def limit():\n"
+    "    used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+    "    resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20),) * 2)\n"
+)
+
+
+async def test_memory_that_runs_out_is_a_failure_with_a_stack_trace(bench):
+    """All that Python can say is said, though hardly any memory is left to say it with."""
+    text = f"{LIMITED}def main():\n    limit()\n    kept = []\n    while True: kept.append('x' * 1000)\n"
+    summary = await bench.run(text)
+    assert summary.state is ProcedureState.FAILED
+    assert "MemoryError" in summary.history.stacktrace
+    assert "kept.append" in summary.history.stacktrace
+
+
+async def test_memory_that_runs_out_in_compiled_code_is_a_failure(bench):
+    """C code that cannot get memory and gives up takes the process with it."""
+    text = (
+        f"{PRELUDE}{LIMITED}def main():\n    limit()\n    print('greedy')\n"
+        "    libc = ctypes.CDLL(None)\n    libc.malloc.restype = ctypes.c_void_p\n"
+        "    if libc.malloc(ctypes.c_size_t(1 << 40)) is None:\n        os.abort()\n"
+    )
+    summary = await bench.run(text)
+    assert summary.state is ProcedureState.FAILED
+    assert "SIGABRT" in summary.history.stacktrace
+    assert "greedy" in summary.history.stacktrace
+
+
 @pytest.mark.parametrize("code", [0, 3])
 async def test_sys_exit_in_main_is_a_failure_that_ends_with_its_code(bench, code):
     summary = await bench.run(f"import sys\ndef main():\n    sys.exit({code})\n")

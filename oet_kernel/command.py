@@ -1,0 +1,16 @@
+"""Where the ``oet`` command begins: a Ctrl-C while it is being imported ends it without a word."""
+
+import signal
+
+
+def main() -> None:
+    """Import the command, and run it."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from oet_kernel.cli import main as run
+
+    signal.signal(signal.SIGINT, handler)
+    run()
+
+
+if __name__ == "__main__":
+    main()
