@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct, field
 
 from oet_kernel import topics
+from oet_kernel.announcer import CLIENT, SERVICE
 from oet_kernel.archive import Archive
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.events.bus import EventBus
@@ -28,7 +29,7 @@ from oet_kernel.models import (
     ProcedureState,
     Script,
 )
-from oet_kernel.service import CLIENT, SERVICE, ScriptExecutionService
+from oet_kernel.service import ScriptExecutionService
 from oet_kernel.store.rows import ActivityRow
 
 _FOLLOWS = {

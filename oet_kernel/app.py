@@ -28,9 +28,10 @@ from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.limits import Limits
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
-from oet_kernel.service import Limits, ScriptExecutionService
+from oet_kernel.service import ScriptExecutionService
 from oet_kernel.state import StateFolder
 from oet_kernel.store.retention import Retention
 from oet_kernel.store.store import NAME as STORE

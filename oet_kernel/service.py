@@ -18,10 +18,10 @@ from msgspec import Struct
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
+from oet_kernel.aborts import Aborts
+from oet_kernel.announcer import Announcer
 from oet_kernel.errors import (
-    AbortFailed,
     OetError,
-    ResourceNotFound,
     ShuttingDown,
     StartRefused,
     StopFailed,
@@ -31,12 +31,11 @@ from oet_kernel.errors import (
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
 from oet_kernel.events.journal import Journal
-from oet_kernel.events.mapping import Announcement, announce
+from oet_kernel.events.mapping import Announcement
 from oet_kernel.execution import Execution, Workshop
-from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
+from oet_kernel.limits import Limits
 from oet_kernel.models import (
-    FileSystemScript,
     GitScript,
     PrepareProcessCommand,
     ProcedureInput,
@@ -45,46 +44,13 @@ from oet_kernel.models import (
     StartProcessCommand,
     StopProcessCommand,
 )
-from oet_kernel.procedure import Procedure
+from oet_kernel.roster import Roster
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.state import StateFolder
 from oet_kernel.store.rows import ProcedureRow
 from oet_kernel.subarrays import Subarrays
 
 log = logging.getLogger(__name__)
-
-CLIENT = "FlaskWorker"
-"""`msg_src` of requests; existing listeners know this name."""
-SERVICE = "SESWorker"
-"""`msg_src` of what the service says of its own; existing listeners know this name."""
-
-_NOTHING = ProcedureInput()
-_TOLD = {
-    ProcedureState.INITIALISING: topics.STARTED,
-    ProcedureState.RUNNING: topics.STARTED,
-    ProcedureState.COMPLETE: topics.COMPLETE,
-    ProcedureState.FAILED: topics.FAILED,
-}
-"""States that are also told with a summary; so is STOPPED, unless an abort script is to follow."""
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """What an operator can configure of the service."""
-
-    history: int = 10
-    """How many inactive procedures stay listed."""
-    kernels: int = 200
-    """How many kernels may be alive at once."""
-    ladder: Ladder = Ladder()
-    """How long each rung of a stop may take."""
-    exclusive: bool = True
-    """Whether one procedure at a time runs on a subarray."""
-    abort_script: Path | None = None
-    """What a stop with abort runs on the subarray."""
-    abort_deadline: float = 60.0
-    """How many seconds the abort script has to get ready."""
-    announce_lists: bool = False
-    """Whether each listing is also an event, as in the original."""
 
 
 class StopOutcome(Struct, frozen=True):
@@ -127,21 +93,27 @@ class ScriptExecutionService:
         base_url: str,
         limits: Limits | None = None,
     ) -> None:
-        self.base_url = base_url
         self._journal = journal
         self._limits = limits or Limits()
         self._state = state
         self._workshop = Workshop(journal, sources, kernels, self._limits.ladder)
-        self._executions: dict[int, Execution] = {}
-        self._inactive: list[int] = []
+        self._announcer = Announcer(journal, base_url)
+        self._roster = Roster(self._limits.history)
         self._subarrays = Subarrays()
-        self._kept_for_abort: set[int] = set()
-        """Procedures whose subarrays are kept for the abort script that follows them."""
+        self._aborts = Aborts(self._limits, self._roster, self._subarrays, self._announcer, self._create_abort)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._last_request = 0.0
         self._resumed = asyncio.Event()
         bus.tap(self._forward)
+
+    @property
+    def base_url(self) -> str:
+        """API root in the URIs of events."""
+        return self._announcer.base_url
+
+    @base_url.setter
+    def base_url(self, url: str) -> None:
+        self._announcer.base_url = url
 
     # --- from one service to the next
 
@@ -151,18 +123,18 @@ class ScriptExecutionService:
         left = await asyncio.to_thread(lambda: [*store.newest_inactive(self._limits.history), *store.active()])
         active = [row.id for row in left if not row.procedure.state.inactive]
         kernels = await asyncio.to_thread(store.kernels, active)
-        self._inactive = [row.id for row in left if row.procedure.state.inactive]
-        for row in sorted(left, key=lambda row: row.id):
-            self._executions[row.id] = execution = Execution(row, self._workshop, self)
-            if "main" in execution.procedure.calls and not execution.state.inactive:
-                self._subarrays.claim(execution.procedure.subarray, row.id)
+        executions = [Execution(row, self._workshop, self) for row in sorted(left, key=lambda row: row.id)]
+        self._roster.restore(executions, [row.id for row in left if row.procedure.state.inactive])
+        for execution in self._roster.active:
+            if "main" in execution.procedure.calls:
+                self._subarrays.claim(execution.procedure.subarray, execution.id)
         await self._workshop.kernels.sweep([Path(kernel.folder) for kernel in kernels.values()])
-        await asyncio.gather(*(self._executions[pid].resume(kernels.get(pid)) for pid in active))
-        for execution in list(self._executions.values()):
+        await asyncio.gather(*(self._roster.find(pid).resume(kernels.get(pid)) for pid in active))
+        for execution in self._roster:
             if execution.stopping and not execution.state.inactive:
                 self._do(self._end(execution))
             elif execution.abort and execution.state is ProcedureState.STOPPED:
-                self._do(self._run_abort(execution))
+                self._do(self._aborts.run(execution))
             elif execution.autostart and execution.procedure.startable:
                 self._do(self._autostart(execution))
         self._resumed.set()
@@ -216,7 +188,7 @@ class ScriptExecutionService:
         """
         self._take_command()
         self._workshop.sources.check(command.script)
-        alive = sum(1 for execution in self._executions.values() if not execution.state.inactive)
+        alive = len(self._roster.active)
         if alive >= self._limits.kernels:
             raise TooManyKernels(
                 f"Cannot create a procedure: {alive} are active and {self._limits.kernels} are allowed; "
@@ -228,18 +200,23 @@ class ScriptExecutionService:
         await self._journal.settled()
         return created
 
-    def _create(self, command: PrepareProcessCommand, main: ProcedureInput = _NOTHING, *, autostart: bool) -> Execution:
+    def _create(self, command: PrepareProcessCommand, main: ProcedureInput, *, autostart: bool) -> Execution:
         pid = self._journal.next_id("procedure")
-        request_id = self._request_id()
-        self._say(topics.REQUEST_CREATE, CLIENT, pid, request_id=request_id, cmd=command)
+        request_id = self._announcer.request_id()
+        self._announcer.request(topics.REQUEST_CREATE, request_id, pid, cmd=command)
         procedure = lifecycle.create(pid, command.script, command.init_args, time.time())
         row = ProcedureRow(procedure=procedure, main=main, request_id=request_id, autostart=autostart)
-        self._executions[pid] = execution = Execution(row, self._workshop, self)
+        execution = Execution(row, self._workshop, self)
+        self._roster.add(execution)
         execution.save()
-        self._say(topics.STATECHANGE, str(pid), pid, new_state=execution.state)
-        self._say(topics.CREATED, SERVICE, pid, request_id=request_id, result=self._summary(execution))
+        self.entered(execution, execution.state, procedure.history.process_states[0][1])
+        self._announcer.result(topics.CREATED, request_id, self._summary(execution), pid)
         execution.prepare()
         return execution
+
+    def _create_abort(self, command: PrepareProcessCommand) -> Execution:
+        self._take_command()
+        return self._create(command, ProcedureInput(), autostart=True)
 
     async def start(self, command: StartProcessCommand) -> ProcedureSummary:
         """Run ``main`` of a procedure that is READY; leave any other as it is.
@@ -270,9 +247,10 @@ class ScriptExecutionService:
             holder = self._subarrays.claim(lifecycle.apply(execution.procedure, started).subarray, pid)
             if holder != pid and not command.force_start:
                 raise StartRefused(f"Cannot start PID {pid}: PID #{holder} is RUNNING")
-        execution.request_id = self._request_id()
+        execution.request_id = self._announcer.request_id()
         execution.learn(started)
-        self._say(topics.REQUEST_START, CLIENT, pid, request_id=execution.request_id, cmd=command)
+        self._announcer.request(topics.REQUEST_START, execution.request_id, pid, cmd=command)
+        self._aborts.started(execution)
         await self._journal.written()  # what runs must be on record
         execution.run(arguments)
         return self._summary(execution)
@@ -295,11 +273,10 @@ class ScriptExecutionService:
             When it was stopped, but the abort script did not get ready.
         """
         execution = self._find(command.process_uid)
-        pid = execution.id
         if execution.state.inactive:
             return StopOutcome(stopped=False, aborted=[])
-        execution.request_id = self._request_id()
-        self._say(topics.REQUEST_STOP, CLIENT, pid, request_id=execution.request_id, cmd=command)
+        execution.request_id = self._announcer.request_id()
+        self._announcer.request(topics.REQUEST_STOP, execution.request_id, execution.id, cmd=command)
         outcome = await self._end(execution, abort=command.run_abort)
         with suppress(StoreUnusable):  # a stop ends, even where nothing can be written
             await self._journal.settled()
@@ -307,24 +284,18 @@ class ScriptExecutionService:
 
     async def _end(self, execution: Execution, *, abort: bool = False) -> StopOutcome:
         """Stop a procedure, and abort what its subarray does if that was asked for, now or before a restart."""
-        pid = execution.id
-        # what somebody else does on the subarray is not to be aborted; and until the abort script has it, nobody may
-        # start anything there
-        free = self._subarrays.claim(execution.procedure.subarray, pid) == pid
-        wanted = (abort or execution.abort) and self._limits.abort_script is not None
-        mine = wanted and free and pid not in self._kept_for_abort
-        if mine:
-            self._kept_for_abort.add(pid)
+        abort = self._aborts.take(execution, abort)
         try:
-            if not await execution.stop(abort=mine):
+            if not await execution.stop(abort=abort):
                 assert execution.kernel is not None
                 raise StopFailed(
-                    f"Cannot stop script with ID {pid}: its process {execution.kernel.pid} is there even after SIGKILL"
+                    f"Cannot stop script with ID {execution.id}: its process {execution.kernel.pid} is there even "
+                    "after SIGKILL"
                 )
-            aborted = await self._run_abort(execution) if mine else []
+            aborted = await self._aborts.run(execution) if abort else []
         finally:
-            if mine:
-                self._kept_for_abort.discard(pid)
+            if abort:
+                self._aborts.release(execution)
             self._release(execution)
         return StopOutcome(stopped=True, aborted=aborted)
 
@@ -341,12 +312,12 @@ class ScriptExecutionService:
         ResourceNotFound
             When there is no procedure with one of the ids, or it is no longer listed.
         """
-        found = list(self._executions.values()) if pids is None else [self._find(pid) for pid in pids]
+        found = self._roster if pids is None else [self._find(pid) for pid in pids]
         summaries = [self._summary(execution) for execution in found]
         if self._limits.announce_lists:
-            request_id = self._request_id()
-            self._say(topics.REQUEST_LIST, CLIENT, None, request_id=request_id, pids=pids)
-            self._say(topics.POOL_LIST, SERVICE, None, request_id=request_id, result=summaries)
+            request_id = self._announcer.request_id()
+            self._announcer.request(topics.REQUEST_LIST, request_id, pids=pids)
+            self._announcer.result(topics.POOL_LIST, request_id, summaries)
         return summaries
 
     async def wait(self, pid: int, *states: ProcedureState) -> ProcedureSummary:
@@ -368,9 +339,8 @@ class ScriptExecutionService:
     async def close(self) -> None:
         """Stop every procedure, and take no new ones."""
         self._closing = True
-        executions = list(self._executions.values())
-        await asyncio.gather(*(execution.stop() for execution in executions if not execution.state.inactive))
-        await asyncio.gather(*(execution.gone() for execution in executions))
+        await asyncio.gather(*(execution.stop() for execution in self._roster.active))
+        await asyncio.gather(*(execution.gone() for execution in self._roster))
         await self._workshop.kernels.close()
 
     async def detach(self) -> None:
@@ -378,7 +348,7 @@ class ScriptExecutionService:
         self._closing = True
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*(execution.detach() for execution in self._executions.values()))
+        await asyncio.gather(*(execution.detach() for execution in self._roster))
         await self._workshop.kernels.detach()
 
     def _take_command(self) -> None:
@@ -396,13 +366,8 @@ class ScriptExecutionService:
 
     def entered(self, execution: Execution, state: ProcedureState, at: float) -> None:
         """Publish a state of a procedure, and what follows from it."""
-        pid = execution.id
-        self._journal.publish(announce(topics.STATECHANGE, str(pid), new_state=state), pid, at)
-        if state is ProcedureState.FAILED:
-            self._say(topics.STACKTRACE, str(pid), pid, stacktrace=execution.procedure.history.stacktrace)
-        topic = topics.STOPPED if state is ProcedureState.STOPPED and not execution.abort else _TOLD.get(state)
-        if topic:
-            self._say(topic, SERVICE, pid, request_id=execution.request_id, result=self._summary(execution))
+        told = not (state is ProcedureState.STOPPED and execution.abort)  # that is told when the abort script runs
+        self._announcer.entered(execution.procedure, state, at, execution.request_id, told=told)
         if state.inactive:
             self._retire(execution)
         elif execution.autostart and execution.procedure.startable:
@@ -420,67 +385,20 @@ class ScriptExecutionService:
         execution.dismiss()
         if isinstance(execution.procedure.script, GitScript):
             self._do(self._retain_sources())
-        self._inactive.append(execution.id)
-        while len(self._inactive) > self._limits.history:
-            oldest = self._inactive.pop(0)
-            execution = self._executions.pop(oldest)
-            if execution.kernel is not None:
-                self._state.forget(execution.kernel.folder)
+        for forgotten in self._roster.retire(execution):
+            if forgotten.kernel is not None:
+                self._state.forget(forgotten.kernel.folder)
 
     async def _retain_sources(self) -> None:
-        used = [one.path for one in self._executions.values() if one.path and not one.state.inactive]
+        used = [one.path for one in self._roster.active if one.path]
         await self._workshop.sources.retain(used)
 
     def _release(self, execution: Execution) -> None:
         """Free a procedure's subarray, unless its process may still be at work there or an abort is to follow."""
         at_work = execution.state is ProcedureState.UNKNOWN and execution.kernel_alive
         running = "main" in execution.procedure.calls and not execution.state.inactive
-        if not (running or at_work or execution.id in self._kept_for_abort):
+        if not (running or at_work or self._aborts.keeps(execution.id)):
             self._subarrays.release(execution.procedure.subarray, execution.id)
-
-    async def _run_abort(self, stopped: Execution) -> list[ProcedureSummary]:
-        """Run the abort script on the subarray of a procedure that was stopped, and tell of the stop."""
-        try:
-            aborted = [await self._start_abort(stopped)]
-        except OetError:
-            self._tell_stop(stopped, self._summary(stopped))
-            raise
-        self._tell_stop(stopped, aborted)
-        return aborted
-
-    def _tell_stop(self, stopped: Execution, result: Any) -> None:
-        stopped.abort = False
-        stopped.save()
-        self._say(topics.STOPPED, SERVICE, stopped.id, request_id=stopped.request_id, result=result)
-
-    async def _start_abort(self, stopped: Execution) -> ProcedureSummary:
-        execution = None if stopped.abort_id is None else self._executions.get(stopped.abort_id)
-        if execution is None:
-            execution = await self._create_abort(stopped)
-        said = f"Stopped script with ID {stopped.id}, but its abort script (ID {execution.id})"
-        try:
-            async with asyncio.timeout(self._limits.abort_deadline):
-                await execution.wait(ProcedureState.RUNNING)
-        except TimeoutError:
-            await execution.stop()
-            raise AbortFailed(f"{said} was not ready within {self._limits.abort_deadline:g} s") from None
-        if "main" not in execution.procedure.calls:
-            history = execution.procedure.history
-            raise AbortFailed(f"{said} became {execution.state.name} before it could run: {history.stacktrace}")
-        return self._summary(execution)
-
-    async def _create_abort(self, stopped: Execution) -> Execution:
-        self._take_command()
-        assert self._limits.abort_script is not None
-        subarray_id = stopped.procedure.subarray_id
-        kwargs = {} if subarray_id is None else {"subarray_id": subarray_id}
-        script = FileSystemScript(script_uri=self._limits.abort_script.resolve().as_uri())
-        # created and remembered in one turn of the event loop: a service that comes after knows both or neither
-        execution = self._create(PrepareProcessCommand(script, ProcedureInput(kwargs=kwargs)), autostart=True)
-        self._subarrays.hand_over(stopped.procedure.subarray, execution.id)
-        stopped.abort_id = execution.id
-        stopped.save()
-        return execution
 
     async def _autostart(self, execution: Execution) -> None:
         try:
@@ -490,12 +408,9 @@ class ScriptExecutionService:
 
     # --- events
 
-    def _say(self, topic: str, msg_src: str, procedure: int | None, **fields: Any) -> None:
-        self._journal.publish(announce(topic, msg_src, **fields), procedure)
-
     def _forward(self, event: Event) -> None:
         """Hand an event to the scripts that listen to it, but never back to the one that sent it."""
-        for execution in self._executions.values():
+        for execution in self._roster:
             if not execution.interests or event.procedure == execution.id or execution.kernel is None:
                 continue
             if any(topics.under(event.topic, interest) for interest in execution.interests):
@@ -503,36 +418,8 @@ class ScriptExecutionService:
                 fields.pop("topic", None)
                 execution.kernel.deliver(event.topic, fields)
 
-    def _request_id(self) -> float:
-        """Identify a request by its time, as the original does; no two alike."""
-        self._last_request = max(time.time(), self._last_request + 1e-6)
-        return self._last_request
-
     def _find(self, pid: int) -> Execution:
-        try:
-            return self._executions[pid]
-        except KeyError:
-            raise ResourceNotFound.procedure(pid) from None
+        return self._roster.find(pid)
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
-        return summary_of(execution.procedure, self.base_url)
-
-
-def summary_of(procedure: Procedure, base_url: str) -> ProcedureSummary:
-    """Tell clients all about a procedure.
-
-    Parameters
-    ----------
-    procedure
-        As it is now.
-    base_url
-        API root in its URI.
-    """
-    return ProcedureSummary(
-        id=procedure.id,
-        script=procedure.script,
-        script_args=procedure.calls,
-        history=procedure.history,
-        state=procedure.state,
-        uri=f"{base_url}/procedures/{procedure.id}",
-    )
+        return self._announcer.summary(execution.procedure)

@@ -21,6 +21,7 @@ from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.limits import Limits
 from oet_kernel.models import (
     FileSystemScript,
     PrepareProcessCommand,
@@ -30,7 +31,7 @@ from oet_kernel.models import (
     StartProcessCommand,
 )
 from oet_kernel.scripts.sources import ScriptSources
-from oet_kernel.service import Limits, ScriptExecutionService
+from oet_kernel.service import ScriptExecutionService
 from oet_kernel.state import StateFolder
 from oet_kernel.store.store import NAME as STORE
 from oet_kernel.store.store import Store

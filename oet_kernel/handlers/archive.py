@@ -9,11 +9,11 @@ import msgspec
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from oet_kernel.announcer import summary_of
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.events.event import Filter
 from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of, query_list
 from oet_kernel.models import ProcedureState
-from oet_kernel.service import summary_of
 from oet_kernel.store.rows import ArchiveQuery
 
 _MOST = 1000

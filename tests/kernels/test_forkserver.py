@@ -37,7 +37,7 @@ def library(tmp_path, monkeypatch):
 
 
 def process(bench, pid):
-    return psutil.Process(bench.service._executions[pid].kernel.pid)
+    return psutil.Process(bench.service._roster.find(pid).kernel.pid)
 
 
 def was_forked(bench, pid):

@@ -1,0 +1,26 @@
+"""What an operator can configure of the service's rules."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from oet_kernel.kernels.local import Ladder
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """The rules' numbers and switches."""
+
+    history: int = 10
+    """How many inactive procedures stay listed."""
+    kernels: int = 200
+    """How many kernels may be alive at once."""
+    ladder: Ladder = Ladder()
+    """How long each rung of a stop may take."""
+    exclusive: bool = True
+    """Whether one procedure at a time runs on a subarray."""
+    abort_script: Path | None = None
+    """What a stop with abort runs on the subarray."""
+    abort_deadline: float = 60.0
+    """How many seconds the abort script has to get ready."""
+    announce_lists: bool = False
+    """Whether each listing is also an event, as in the original."""
