@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 from contextlib import suppress
 
 from oet_kernel.identity import start_of
@@ -28,10 +29,10 @@ class AdoptedProcess:
         self._pidfd: int | None = None
         with suppress(OSError):
             self._pidfd = os.pidfd_open(pid)
-        # what the descriptor names is looked at after it was opened: a pid that is used again in between is found out
-        if self._pidfd is not None and start_of(pid) != started:
-            os.close(self._pidfd)
-            self._pidfd = None
+        # what the descriptor names is looked at after it was opened: a pid that is used again in between is found out;
+        # one that has ended may be there still, if its parent is slow
+        if self._pidfd is not None and (start_of(pid) != started or select.select([self._pidfd], [], [], 0)[0]):
+            self.leave()
 
     @property
     def gone(self) -> bool:
@@ -48,8 +49,7 @@ class AdoptedProcess:
                 await gone
             finally:
                 loop.remove_reader(self._pidfd)
-                os.close(self._pidfd)
-                self._pidfd = None
+                self.leave()
         return None if self._ending is None else await self._ending
 
     def leave(self) -> None:
