@@ -31,7 +31,7 @@ class AdoptedProcess:
             self._pidfd = os.pidfd_open(pid)
         # what the descriptor names is looked at after it was opened: a pid that is used again in between is found out;
         # one that has ended may be there still, if its parent is slow
-        if self._pidfd is not None and (start_of(pid) != started or select.select([self._pidfd], [], [], 0)[0]):
+        if self._pidfd is not None and (start_of(pid) != started or _readable(self._pidfd)):
             self.leave()
 
     @property
@@ -57,3 +57,9 @@ class AdoptedProcess:
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()  # not select(), which takes no descriptor beyond 1023
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))

@@ -216,7 +216,9 @@ async def test_kernel_that_publishes_goes_on_and_every_event_comes_once_and_in_o
 
 async def test_next_batch_waits_until_the_one_before_was_taken(observatory):
     pool = await observatory.service()
-    kernel, ear = await observatory.kernel(pool, "def main():\n    for n in range(20_000): publish('user.count', n=n)\n")
+    kernel, ear = await observatory.kernel(
+        pool, "def main():\n    for n in range(20_000): publish('user.count', n=n)\n"
+    )
     taken = asyncio.Event()
     batches = []
 
