@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from oet_kernel.identity import start_of
 from oet_kernel.kernels.obituaries import Ending
-from oet_kernel.kernels.processes import wake
 
 
 class AdoptedProcess:
@@ -44,7 +43,7 @@ class AdoptedProcess:
         if self._pidfd is not None:
             loop = asyncio.get_running_loop()
             gone = loop.create_future()
-            loop.add_reader(self._pidfd, wake, gone)
+            loop.add_reader(self._pidfd, _wake, gone)
             try:
                 await gone
             finally:
@@ -57,6 +56,11 @@ class AdoptedProcess:
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
+
+
+def _wake(gone: asyncio.Future[None]) -> None:
+    if not gone.done():
+        gone.set_result(None)
 
 
 def _readable(descriptor: int) -> bool:

@@ -26,6 +26,7 @@ from oet_kernel.state import StateFolder
 pytestmark = pytest.mark.anyio
 
 DEADLINE = 30.0
+REAL_PYTHON = Path(sys.executable).resolve()
 LADDER = Ladder(5.0, 5.0, 5.0)
 HEAD = "import atexit, os, sys, time, threading\nfrom pathlib import Path\nfrom oet_kernel.api import publish\n"
 
@@ -182,6 +183,15 @@ async def gone(pid: int, seconds: float = DEADLINE) -> bool:
         os.close(descriptor)
 
 
+def reap(pid: int) -> None:
+    """Take note of the end of a child of this process, which would be none of another service."""
+    os.waitpid(pid, 0)
+
+
+def spawn(argv, **kwargs):
+    return subprocess.Popen(argv, **kwargs)
+
+
 async def test_kernel_that_publishes_goes_on_and_every_event_comes_once_and_in_order(observatory):
     halfway, stop = observatory.pipe("halfway"), observatory.folder / "stop"
     first = await observatory.service()
@@ -215,29 +225,27 @@ async def test_kernel_that_publishes_goes_on_and_every_event_comes_once_and_in_o
 
 
 async def test_next_batch_waits_until_the_one_before_was_taken(observatory):
+    said = observatory.pipe("said")
     pool = await observatory.service()
     kernel, ear = await observatory.kernel(
-        pool, "def main():\n    for n in range(20_000): publish('user.count', n=n)\n"
+        pool,
+        "def main():\n    for n in range(20_000): publish('user.count', n=n)\n"
+        f"    Path({str(said)!r}).write_text('all')\n",
     )
-    taken = asyncio.Event()
+    taken, begun = asyncio.Event(), asyncio.Event()
     batches = []
 
     async def slow(records, offset):
         batches.append(offset)
+        begun.set()
         await taken.wait()
         await ear.hear(records, offset)
 
     kernel.attach(slow, ear.ended)
     kernel.run(ProcedureInput())
     async with asyncio.timeout(DEADLINE):
-        while not batches:
-            await asyncio.sleep(0)
-    journal = kernel.folder / "iopub.jsonl"
-    size = 0
-    async with asyncio.timeout(DEADLINE):
-        while size < 1_500_000:
-            await asyncio.sleep(0)
-            size = journal.stat().st_size
+        await begun.wait()
+    await hear(said)
     assert len(batches) == 1
     taken.set()
     await ear.until_called("main", "finished")
@@ -321,7 +329,10 @@ async def test_request_that_comes_twice_is_done_once(observatory):
 async def test_kernel_that_ended_meanwhile_is_heard_to_its_end_and_its_end_is_told(observatory, how):
     go = observatory.pipe("go")
     first = await observatory.service()
-    text = f"def main():\n    Path({str(go)!r}).read_text()\n    for n in range(500): publish('user.count', n=n)\n    {how}\n"
+    text = (
+        f"def main():\n    Path({str(go)!r}).read_text()\n"
+        f"    for n in range(500): publish('user.count', n=n)\n    {how}\n"
+    )
     kernel, ear = await observatory.kernel(first, text)
     kernel.run(ProcedureInput())
     await ear.until_called("main", "started")
@@ -330,7 +341,7 @@ async def test_kernel_that_ended_meanwhile_is_heard_to_its_end_and_its_end_is_to
     await say(go)
     assert await gone(kernel.pid)
     if not observatory.forked:
-        os.waitpid(kernel.pid, 0)  # a child of this process, which would not be one of another service
+        reap(kernel.pid)
     second = await observatory.service()
     adopted = observatory.adopt(second, kernel.record, ear)
     await ear.until(lambda: ear.epitaph is not None)
@@ -377,7 +388,7 @@ async def test_kernel_whose_fork_server_died_meanwhile_is_adopted(forking):
 async def test_process_that_has_only_the_pid_is_not_taken_for_the_kernel_nor_touched(observatory):
     pool = await observatory.service()
     folder = observatory.state.kernel_folder()
-    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as stranger:
+    with spawn(["sleep", "1000"], start_new_session=True) as stranger:
         record = KernelRecord(
             folder=str(folder), pid=stranger.pid, started=start_of(stranger.pid) - 1, forked=observatory.forked
         )
@@ -406,7 +417,7 @@ async def test_orphan_ends_itself_after_its_script_is_done_and_not_before(observ
     assert await gone(kernel.pid)
     assert at_exit.read_text() == "clean"
     if not observatory.forked:
-        os.waitpid(kernel.pid, 0)
+        reap(kernel.pid)
     second = await observatory.service()
     observatory.adopt(second, kernel.record, ear)
     await ear.until(lambda: ear.epitaph is not None)
@@ -546,7 +557,7 @@ async def test_kernel_of_a_service_that_was_killed_is_adopted(observatory):
         "    for n in range(1, 300): publish('user.count', n=n)\n    print('done')\n    time.sleep(1000)\n"
     )
     argv = [sys.executable, "-c", SERVICE, str(observatory.folder / "state"), str(script), observatory.kind]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as service:
+    with spawn(argv, stdout=subprocess.PIPE) as service:
         line = await asyncio.to_thread(service.stdout.readline)
         service.kill()
     record = msgspec.json.decode(line, type=KernelRecord)
@@ -568,7 +579,7 @@ async def test_environment_of_a_script_gets_a_fork_server_of_its_own(forking, tm
     interpreters = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "python").symlink_to(Path(sys.executable).resolve())
+        (tmp_path / name / "python").symlink_to(REAL_PYTHON)
         interpreters.append(tmp_path / name / "python")
     one, other = interpreters
     pool = await forking.service()
