@@ -254,10 +254,13 @@ async def test_next_batch_waits_until_the_one_before_was_taken(observatory):
 
 async def test_adopted_kernel_is_interrupted_and_stopped(observatory):
     first = await observatory.service()
-    text = "def main():\n    try:\n        time.sleep(1000)\n    finally:\n        print('cleaned up')\n"
+    text = (
+        "def main():\n    try:\n        publish('user.count', n=0)\n        time.sleep(1000)\n"
+        "    finally:\n        print('cleaned up')\n"
+    )
     kernel, ear = await observatory.kernel(first, text)
     kernel.run(ProcedureInput())
-    await ear.until_called("main", "started")
+    await ear.until(lambda: ear.numbers == [0])
     await first.detach()
     second = await observatory.service()
     adopted = observatory.adopt(second, kernel.record, ear)
