@@ -2,11 +2,11 @@
 
 import asyncio
 import os
+import select
 from contextlib import suppress
 
 from oet_kernel.identity import start_of
 from oet_kernel.kernels.obituaries import Ending
-from oet_kernel.kernels.processes import wake
 
 
 class AdoptedProcess:
@@ -28,10 +28,10 @@ class AdoptedProcess:
         self._pidfd: int | None = None
         with suppress(OSError):
             self._pidfd = os.pidfd_open(pid)
-        # what the descriptor names is looked at after it was opened: a pid that is used again in between is found out
-        if self._pidfd is not None and start_of(pid) != started:
-            os.close(self._pidfd)
-            self._pidfd = None
+        # what the descriptor names is looked at after it was opened: a pid that is used again in between is found out;
+        # one that has ended may be there still, if its parent is slow
+        if self._pidfd is not None and (start_of(pid) != started or _readable(self._pidfd)):
+            self.leave()
 
     @property
     def gone(self) -> bool:
@@ -43,13 +43,12 @@ class AdoptedProcess:
         if self._pidfd is not None:
             loop = asyncio.get_running_loop()
             gone = loop.create_future()
-            loop.add_reader(self._pidfd, wake, gone)
+            loop.add_reader(self._pidfd, _wake, gone)
             try:
                 await gone
             finally:
                 loop.remove_reader(self._pidfd)
-                os.close(self._pidfd)
-                self._pidfd = None
+                self.leave()
         return None if self._ending is None else await self._ending
 
     def leave(self) -> None:
@@ -57,3 +56,14 @@ class AdoptedProcess:
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
+
+
+def _wake(gone: asyncio.Future[None]) -> None:
+    if not gone.done():
+        gone.set_result(None)
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()  # not select(), which takes no descriptor beyond 1023
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))

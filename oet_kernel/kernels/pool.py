@@ -192,7 +192,7 @@ class KernelPool:
         await self._end_warm()
         await asyncio.gather(*(kernel.detach() for kernel in self._given))
         fork_servers = [*self._others.values(), *([self._fork_server] if self._fork_server else [])]
-        await asyncio.gather(*(one.close(keep_kernels=True) for one in fork_servers))
+        await asyncio.gather(*(one.detach() for one in fork_servers))
         for connection in self._retired:
             connection.close()
         self._context.destroy(linger=0)

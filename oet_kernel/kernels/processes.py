@@ -62,12 +62,6 @@ async def exit_of(process: subprocess.Popen[bytes]) -> int:
     return process.wait()
 
 
-def wake(future: asyncio.Future[None]) -> None:
-    """Let whoever waits for a file descriptor go on; a reader may be called once more before it is removed."""
-    if not future.done():
-        future.set_result(None)
-
-
 def signal_group(pid: int, signum: signal.Signals) -> None:
     """Send a signal to a process and to all that stayed in its process group; nothing if they are gone."""
     with suppress(ProcessLookupError, PermissionError):

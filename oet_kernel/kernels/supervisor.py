@@ -157,19 +157,10 @@ class ForkServerSupervisor:
             raise ForkServerDown("the fork server is not running")
         return await self._connection.fork(argv, folder, environment, stdio)
 
-    async def close(self, *, keep_kernels: bool = False) -> None:
-        """End the fork server, and all that it has forked.
-
-        Parameters
-        ----------
-        keep_kernels
-            Leave it while it has kernels, for the next service.
-        """
+    async def close(self) -> None:
+        """End the fork server, and all that it has forked."""
         await self._let_go()
         if self._connection is not None:
-            if keep_kernels and self._connection.busy:
-                self._leave(self._connection)
-                return
             await self._connection.end()
         elif self._process is not None and self._process.returncode is None:
             self._process.kill()  # not yet ready, so without kernels
@@ -177,23 +168,20 @@ class ForkServerSupervisor:
             await asyncio.to_thread(self._process.wait)
 
     async def detach(self) -> None:
-        """Leave the fork server to the next service, with its kernels; nothing more is heard of them here."""
-        await self._let_go()
-        if self._connection is not None:
-            self._leave(self._connection)
-        else:
+        """Leave the fork server with its kernels to the next service; end it when it has none."""
+        if self._connection is None or not self._connection.busy:
             await self.close()
+            return
+        await self._let_go()
+        self._connection.close()
+        if self._process is not None:
+            self._process.returncode = self._process.poll() or 0  # or it would complain that nobody waits for it
 
     async def _let_go(self) -> None:
         if self._life is not None:
             self._life.cancel()
             await asyncio.wait([self._life])
         self._ready.clear()
-
-    def _leave(self, connection: ForkServerConnection) -> None:
-        connection.close()
-        if self._process is not None:
-            self._process.returncode = self._process.poll() or 0  # or it would complain that nobody waits for it
 
     async def _run(self) -> None:
         """Take it over or start it, and again whenever it dies; not again when it does not come up."""

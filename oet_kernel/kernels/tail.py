@@ -12,7 +12,6 @@ import msgspec
 from oet_kernel.events.mapping import Record
 from oet_kernel.kernel.journal import BELL, JOURNAL
 from oet_kernel.kernel.orphan import LIFELINE
-from oet_kernel.kernels.processes import wake
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +40,26 @@ class JournalTail:
         self.offset = offset
         """Where the records that were read end."""
         self._punched = 0
+        self._listening = False
+        self._rung: asyncio.Future[None] | None = None
 
     async def rung(self) -> None:
-        """Wait until the bell rings, and take the rings off it: to be done before reading, so that none is missed."""
+        """Wait until the bell has rung since this was last waited for."""
         loop = asyncio.get_running_loop()
-        rung = loop.create_future()
-        # only while somebody waits: a service that is behind is not to be woken by each record
-        loop.add_reader(self.bell, wake, rung)
-        try:
-            await rung
-        finally:
+        if not self._listening:
+            self._listening = True
+            loop.add_reader(self.bell, self._on_bell, loop)
+        self._rung = loop.create_future()
+        await self._rung
+
+    def _on_bell(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._rung is None or self._rung.done():
+            # nobody waits: a service that is behind is not to be woken by each record, and finds the rings later
             loop.remove_reader(self.bell)
-        self.hush()
+            self._listening = False
+        else:
+            self.hush()  # before the journal is read, so that none is missed
+            self._rung.set_result(None)
 
     def hush(self) -> None:
         """Take the rings off the bell."""
@@ -115,6 +122,8 @@ class JournalTail:
     def close(self) -> None:
         """Close the files; the folder stays."""
         if self.bell >= 0:
+            if self._listening:
+                asyncio.get_running_loop().remove_reader(self.bell)
             for descriptor in (self.bell, self._lifeline, self._file):
                 os.close(descriptor)
             self.bell = -1

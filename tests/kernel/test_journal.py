@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -50,6 +52,56 @@ def test_bell_rings_for_a_record_and_is_silent_after_it_was_hushed(tmp_path, tai
     assert select.select([tail.bell], [], [], 0)[0] == [tail.bell]
     tail.hush()
     assert select.select([tail.bell], [], [], 0)[0] == []
+
+
+def test_bell_rings_for_the_listener_that_comes_after_another(tmp_path, tail):
+    import select
+
+    journal = Journal(tmp_path)
+    journal.append("x", b'{"n":1}')
+    assert contents(tail.read()) == [{"n": 1}]
+    offset = tail.offset
+    tail.close()
+    journal.append("x", b'{"n":2}')
+    other = JournalTail(tmp_path, offset)
+    other.hush()
+    assert contents(other.read()) == [{"n": 2}]
+    journal.append("x", b'{"n":3}')
+    assert select.select([other.bell], [], [], 0)[0] == [other.bell]
+    assert contents(other.read()) == [{"n": 3}]
+    other.close()
+
+
+@pytest.mark.parametrize("handler", ["SIG_DFL", "SIG_IGN"])
+def test_ring_that_nobody_hears_harms_no_script_whatever_it_makes_of_broken_pipes(tmp_path, tail, handler):
+    code = (
+        "import signal, sys\nfrom pathlib import Path\nfrom oet_kernel.kernel.journal import Journal\n"
+        f"signal.signal(signal.SIGPIPE, signal.{handler})\njournal = Journal(Path(sys.argv[1]))\n"
+        "input()\njournal.append('x', b'{}')\nprint('alive')\n"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        tail.close()
+        assert process.communicate("\n")[0] == "alive\n"
+
+
+def test_every_offset_behind_a_batch_is_a_place_to_begin(tmp_path, tail):
+    journal = Journal(tmp_path)
+    for n in range(50):
+        journal.append("x", json.dumps({"n": n}).encode())
+    seen = 0
+    while records := tail.read(200):
+        seen += len(records)
+        other = JournalTail(tmp_path, tail.offset)
+        assert [entry["n"] for entry in contents(other.read())] == list(range(seen, 50))
+        other.close()
+
+
+def test_torn_records_longer_than_a_read_are_not_taken_for_the_end(tmp_path, tail):
+    with open(tmp_path / JOURNAL, "ab") as file:
+        file.write(b"torn\n" * 100)
+    Journal(tmp_path).append("x", b'{"n":1}')
+    assert contents(tail.read(50)) == [{"n": 1}]
 
 
 def test_writer_never_waits_for_a_reader(tmp_path, tail):
