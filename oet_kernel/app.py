@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,15 +21,20 @@ from traitlets import Bool, Float, Integer, List, Unicode
 from oet_kernel import __version__, discovery
 from oet_kernel.activities import ActivityService
 from oet_kernel.archive import FolderArchive, NoArchive
-from oet_kernel.errors import BadConfiguration, OetError
+from oet_kernel.errors import BadConfiguration, OetError, StoreUnusable
 from oet_kernel.events.bus import QUEUE_BYTES, EventBus
 from oet_kernel.events.journal import Journal
-from oet_kernel.handlers import about, activities, archive, procedures, scripts, stream
+from oet_kernel.handlers import about, activities, archive, procedures, records, scripts, stream
 from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.limits import Limits
+from oet_kernel.models import ProcedureSummary
+from oet_kernel.record import About
+from oet_kernel.record.keeper import RecordKeeper
+from oet_kernel.record.notebook import OUTPUT_LIMIT
+from oet_kernel.record.stored import StoredRuns
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import ScriptExecutionService
@@ -130,6 +136,9 @@ class OetApp(ExtensionApp):
     body_limit = Integer(10 << 20, min=1, help="Bytes that the body of a request may have.").tag(config=True)
     heartbeat = Float(15.0, min=0.01, help="Seconds between comments on a silent event stream.").tag(config=True)
     listener_bytes = Integer(QUEUE_BYTES, min=1, help="Bytes a listener may lag behind before it is cut off.").tag(
+        config=True
+    )
+    record_bytes = Integer(OUTPUT_LIMIT, min=0, help="Characters of output that the record of a run holds.").tag(
         config=True
     )
     git_seconds = Float(120.0, min=0, help="What fetching from a git repository may take.").tag(config=True)
@@ -247,12 +256,16 @@ class OetApp(ExtensionApp):
         self._activities = ActivityService(
             self._service, definitions, state_path, self._journal, self._bus, announce_lists=self.announce_lists
         )
+        self._runs = StoredRuns(store, lambda: self._service.base_url)
+        self._records = RecordKeeper(state_path / "records", self._runs, _about, self.record_bytes)
+        self._bus.tap(self._records.heard)
         self.settings["oet_context"] = HandlerContext(
             service=self._service,
             activities=self._activities,
             journal=self._journal,
             catalogue=ScriptCatalogue(roots, self.max_scripts),
             bus=self._bus,
+            records=self._records,
             body_limit=self.body_limit,
             heartbeat=self.heartbeat,
             queue_bytes=self.listener_bytes,
@@ -262,7 +275,7 @@ class OetApp(ExtensionApp):
         """List the handlers under each root of the API."""
         for root in self._roots():
             pattern = f"/({re.escape(root)})"
-            for module in (procedures, archive, activities, scripts, stream, about):
+            for module in (procedures, records, archive, activities, scripts, stream, about):
                 self.handlers.extend(module.routes(pattern))
             self.handlers.append((rf"{pattern}(?:/.*)?", NotFoundHandler))
         if self._standalone:
@@ -278,6 +291,7 @@ class OetApp(ExtensionApp):
         self._kernels.open()
         await self._activities.resume()
         await self._service.resume()
+        self._records.revisit(await self._runs.newest(self.history))
         self._retention.start()
         token = serverapp.identity_provider.token or None
         self._announcement = discovery.announce(url, token, str(self._state.path))
@@ -298,6 +312,9 @@ class OetApp(ExtensionApp):
         leave = self._leaves_procedures()
         await (self._service.detach() if leave else self._service.close())
         await self._retention.stop()
+        with suppress(StoreUnusable):  # what cannot be written is told by the journal, when it closes
+            await self._journal.settled()
+        await self._records.close()
         await self._journal.close()
         self._bus.close()
         self._state.close(keep_runtime=leave)
@@ -313,6 +330,11 @@ class OetApp(ExtensionApp):
 
     def _roots(self) -> tuple[str, ...]:
         return (*EXTENSION_ROOTS, *ROOTS) if self._standalone else EXTENSION_ROOTS
+
+
+def _about(summary: ProcedureSummary) -> About:
+    """Say what the record of a procedure tells besides what the procedure has said."""
+    return About(service=f"oet-kernel {__version__}", events=f"{summary.uri}/events")
 
 
 def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The catalogue of topics: what each event is about and which fields it has.
 
-Source: the wire contract of the original, and for ``procedure.output`` and ``procedure.environment`` this project.
+Source: the wire contract of the original, and for ``procedure.output``, ``procedure.environment``
+and ``procedure.script`` this project.
 Every event also carries ``msg_src`` and ``topic``; a field named here is always there.
 """
 
@@ -24,7 +25,10 @@ ACTIVITY_RUNNING = "activity.lifecycle.running"
 ACTIVITY_LIST = "activity.pool.list"
 OUTPUT_STREAM = "procedure.output.stream"
 OUTPUT_DISPLAY = "procedure.output.display"
+OUTPUT_CLEAR = "procedure.output.clear"
 ENVIRONMENT_LOG = "procedure.environment.log"
+ENVIRONMENT_DESCRIBED = "procedure.environment.described"
+SCRIPT_LOADED = "procedure.script.loaded"
 ANNOUNCE = "user.script.announce"
 
 TOPICS = MappingProxyType(
@@ -47,7 +51,10 @@ TOPICS = MappingProxyType(
         ACTIVITY_LIST: ("request_id", "result"),
         OUTPUT_STREAM: ("call", "name", "text"),
         OUTPUT_DISPLAY: ("call", "data", "metadata"),
+        OUTPUT_CLEAR: ("call", "wait"),
         ENVIRONMENT_LOG: ("text",),
+        ENVIRONMENT_DESCRIBED: ("host", "user", "python", "packages"),
+        SCRIPT_LOADED: ("path", "sha256", "commit", "source"),
         ANNOUNCE: ("msg",),
         "sb.lifecycle.allocated": ("sb_id",),
         "sb.lifecycle.observation.started": ("sb_id",),

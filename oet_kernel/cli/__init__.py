@@ -11,6 +11,7 @@ from oet_kernel.cli.activities import activity
 from oet_kernel.cli.options import Failure, explain, with_service
 from oet_kernel.cli.printing import Printer
 from oet_kernel.cli.procedures import create, describe, list_, procedure, start, stop
+from oet_kernel.cli.records import record
 from oet_kernel.cli.run import run
 from oet_kernel.client import Client
 from oet_kernel.client.errors import ClientError
@@ -55,6 +56,7 @@ def serve(context: click.Context, options: tuple[str, ...]) -> None:
 cli.add_command(procedure)
 cli.add_command(activity)
 cli.add_command(run)
+cli.add_command(record)
 for older in (create, list_, start, stop, describe):
     cli.add_command(older)
 

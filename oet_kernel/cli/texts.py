@@ -40,6 +40,9 @@ _TEXTS = {
     "scan.lifecycle.end.failed": "SB {sb_id}: scan {scan_id} failed",
 }
 
+_SILENT = ("procedure.lifecycle.", "procedure.script.", "procedure.environment.", "procedure.output.")
+"""Beginnings of topics that say nothing to a person where they have no text."""
+
 
 def describe(event: Event) -> str | None:
     """Say an event in words.
@@ -56,7 +59,7 @@ def describe(event: Event) -> str | None:
     """
     template = _TEXTS.get(event.topic)
     if template is None:
-        if event.topic.startswith("procedure.lifecycle."):
+        if event.topic.startswith(_SILENT):
             return None
         listed = ", ".join(f"{name}={value}" for name, value in event.fields.items())
         return f"- {event.topic}: {listed}"

@@ -89,6 +89,10 @@ class AsyncClient:
         """Say what a script takes, given its URI or the path of a file."""
         return _wire.read_schema(await self._send(_wire.schema(script)))
 
+    async def record(self, pid: int, format: str = "ipynb") -> bytes:  # noqa: A002 - the API's own name
+        """Get the record of a procedure as it is now, as a file: ``ipynb`` or ``html``."""
+        return await self._send(_wire.record(pid, format))
+
     async def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Do what a scheduling block says."""
         return _wire.read_activity(await self._send(_wire.run_activity(command)))

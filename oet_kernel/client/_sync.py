@@ -89,6 +89,10 @@ class Client:
         """Say what a script takes, given its URI or the path of a file."""
         return _wire.read_schema(self._send(_wire.schema(script)))
 
+    def record(self, pid: int, format: str = "ipynb") -> bytes:  # noqa: A002 - the API's own name
+        """Get the record of a procedure as it is now, as a file: ``ipynb`` or ``html``."""
+        return self._send(_wire.record(pid, format))
+
     def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Do what a scheduling block says."""
         return _wire.read_activity(self._send(_wire.run_activity(command)))

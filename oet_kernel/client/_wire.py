@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
@@ -178,6 +178,11 @@ def stop(pid: int, abort: bool) -> Request:
 def schema(script: str | Path) -> Request:
     """Ask what a script takes."""
     return Request("GET", f"/scripts/schema?{urlencode({'uri': script_of(script).script_uri})}")
+
+
+def record(pid: int, kind: str) -> Request:
+    """Ask for the record of a procedure."""
+    return Request("GET", f"/procedures/{pid}/record?format={quote(kind)}")
 
 
 def run_activity(command: ActivityCommand) -> Request:

@@ -116,24 +116,26 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
             return Interest(_topic.decode(record.content).topic)
         case "stream":
             fields = _any_object.decode(record.content)
-            return announce(
-                topics.OUTPUT_STREAM,
-                str(procedure),
-                call=record.call,
-                name=str(fields.get("name")),
-                text=str(fields.get("text")),
-            )
+            text = {"name": str(fields.get("name")), "text": str(fields.get("text"))}
+            return _output(topics.OUTPUT_STREAM, record, procedure, text)
         case display if display in _DISPLAYS:
             fields = _any_object.decode(record.content)
-            return announce(
-                topics.OUTPUT_DISPLAY,
-                str(procedure),
-                call=record.call,
-                data=fields.get("data", {}),
-                metadata=fields.get("metadata", {}),
-            )
+            output: dict[str, Any] = {"data": fields.get("data", {}), "metadata": fields.get("metadata", {})}
+            transient = fields.get("transient")
+            if isinstance(transient, dict) and isinstance(transient.get("display_id"), str):
+                output["display_id"] = transient["display_id"]
+            if display == "update_display_data":
+                output["update"] = True
+            return _output(topics.OUTPUT_DISPLAY, record, procedure, output)
+        case "clear_output":
+            fields = _any_object.decode(record.content)
+            return _output(topics.OUTPUT_CLEAR, record, procedure, {"wait": bool(fields.get("wait"))})
         case _:
             return None
+
+
+def _output(topic: str, record: Record, procedure: int, fields: dict[str, Any]) -> Announcement:
+    return announce(topic, str(procedure), call=record.call, **fields)
 
 
 def _fact(message: _OetCall, at: float) -> Fact | None:

@@ -20,6 +20,7 @@ from oet_kernel.errors import (
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.journal import Journal
 from oet_kernel.models import to_json
+from oet_kernel.record.keeper import RecordKeeper
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
 
@@ -35,6 +36,7 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
     journal: Journal
     catalogue: ScriptCatalogue
     bus: EventBus
+    records: RecordKeeper
     body_limit: int
     """Bytes that a request's body may have."""
     heartbeat: float

@@ -6,6 +6,7 @@ import linecache
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -23,22 +24,22 @@ class _ScriptLoader(SourceFileLoader):
     def __init__(self, name: str, path: str) -> None:
         super().__init__(name, path)
         with open(path, "rb") as file:
-            self._source = file.read()
+            self.source = file.read()
 
     def get_data(self, path: str) -> bytes:
-        return self._source if path == self.path else super().get_data(path)
+        return self.source if path == self.path else super().get_data(path)
 
     def get_code(self, fullname: str) -> CodeType:
-        code: CodeType = self.source_to_code(self._source, self.path)
-        text = importlib.util.decode_source(self._source)
+        code: CodeType = self.source_to_code(self.source, self.path)
+        text = importlib.util.decode_source(self.source)
         # an entry without a time is never checked against the file: tracebacks show the lines that ran.
         # readlines() parts lines where the compiler does; splitlines() would also part them at a form feed
         lines = io.StringIO(text).readlines()
-        linecache.cache[self.path] = (len(self._source), None, lines, self.path)
+        linecache.cache[self.path] = (len(self.source), None, lines, self.path)
         return code
 
 
-def load(path: Path) -> ModuleType:
+def load(path: Path, about_to_run: Callable[[bytes], None] = lambda source: None) -> ModuleType:
     """Import a script as a fresh module.
 
     It is found by its name, the file's stem, as other modules are, so that ``pickle``, ``dataclasses`` and ``inspect``
@@ -49,6 +50,8 @@ def load(path: Path) -> ModuleType:
     ----------
     path
         Where the script is.
+    about_to_run
+        Called with the file's bytes before any of them runs.
 
     Raises
     ------
@@ -60,6 +63,7 @@ def load(path: Path) -> ModuleType:
     name = _module_name(path)
     file = os.path.abspath(path)  # stays right when the script changes its working folder
     loader = _ScriptLoader(name, file)
+    about_to_run(loader.source)
     spec = importlib.util.spec_from_file_location(name, file, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)

@@ -3,7 +3,7 @@
 Each step is announced as an ``oet_call`` message, which the service maps to lifecycle states::
 
     {"call": "load", "phase": "started"}
-    {"call": "load", "phase": "finished", "has_init": true}
+    {"call": "load", "phase": "finished", "has_init": true, "source_sha256": "9f86d0..."}
     {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ..."}
 """
 
@@ -23,10 +23,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from oet_kernel import api
+from oet_kernel import api, topics
 from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.kernel.loader import format_failure, load
 from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.kernel.provenance import environment_facts, script_facts, source_text
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
 from oet_kernel.kernel.surroundings import Changes
 from oet_kernel.models import ProcedureInput
@@ -76,6 +77,7 @@ class Runner:
         self._after_call = after_call
         self._module: ModuleType | None = None
         self._name = ""
+        self._source = self._sha256 = ""
         self._loop: asyncio.Runner | None = None
         self._bridge = PubSubBridge(self.publish, self._subscribed)
         self._deliveries: queue.SimpleQueue[EventRequest] | None = None
@@ -112,11 +114,11 @@ class Runner:
         threading.main_thread().name = self._name
         api.connect(self.publish)
         self._bridge.install(self._name)
-        if not self._step("load", lambda: self._load(Path(request.path), request.changes)):
-            return
-        init = getattr(self._module, "init", None)
-        if init is not None:
-            self._step("init", lambda: self._call_init(init, request.init))
+        if self._step("load", lambda: self._load(Path(request.path), request.changes)):
+            init = getattr(self._module, "init", None)
+            if init is not None:
+                self._step("init", lambda: self._call_init(init, request.init))
+        self.publish(topics.ENVIRONMENT_DESCRIBED, environment_facts(self._source))  # takes a while: after READY
 
     def run(self, request: RunRequest) -> None:
         """Call ``main``, looked up now since ``init`` may have bound it anew."""
@@ -155,11 +157,16 @@ class Runner:
 
     def _load(self, path: Path, changes: Changes) -> dict[str, Any]:
         _follow(changes)
-        self._module = load(path)
+        self._module = load(path, lambda source: self._about_to_run(path, source))
         has_init = hasattr(self._module, "init")
         if not has_init:
             self._function("main")
-        return {"has_init": has_init}
+        return {"has_init": has_init, "source_sha256": self._sha256}
+
+    def _about_to_run(self, path: Path, source: bytes) -> None:
+        facts = script_facts(path, source)
+        self._source, self._sha256 = source_text(source), facts["sha256"]
+        self.publish(topics.SCRIPT_LOADED, facts)
 
     def _call_init(self, init: Callable[..., Any], arguments: ProcedureInput) -> None:
         self._call(init, arguments)

@@ -126,13 +126,13 @@ class GitScripts:
         found = await self._git(args, "ls_remote", "--", args.git_repo, ref)
         if not found:
             what = f"branch {args.git_branch!r}" if args.git_branch else "default branch"
-            raise ScriptSourceError(f"Repository {_public(args.git_repo)} has no {what}")
+            raise ScriptSourceError(f"Repository {public_address(args.git_repo)} has no {what}")
         return found.split()[0]
 
     async def _fetch(self, args: GitArgs, commit: str, log: Callable[[str], None]) -> Checkout:
         place = self.folder / f"{_digest(args.git_repo)}-{commit}"
         if not place.is_dir():
-            log(f"Fetching {_public(args.git_repo)} at {commit[:12]}")
+            log(f"Fetching {public_address(args.git_repo)} at {commit[:12]}")
             self.folder.mkdir(parents=True, exist_ok=True)
             await self._clone(args, commit, place)
         full = await self._git(args, "rev_parse", "HEAD", folder=place)
@@ -154,14 +154,14 @@ class GitScripts:
         git = Git(folder)
         git.update_environment(**_ENVIRONMENT)
         version = " ".join(filter(None, (args.git_branch, args.git_commit)))
-        about = f"{_public(args.git_repo)} {version}".strip()
+        about = f"{public_address(args.git_repo)} {version}".strip()
         try:
             said = await asyncio.to_thread(getattr(git, command), *arguments, kill_after_timeout=self._deadline)
         except GitCommandNotFound:
             raise ScriptSourceError("The git program is not installed on the service's machine") from None
         except GitCommandError as error:
             why = str(error.stderr).strip().removeprefix("stderr: ").strip("'\n ")
-            raise ScriptSourceError(f"git {command} failed for {about}: {_public(why)}") from None
+            raise ScriptSourceError(f"git {command} failed for {about}: {public_address(why)}") from None
         return str(said)
 
 
@@ -169,6 +169,6 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _public(text: str) -> str:
-    """Take credentials out of addresses."""
+def public_address(text: str) -> str:
+    """Take the credentials out of the addresses in a text."""
     return _CREDENTIALS.sub(r"\1", text)

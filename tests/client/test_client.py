@@ -64,6 +64,17 @@ async def test_async_client_asks_the_same(server, client, script):
         assert await other.schema(script) == client.schema(script)
 
 
+async def test_record_is_a_file_in_either_form(client, server, script):
+    pid = client.create(script, ProcedureInput(["x"])).id
+    server.until(pid, "READY")
+    assert client.record(pid).startswith(b"{")
+    async with AsyncClient(server.url, server.token) as other:
+        assert (await other.record(pid, "html")).startswith(b"<!DOCTYPE html>")
+    with pytest.raises(ApiError, match="expected one of ipynb, html"):
+        client.record(pid, "pdf")
+    client.stop(pid)
+
+
 async def test_async_client_does_the_same(server, script):
     async with AsyncClient(server.url, server.token) as client:
         async with client.events(topics=("procedure.lifecycle.statechange",)) as events:

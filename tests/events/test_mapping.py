@@ -49,13 +49,30 @@ def test_output_carries_its_call_and_stream():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["display_data", "execute_result", "update_display_data"])
+@pytest.mark.parametrize("kind", ["display_data", "execute_result"])
 def test_display_carries_its_mime_bundle(kind):
     content = {"data": {"text/plain": "x", "image/png": "..."}, "metadata": {"m": 1}, "transient": {}}
     announcement = interpret(record(kind, content), 3)
     assert json.loads(announcement.data) == {
         "msg_src": "3", "topic": "procedure.output.display", "call": "main",
         "data": {"text/plain": "x", "image/png": "..."}, "metadata": {"m": 1},
+    }  # fmt: skip
+
+
+def test_display_that_can_be_updated_carries_its_id_and_an_update_says_that_it_is_one():
+    content = {"data": {}, "metadata": {}, "transient": {"display_id": "a"}}
+    shown, updated = (
+        json.loads(interpret(record(kind, content), 3).data) for kind in ("display_data", "update_display_data")
+    )
+    assert (shown["display_id"], "update" in shown) == ("a", False)
+    assert (updated["display_id"], updated["update"]) == ("a", True)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_clearing_of_output_is_told(wait):
+    announcement = interpret(record("clear_output", {"wait": wait}), 3)
+    assert json.loads(announcement.data) == {
+        "msg_src": "3", "topic": "procedure.output.clear", "call": "main", "wait": wait,
     }  # fmt: skip
 
 
@@ -66,7 +83,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(["oet_event", "oet_call", "oet_subscribe", "stream", "display_data"]), JSON)
+@given(st.sampled_from(["oet_event", "oet_call", "oet_subscribe", "stream", "display_data", "clear_output"]), JSON)
 def test_forged_content_is_interpreted_or_refused(kind, content):
     with suppress(msgspec.MsgspecError):
         interpret(record(kind, content), 3)

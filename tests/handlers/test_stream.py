@@ -63,7 +63,7 @@ def test_a_topic_is_matched_by_whole_words(server):
 
 
 def test_a_listener_is_spared_what_it_excludes(server):
-    with Listener(server, "?exclude=request,user") as listener:
+    with Listener(server, "?exclude=request,user,procedure.script,procedure.environment") as listener:
         events = listener.events()
         pid = server.create(MANY)
         run(server, pid, 2, 1)

@@ -1,0 +1,53 @@
+"""``oet record``: the record of a run, as a file."""
+
+import sys
+import webbrowser
+from pathlib import Path
+
+import click
+
+from oet_kernel.cli.options import Failure, with_service
+from oet_kernel.cli.printing import print_json
+from oet_kernel.cli.procedures import newest
+from oet_kernel.client import Client
+
+
+@click.command()
+@click.argument("pid", type=int, required=False)
+@click.option("--html", "as_html", is_flag=True, help="A page that stands alone, instead of a notebook.")
+@click.option("-o", "--output", metavar="FILE", help="Where to write it; - for standard output.")
+@click.option("--open", "show", is_flag=True, help="Write the page, and open it in a browser.")
+@with_service
+def record(
+    pid: int | None,
+    as_html: bool,
+    output: str | None,
+    show: bool,
+    server_url: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
+    """Write the record of procedure PID (without it, the newest): an executed notebook of what it said and did.
+
+    It may still be running: the record is then as far as it has come. Without -o it is procedure-PID.ipynb here.
+    """
+    if show and output == "-":
+        raise click.UsageError("--open needs a file; leave -o - out")
+    kind = "html" if as_html or show else "ipynb"
+    with Client(server_url, token) as client:
+        pid = newest(client).id if pid is None else pid
+        data = client.record(pid, kind)
+    if output == "-":
+        sys.stdout.buffer.write(data)
+        return
+    path = Path(output or f"procedure-{pid}.{kind}")
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise Failure(f"Cannot write the record to {path}: {error.strerror}; name another file with -o") from None
+    if as_json:
+        print_json({"record": str(path)})
+    else:
+        click.echo(str(path))
+    if show and not webbrowser.open(path.resolve().as_uri()):
+        click.echo("There is no browser here; open the file above in one", err=True)

@@ -1,0 +1,45 @@
+"""``/procedures/<id>/record``: what a procedure did, as a notebook or a page."""
+
+from typing import Any
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from oet_kernel.errors import MalformedRequest, ResourceNotFound
+from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of
+
+_TYPES = {"ipynb": "application/x-ipynb+json", "html": "text/html; charset=utf-8"}
+
+
+class RecordHandler(OetHandler):
+    """The record of one procedure."""
+
+    _content_type: str | None = None
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, root: str, pid: str) -> None:
+        """Send it as it is now, in the ``format`` that was asked for: ``ipynb`` (the default) or ``html``."""
+        number = id_of(pid, ResourceNotFound(f"No information available for PID={pid}"))
+        kind = self.get_query_argument("format", "ipynb")
+        if kind not in _TYPES:
+            raise MalformedRequest(f"format: expected one of {', '.join(_TYPES)}, got {kind!r}")
+        records = self.context.records
+        data = await (records.html(number) if kind == "html" else records.notebook(number))
+        self._content_type = _TYPES[kind]
+        self.set_header("Content-Disposition", f'attachment; filename="procedure-{number}.{kind}"')
+        self.set_header("Cache-Control", "no-store")
+        # what a script displays is a script's own HTML: it must not act in the name of who looks at it
+        self.set_header("Content-Security-Policy", "sandbox allow-scripts")
+        self.finish(data)
+
+    def finish(self, *args: Any, **kwargs: Any) -> Any:
+        """Keep the type of the content that is sent."""
+        if self._content_type is not None:
+            kwargs["set_content_type"] = self._content_type
+        return super().finish(*args, **kwargs)
+
+
+def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
+    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    return [(rf"{root}/procedures/([^/]+)/record/?", RecordHandler)]

@@ -1,0 +1,56 @@
+"""Records on disk and as web pages; all of it blocks, and is for threads."""
+
+import logging
+import os
+from pathlib import Path
+
+_quiet = logging.getLogger(f"{__name__}.nbconvert")
+_quiet.setLevel(logging.ERROR)
+"""It warns of each figure without a description, which is no fault of an operator's."""
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees all of the old one or all of the new one, and never a part.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made where it is missing.
+    data
+        What it is to hold.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; the old file is as it was.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def to_html(notebook: bytes, title: str) -> bytes:
+    """Convert a notebook to a page that stands alone.
+
+    Parameters
+    ----------
+    notebook
+        A notebook file.
+    title
+        Of the page.
+    """
+    # takes a second to import, once, and only where somebody wants a page
+    import nbformat
+    from nbconvert.exporters import HTMLExporter
+
+    node = nbformat.reads(notebook.decode(), as_version=nbformat.NO_CONVERT)
+    page, _ = HTMLExporter(log=_quiet).from_notebook_node(node, resources={"metadata": {"name": title}})
+    return str(page).encode()

@@ -1,0 +1,89 @@
+"""What stands at the head and at the foot of a record: all about the run, and its states; pure."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oet_kernel.models import FileSystemScript, ProcedureSummary, Script
+from oet_kernel.record.markup import call, code, moment, table
+from oet_kernel.scripts.git import public_address
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """What a record tells of a run besides what the run has said itself."""
+
+    service: str | None = None
+    """The service and its version."""
+    who: str | None = None
+    """Who asked for it."""
+    events: str = "the service's archive"
+    """Where all events of the procedure are, for what the record leaves out."""
+
+
+def heading(summary: ProcedureSummary, loaded: Mapping[str, Any], environment: Mapping[str, Any], about: About) -> str:
+    """Tell what was run, by whom, where, on what, and how it ended.
+
+    Parameters
+    ----------
+    summary
+        What has become of the procedure.
+    loaded, environment
+        What the kernel has told of the script and of its surroundings; empty where it has not.
+    about
+        What else is known.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    script = summary.script
+    states = summary.history.process_states
+    rows = [("Script", code(script.script_uri))]
+    if not isinstance(script, FileSystemScript):
+        rows.append(("Repository", code(script.git_args.git_repo)))
+        if script.git_args.git_branch:
+            rows.append(("Branch", code(script.git_args.git_branch)))
+    commit = loaded.get("commit") or (None if isinstance(script, FileSystemScript) else script.git_args.git_commit)
+    packages = environment.get("packages")
+    if not isinstance(packages, dict):
+        packages = {}
+    known = {
+        "Git commit": commit,
+        "SHA-256 of the source": loaded.get("sha256"),
+        "Requested by": about.who,
+        "Run by": environment.get("user"),
+        "Host": environment.get("host"),
+        "Python": environment.get("python"),
+        "Packages": ", ".join(f"{name} {version or '(no version)'}" for name, version in packages.items()),
+        "Service": about.service,
+    }
+    rows += [(f"<code>{name}</code>", code(call(name, one))) for name, one in summary.script_args.items()]
+    if states:
+        rows.append(("Created", f"{moment(states[0][1])} UTC"))
+        last = f"{moment(states[-1][1])} UTC, after {states[-1][1] - states[0][1]:.3f} s"
+        rows.append(("Ended" if summary.state.inactive else "Until now", f"{summary.state.name}, {last}"))
+    rows += [(name, code(str(value))) for name, value in known.items() if value]
+    if summary.history.stacktrace:
+        rows.append(("Error", code(summary.history.stacktrace.rstrip().rpartition("\n")[2])))
+    title = code(unquote(script.script_uri.rpartition("/")[2]).replace("\n", " "))
+    return f"# Procedure {summary.id}: {title} {summary.state.name}\n\n{table((), rows)}"
+
+
+def public(script: Script) -> Script:
+    """Take the credentials out of a repository's address: records are passed on."""
+    if isinstance(script, FileSystemScript):
+        return script
+    return replace(script, git_args=replace(script.git_args, git_repo=public_address(script.git_args.git_repo)))
+
+
+def states_table(summary: ProcedureSummary) -> str:
+    """List the states that a procedure has entered, and how long it was in each."""
+    states = summary.history.process_states
+    rows = []
+    for (state, at), (_, until) in zip(states, [*states[1:], (None, None)], strict=True):
+        rows.append((moment(at), state.name, "" if until is None else f"{until - at:.3f}"))
+    return f"## States\n\n{table(('Time (UTC)', 'State', 'Seconds'), rows)}"

@@ -1,0 +1,202 @@
+"""RecordKeeper: writes the record of each procedure while it runs, and gives it to whoever asks.
+
+What a procedure has said is read from where events are kept, from the last one that the record holds; the tap on the
+bus says only that there is something new. All work on a record is done in threads, one record at a time.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from oet_kernel.errors import ResourceNotFound
+from oet_kernel.events.event import Event
+from oet_kernel.models import ProcedureSummary
+from oet_kernel.record.files import to_html, write_whole
+from oet_kernel.record.heading import About
+from oet_kernel.record.notebook import OUTPUT_LIMIT, Recorder, encode
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 1.0
+"""Seconds between two writings of one record, at least."""
+_SHARE = 20.0
+"""How many times longer than a writing took to wait for the next, at least: large records are written less often."""
+_BATCH = 1000
+
+
+class Runs(Protocol):
+    """Where it is kept what became of procedures."""
+
+    async def events(self, procedure: int, after: int, limit: int) -> Sequence[Event]:
+        """Give a procedure's events with numbers above `after`, in order; `limit` at most."""
+
+    async def summary(self, procedure: int) -> ProcedureSummary:
+        """Tell all about a procedure; `ResourceNotFound` when nothing is known."""
+
+
+class Timer(Protocol):
+    """Something that is going to happen."""
+
+    def cancel(self) -> None:
+        """Have it not happen."""
+
+
+class _Page:
+    """A record that is being written."""
+
+    def __init__(self, limit: int) -> None:
+        self.recorder = Recorder(limit)
+        self.reading = asyncio.Lock()
+        self.stale = False
+        """Whether something has happened that the file does not show."""
+        self.timer: Timer | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.delay = INTERVAL
+
+
+class RecordKeeper:
+    """Keeps a folder of records, ``<id>.ipynb``.
+
+    Parameters
+    ----------
+    folder
+        Where they are.
+    runs
+        Where it is kept what became of procedures.
+    about
+        Says what else is known of a procedure.
+    limit
+        Characters of output that a record holds.
+    later
+        Calls a function after some seconds; that of the event loop when None.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        runs: Runs,
+        about: Callable[[ProcedureSummary], About],
+        limit: int = OUTPUT_LIMIT,
+        later: Callable[[float, Callable[[], None]], Timer] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._runs = runs
+        self._about = about
+        self._limit = limit
+        self._later = later or (lambda delay, function: asyncio.get_running_loop().call_later(delay, function))
+        self._pages: dict[int, _Page] = {}
+        self._working = asyncio.Lock()
+        self._converting = asyncio.Lock()
+
+    def heard(self, event: Event) -> None:
+        """Note that there is something new about a procedure; for `EventBus.tap`, costs next to nothing."""
+        if event.procedure is not None:
+            self._touch(event.procedure)
+
+    def revisit(self, procedures: Iterable[int]) -> None:
+        """Write the records of procedures anew: a service before this one may have died while it did."""
+        for pid in procedures:
+            self._touch(pid)
+
+    async def notebook(self, pid: int) -> bytes:
+        """Give a record as it is now, as a notebook file.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure; one that is no longer listed has its record still.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is no such procedure, and no record.
+        """
+        page = self._pages.get(pid) or _Page(self._limit)
+        try:
+            return (await self._compose(pid, page))[1]
+        except ResourceNotFound:
+            try:
+                return await asyncio.to_thread(self._path(pid).read_bytes)
+            except FileNotFoundError:
+                raise ResourceNotFound.procedure(pid) from None
+
+    async def html(self, pid: int) -> bytes:
+        """Give a record as it is now, as a page that stands alone.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is no such procedure, and no record.
+        """
+        notebook = await self.notebook(pid)
+        async with self._converting:
+            return await asyncio.to_thread(to_html, notebook, f"Procedure {pid}")
+
+    async def close(self) -> None:
+        """Write what is not written, at once."""
+        while busy := {pid: page for pid, page in self._pages.items() if page.stale or page.task is not None}:
+            for pid, page in busy.items():
+                if page.timer is not None:
+                    page.timer.cancel()
+                if page.task is None:
+                    self._begin(pid)
+            await asyncio.wait([page.task for page in busy.values() if page.task is not None])
+
+    def _touch(self, pid: int) -> None:
+        page = self._pages.get(pid)
+        if page is None:
+            page = self._pages[pid] = _Page(self._limit)
+        page.stale = True
+        if page.timer is None and page.task is None:
+            page.timer = self._later(page.delay, lambda: self._begin(pid))
+
+    def _begin(self, pid: int) -> None:
+        page = self._pages[pid]
+        page.timer = None
+        page.task = asyncio.get_running_loop().create_task(self._write(pid, page))
+
+    async def _write(self, pid: int, page: _Page) -> None:
+        began, ended = time.monotonic(), False
+        page.stale = False
+        try:
+            async with self._working:
+                began = time.monotonic()
+                summary, data = await self._compose(pid, page)
+                await asyncio.to_thread(write_whole, self._path(pid), data)
+                ended = summary.state.inactive
+        except ResourceNotFound:
+            ended = True  # an event about a procedure that never was
+        except Exception:
+            log.exception("The record of procedure %d could not be written; its events are kept", pid)
+        page.delay = max(INTERVAL, _SHARE * (time.monotonic() - began))
+        page.task = None
+        if page.stale:
+            self._touch(pid)
+        elif ended:
+            del self._pages[pid]
+
+    async def _compose(self, pid: int, page: _Page) -> tuple[ProcedureSummary, bytes]:
+        async with page.reading:
+            # the summary first: the events are not older than it
+            summary = await self._runs.summary(pid)
+            while events := await self._runs.events(pid, page.recorder.seq, _BATCH):
+                await asyncio.to_thread(_add, page.recorder, events)
+            about = self._about(summary)
+            data = await asyncio.to_thread(lambda: encode(page.recorder.content(summary, about)))
+        return summary, data
+
+    def _path(self, pid: int) -> Path:
+        return self._folder / f"{pid}.ipynb"
+
+
+def _add(recorder: Recorder, events: Sequence[Event]) -> None:
+    for event in events:
+        recorder.add(event)

@@ -1,0 +1,296 @@
+"""The record of a procedure as a notebook: a heading, a cell for each call, user events, states; pure.
+
+The notebook can be read, converted and run again: its first code cell is the script, the next ones are the calls.
+"""
+
+import ast
+import re
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from oet_kernel import topics
+from oet_kernel.events.event import Event
+from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary
+from oet_kernel.record.heading import About, heading, public, states_table
+from oet_kernel.record.markup import call, code, iso, listed, moment, table
+from oet_kernel.record.outputs import Outputs, Space
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+OUTPUT_LIMIT = 8 << 20
+"""Characters of output that a record holds, by default."""
+EVENT_ROWS = 1000
+"""User events that a record lists: the first half of them, and the newest."""
+
+_S = ProcedureState
+_BEGUN = {_S.LOADING: "load", _S.INITIALISING: "init", _S.RUNNING: "main"}
+"""The call that begins with a state."""
+_OWN = ("procedure", "request", "activity")
+"""Topics that are the service's own."""
+_RAISED = re.compile(r"(?P<name>[\w.]*\w)(?:: ?(?P<value>.*)|\n.*)?\Z", re.DOTALL)
+_GROUP = re.compile(r"^ *[+|] ?", re.MULTILINE)
+_fields = msgspec.json.Decoder(dict[str, Any])
+
+
+class Recorder:
+    """Grows a record event by event.
+
+    What it holds is bounded, whatever a script says: output beyond a limit is counted, and of very many user events the
+    first and the newest are kept.
+
+    Parameters
+    ----------
+    limit
+        Characters of output that are kept.
+    """
+
+    def __init__(self, limit: int = OUTPUT_LIMIT) -> None:
+        self.seq = 0
+        """Number of the newest event that it has taken."""
+        self._space = Space(limit)
+        self._displays: dict[str, Any] = {}
+        self._cells: dict[str, Outputs] = {}
+        self._current = "load"
+        self._state: ProcedureState | None = None
+        self._script: dict[str, Any] = {}
+        self._environment: dict[str, Any] = {}
+        self._first: list[tuple[float, str, str]] = []
+        self._newest: deque[tuple[float, str, str]] = deque(maxlen=EVENT_ROWS // 2)
+        self._events = 0
+        self._cell("load")
+
+    def add(self, event: Event) -> None:
+        """Take the next event of the procedure; one that it has taken before changes nothing."""
+        if event.seq <= self.seq:
+            return
+        self.seq = event.seq
+        try:
+            fields = _fields.decode(event.data)
+        except msgspec.MsgspecError:  # whatever it is, it was said
+            fields = {"unreadable": event.data.decode("utf-8", "replace")}
+        match event.topic:
+            case topics.OUTPUT_STREAM:
+                name = "stderr" if fields.get("name") == "stderr" else "stdout"
+                self._cell(fields.get("call")).write(name, str(fields.get("text", "")))
+            case topics.OUTPUT_DISPLAY:
+                self._show(fields)
+            case topics.OUTPUT_CLEAR:
+                self._cell(fields.get("call")).clear(wait=bool(fields.get("wait")))
+            case topics.ENVIRONMENT_LOG:
+                self._cell("load").write("stdout", str(fields.get("text", "")).rstrip("\n") + "\n")
+            case topics.STATECHANGE:
+                self._enter(fields.get("new_state"))
+            case topics.STACKTRACE:
+                self._fail(str(fields.get("stacktrace") or "failed"))
+            case topics.SCRIPT_LOADED:
+                self._script = self._script or fields  # the first is the kernel's own: no script has run before it
+            case topics.ENVIRONMENT_DESCRIBED:
+                self._environment = self._environment or fields
+            case topic if topic.split(".")[0] not in _OWN:
+                self._note(event.at, topic, fields)
+
+    def notebook(self, summary: ProcedureSummary, about: About) -> "NotebookNode":
+        """Give the record as it is now.
+
+        Parameters
+        ----------
+        summary
+            What has become of the procedure.
+        about
+            What else is known.
+
+        Returns
+        -------
+        NotebookNode
+            Valid nbformat 4.5.
+        """
+        from nbformat import from_dict  # takes long to import, and the service must start fast
+
+        return from_dict(self.content(summary, about))
+
+    def content(self, summary: ProcedureSummary, about: About) -> dict[str, Any]:
+        """Give the record as it is now, as plain values."""
+        awaited = _coroutines(self._text("source") or "")
+        summary = replace(summary, script=public(summary.script))
+        cells = [
+            _markdown("heading", heading(summary, self._script, self._environment, about)),
+            self._code_cell("load", 1, self._source(), summary, about),
+        ]
+        for name in ("init", "main"):
+            asked = summary.script_args.get(name)
+            if name in self._cells or (name == "main" and asked is not None):
+                text = call(name, asked or ProcedureInput(), awaited=name in awaited)
+                cells.append(self._code_cell(name, len(cells), text, summary, about))
+        cells += [_markdown("events", self._events_table(about)), _markdown("states", states_table(summary))]
+        python = self._environment.get("python")
+        return {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {
+                "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"},
+                "language_info": {"name": "python", **({"version": python} if isinstance(python, str) else {})},
+                "oet": {"procedure": msgspec.to_builtins(summary), "last_event": self.seq},
+            },
+            "cells": cells,
+        }
+
+    # --- what events do
+
+    def _cell(self, name: Any) -> Outputs:
+        """Find the outputs of a call; what belongs to none belongs to the call that is going on."""
+        if name not in ("load", "init", "main"):
+            name = self._current
+        if name not in self._cells:
+            self._cells[name] = Outputs(self._space, self._displays)
+        return self._cells[name]
+
+    def _show(self, fields: dict[str, Any]) -> None:
+        cell = self._cell(fields.get("call"))
+        data, metadata, display_id = fields.get("data"), fields.get("metadata"), fields.get("display_id")
+        data = data if isinstance(data, dict) else {"text/plain": str(data)}
+        metadata = metadata if isinstance(metadata, dict) else {}
+        display_id = display_id if isinstance(display_id, str) else None
+        if fields.get("update") is True:
+            cell.update(data, metadata, display_id)
+        else:
+            cell.show(data, metadata, display_id)
+
+    def _enter(self, name: Any) -> None:
+        if not isinstance(name, str) or name not in _S.__members__:
+            return
+        before, self._state = self._state, ProcedureState(name)
+        if self._state in _BEGUN:
+            self._current = _BEGUN[self._state]
+            self._cell(self._current)
+        elif self._state is _S.STOPPED and before in _BEGUN:
+            self._cell(None).fail("Stopped", "on request", ["Stopped on request"])
+
+    def _fail(self, stacktrace: str) -> None:
+        name, value = raised(stacktrace)
+        self._cell(None).fail(name, value, stacktrace.rstrip().split("\n"))
+
+    def _note(self, at: float, topic: str, fields: dict[str, Any]) -> None:
+        fields.pop("msg_src", None)
+        fields.pop("topic", None)
+        row = (at, topic, code(listed(fields)) if fields else "")
+        self._events += 1
+        if len(self._first) < EVENT_ROWS // 2:
+            self._first.append(row)
+        else:
+            self._newest.append(row)
+
+    # --- what a record shows
+
+    def _text(self, name: str) -> str | None:
+        value = self._script.get(name)
+        return value if isinstance(value, str) else None
+
+    def _source(self) -> str:
+        source = self._text("source")
+        if source is not None:
+            return source
+        if self._script:
+            return "# The script is too long to be kept here; its hash stands above."
+        return "# The script was not loaded."
+
+    def _code_cell(self, name: str, count: int, source: str, summary: ProcedureSummary, about: About) -> dict[str, Any]:
+        def cut(size: int) -> str:
+            return f"\n[{size} characters of output are left out here; all of it is in {about.events}]\n"
+
+        return {
+            "id": name,
+            "cell_type": "code",
+            "source": source,
+            "execution_count": count,
+            "outputs": self._cells[name].json(cut) if name in self._cells else [],
+            "metadata": {"oet": {"call": name}, **_timing(name, summary)},
+        }
+
+    def _events_table(self, about: About) -> str:
+        if not self._events:
+            return "## Events\n\nThe script announced nothing."
+
+        def rows() -> Iterable[tuple[str, ...]]:
+            yield from ((moment(at), code(topic), text) for at, topic, text in self._first)
+            left_out = self._events - len(self._first) - len(self._newest)
+            if left_out:
+                yield "…", f"{left_out} events are left out here; all are in {about.events}", ""
+            yield from ((moment(at), code(topic), text) for at, topic, text in self._newest)
+
+        return f"## Events\n\n{table(('Time (UTC)', 'Topic', 'Fields'), rows())}"
+
+
+def build(summary: ProcedureSummary, events: Iterable[Event], about: About) -> "NotebookNode":
+    """Make the record of a procedure.
+
+    Parameters
+    ----------
+    summary
+        What has become of it.
+    events
+        All its events, in order.
+    about
+        What else is known.
+    """
+    recorder = Recorder()
+    for event in events:
+        recorder.add(event)
+    return recorder.notebook(summary, about)
+
+
+def raised(stacktrace: str) -> tuple[str, str]:
+    """Read the name and the text of an exception from its traceback.
+
+    Parameters
+    ----------
+    stacktrace
+        As Python prints it, or what became of the kernel.
+
+    Returns
+    -------
+    tuple of str
+        ``KernelDied`` and the first line for what is no traceback.
+    """
+    # the text of the last traceback begins where its frames, which are indented, end
+    text = _GROUP.sub("", stacktrace.rstrip()) if stacktrace.startswith("  +") else stacktrace.rstrip()
+    last = text.rpartition("Traceback (most recent call last):\n")[2].split("\n")
+    begin = next((at for at, line in enumerate(last) if line and not line.startswith(" ")), 0)
+    found = _RAISED.match("\n".join(last[begin:]))
+    if found is None:
+        return "KernelDied", last[begin]
+    return found["name"].rpartition(".")[2], found["value"] or ""
+
+
+def encode(content: dict[str, Any]) -> bytes:
+    """Encode a record as a file, in the form in which Jupyter keeps notebooks: keys in order, indented by one."""
+    return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1) + b"\n"
+
+
+def _markdown(name: str, source: str) -> dict[str, Any]:
+    return {"id": name, "cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def _timing(name: str, summary: ProcedureSummary) -> dict[str, Any]:
+    """Say when a cell ran, as JupyterLab does."""
+    states = summary.history.process_states
+    for at, (state, begun) in enumerate(states):
+        if _BEGUN.get(state) == name:
+            times = {"iopub.execute_input": iso(begun)}
+            if at + 1 < len(states):
+                times["shell.execute_reply"] = iso(states[at + 1][1])
+            return {"execution": times}
+    return {}
+
+
+def _coroutines(source: str) -> set[str]:
+    """Name the coroutine functions that a script defines."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    return {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}

@@ -1,0 +1,44 @@
+"""StoredRuns: what a record is made of, read from the store."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from oet_kernel.errors import ResourceNotFound
+from oet_kernel.events.event import Event, Filter
+from oet_kernel.models import ProcedureSummary
+from oet_kernel.service import summary_of
+from oet_kernel.store.store import Store
+
+
+class StoredRuns:
+    """The procedures of a store, and their events.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    base_url
+        Gives the API root for the URIs of procedures.
+    """
+
+    def __init__(self, store: Store, base_url: Callable[[], str]) -> None:
+        self._store = store
+        self._base_url = base_url
+
+    async def events(self, procedure: int, after: int, limit: int) -> Sequence[Event]:
+        """Give a procedure's events with numbers above `after`, in order; `limit` at most."""
+        return await asyncio.to_thread(self._store.events, after, Filter(procedure=procedure), limit)
+
+    async def summary(self, procedure: int) -> ProcedureSummary:
+        """Tell all about a procedure; `ResourceNotFound` when nothing is known."""
+        found = await asyncio.to_thread(self._store.procedures, [procedure])
+        if procedure not in found:
+            raise ResourceNotFound.procedure(procedure)
+        return summary_of(found[procedure].procedure, self._base_url())
+
+    async def newest(self, ended: int) -> list[int]:
+        """Name the procedures that have not ended, and some that have, the newest."""
+        active, inactive = await asyncio.gather(
+            asyncio.to_thread(self._store.active), asyncio.to_thread(self._store.newest_inactive, ended)
+        )
+        return [row.id for row in (*active, *inactive)]
