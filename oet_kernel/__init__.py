@@ -14,3 +14,17 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     from oet_kernel.app import OetApp
 
     return [{"module": "oet_kernel.app", "app": OetApp}]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Bring the magics to a notebook: ``%load_ext oet_kernel``."""
+    from oet_kernel.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics away again: ``%unload_ext oet_kernel``."""
+    from oet_kernel.magics import unload
+
+    unload(shell)

@@ -44,6 +44,7 @@ def create(
         token=token,
         begin=lambda client: begun(client.create(script, init), as_json),
         stays=False,
+        until_ready=True,
         as_json=as_json,
     )
 

@@ -42,6 +42,8 @@ class Following(Struct, frozen=True, kw_only=True):
     """What its main is called with once it is READY; None where this is none of the command's business."""
     stays: bool = True
     """Whether a terminal stays with it until it ends; else it says only what has begun."""
+    until_ready: bool = False
+    """Whether the command is carried out when the procedure is READY; who waits for it does not wait for the end."""
     stops: bool = False
     """Whether an interrupt of a terminal stops the procedure, which is this command's own then."""
     run_abort: bool = False
