@@ -80,7 +80,7 @@ class Failure(Exception):
         self.status = status
 
 
-def explain(error: BaseException) -> str:
+def explain(error: Exception) -> str:
     """Say what a client was told, in the words that users know."""
     if isinstance(error, ApiError):
         return f"Server encountered error {error.status}:\n  {error.type}: {error.message}"

@@ -2,14 +2,11 @@
 
 import hashlib
 import os
-import re
 import tempfile
 from pathlib import Path
 
 import click
 import platformdirs
-
-_NAME = re.compile(r"[A-Za-z_][\w-]*")
 
 
 def default_folder() -> Path:
@@ -27,7 +24,7 @@ def store(folder: Path, name: str, cell: str) -> Path:
     folder
         Made if it is not there.
     name
-        Of the procedure; letters, digits, ``_`` and ``-``.
+        Of the procedure; a name that a variable can have.
     cell
         What stands below the magic.
 
@@ -41,8 +38,8 @@ def store(folder: Path, name: str, cell: str) -> Path:
     click.UsageError
         When the name is none, or the folder cannot be written to.
     """
-    if not _NAME.fullmatch(name):
-        raise click.UsageError(f"{name!r} is no name for a procedure; write %%oet_procedure NAME [OPTIONS]")
+    if not (name.isidentifier() and name.isascii()):
+        raise click.UsageError(f"{name!r} is no name that a variable can have; write %%oet_procedure NAME [OPTIONS]")
     text = f"# %%oet_procedure {name}\n{cell}".encode()
     path = folder.expanduser().absolute() / f"{name}-{hashlib.sha256(text).hexdigest()[:12]}.py"
     try:

@@ -3,6 +3,8 @@
 Every command of ``oet`` is there, the same object; a new one needs nothing here.
 """
 
+from collections import ChainMap
+
 import click
 
 from oet_kernel import cli
@@ -15,6 +17,7 @@ from oet_kernel.magics.cells import store
 from oet_kernel.magics.session import Session
 
 _WAIT = "oet_kernel.magics.wait"
+_VARIABLE = "oet_kernel.magics.variable"
 
 
 class Notebook(MoreOptions, frozen=True, kw_only=True):
@@ -45,6 +48,12 @@ def _note_wait(context: click.Context, option: click.Parameter, given: bool) -> 
 def waits(context: click.Context) -> bool:
     """Tell whether the user wants the cell to last as long as what it begins."""
     return bool(context.meta.get(_WAIT))
+
+
+def variable(context: click.Context) -> str | None:
+    """Name the variable that the result goes to: a cell magic cannot stand behind ``=``."""
+    name: str | None = context.meta.get(_VARIABLE)
+    return name
 
 
 @click.command()
@@ -78,12 +87,16 @@ def no_serve() -> None:
 @click.command("%%oet_procedure", cls=TwoCalls, context_settings=FREE)
 @click.argument("name")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[INIT ARGUMENTS]... [-- MAIN ARGUMENTS...]")
-@click.option("--run", "runs", is_flag=True, help="Run it once it is READY; takes the options of %oet run then.")
+@click.option("--run", "runs", is_flag=True, help="Run it once it is READY.")
 @click.pass_context
 def oet_procedure(context: click.Context, name: str, words: tuple[str, ...], runs: bool) -> Following:
-    """Create a procedure from the cell: its text is the script; further options are those of %oet create."""
+    """Create a procedure whose script is the cell; it is the variable NAME afterwards.
+
+    Further options are those of %oet create, or with --run of %oet run.
+    """
     front: Notebook = context.obj
     path = store(front.session.cells, name, front.cell)
+    context.meta[_VARIABLE] = name
     rest = [str(path), *words]
     if runs:
         rest += ["--", *behind_dashes(context)]
@@ -97,7 +110,7 @@ def oet_procedure(context: click.Context, name: str, words: tuple[str, ...], run
 
 COMMANDS = click.Group(
     "%oet",
-    commands={**cli.cli.commands, "serve": no_serve, "connect": connect},
+    commands=ChainMap({"serve": no_serve, "connect": connect}, cli.cli.commands),
     params=cli.cli.params,
     callback=cli.cli.callback,
     help=cli.cli.help,

@@ -111,11 +111,13 @@ class ProcedureHandle(Shown):
         ClientError
             When nothing is heard of it any more.
         """
-        return self._ended.result(timeout)
+        try:
+            return self._ended.result(timeout)
+        finally:
+            self._refresh()  # as in `__await__`
 
     def __await__(self) -> Generator[Any, None, ProcedureSummary]:
-        # shielded: a cell that is interrupted while it waits does not end this handle
-        return asyncio.shield(asyncio.wrap_future(self._ended)).__await__()
+        return self._until_ended().__await__()
 
     def begin(self, start: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         """Begin, and return when the procedure is there.
@@ -139,6 +141,14 @@ class ProcedureHandle(Shown):
         self._ears.append(ear)
         return ear
 
+    async def _until_ended(self) -> ProcedureSummary:
+        try:
+            # shielded: a cell that is interrupted while it waits does not end this handle
+            return await asyncio.shield(asyncio.wrap_future(self._ended))
+        finally:
+            # what executes notebooks unattended (nbclient) takes no notice of what changes between two cells
+            self._refresh()
+
     def lasts(self, event: Event) -> bool:
         """Tell whether what was asked for goes on after an event."""
         ready = event.topic == STATECHANGE and entered(event) is ProcedureState.READY
@@ -158,15 +168,23 @@ class ProcedureHandle(Shown):
     async def _follow(self) -> None:
         """Follow the procedure; its last picture stands before anybody is told that it has ended."""
         painter = asyncio.create_task(self._paint())
-        error: BaseException | None = None
+        error: Exception | None = None
         try:
             async with AsyncClient(self._following.server_url, self._following.token) as client:
                 await self._listen(client)
-        except BaseException as raised:  # whatever it is, those who wait are to know
+        except asyncio.CancelledError:
+            error = ClientError("The procedure is not followed any more: the magics were unloaded")
+            raise
+        except Exception as raised:  # whatever it is, it is for those who wait
             error = raised
-            if self._view is not None and not self._view.state.inactive:
-                self._view = msgspec.structs.replace(self._view, trouble=explain(raised) or "not followed any more")
-        painter.cancel()
+        finally:
+            painter.cancel()
+            self._tell(error)
+
+    def _tell(self, error: Exception | None) -> None:
+        """Show how it has ended, then let those know who wait."""
+        if error is not None and self._view is not None and not self._view.state.inactive:
+            self._view = msgspec.structs.replace(self._view, trouble=explain(error))
         self._refresh()
         for ear in self._ears:
             ear.put(None)
@@ -177,8 +195,6 @@ class ProcedureHandle(Shown):
                 future.set_result(self.summary)
             else:
                 future.set_exception(error)
-        if error is not None and not isinstance(error, Exception):
-            raise error
 
     async def _listen(self, client: AsyncClient) -> None:
         """Hear events until the procedure has ended; a stream that breaks off is taken up again."""

@@ -2,6 +2,10 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -40,11 +44,35 @@ class EventListener(Shown):
         self._stopped = asyncio.Event()
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._begun: Future[None] = Future()
+        self._ears: list[SimpleQueue[Event | None]] = []
 
     @property
     def events(self) -> list[Event]:
         """What was heard, the newest last; of much, the newest part."""
         return list(self._events)
+
+    def begin(self, start: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        """Begin to listen; no event from the return on is missed.
+
+        Parameters
+        ----------
+        start
+            Runs a coroutine in the background.
+
+        Raises
+        ------
+        ClientError
+            When the service refuses, or is not there.
+        """
+        start(self._listen())
+        self._begun.result()
+
+    def hear(self) -> "SimpleQueue[Event | None]":
+        """Give the events from now on; None stands at the end."""
+        ear: SimpleQueue[Event | None] = SimpleQueue()
+        self._ears.append(ear)
+        return ear
 
     def stop(self) -> None:
         """Hear no more."""
@@ -61,7 +89,7 @@ class EventListener(Shown):
         newest = list(self._events)[-_LINES:]
         return [text for event in newest if (text := _line(event)) is not None]
 
-    async def listen(self) -> None:
+    async def _listen(self) -> None:
         """Hear events until told to stop, or until the stream ends."""
         self._loop = asyncio.get_running_loop()
         hearing = asyncio.create_task(self._hear())
@@ -72,8 +100,11 @@ class EventListener(Shown):
         finally:
             for task in (hearing, painter, stopped):
                 task.cancel()
+            self._begun.cancel()
             self._trouble = self._trouble or "stopped"
             self._refresh()
+            for ear in self._ears:
+                ear.put(None)
 
     async def _hear(self) -> None:
         wanted = self._listening
@@ -82,11 +113,16 @@ class EventListener(Shown):
                 AsyncClient(wanted.server_url, wanted.token) as client,
                 client.events(wanted.topics, wanted.exclude) as events,
             ):
+                self._begun.set_result(None)
                 async for event in events:
                     self._events.append(event)
                     self._changed.set()
+                    for ear in self._ears:
+                        ear.put(event)
         except Exception as error:  # shown in the cell: nobody waits for it
             self._trouble = explain(error)
+            if not self._begun.done():
+                self._begun.set_exception(error)
 
     async def _paint(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 
 from oet_kernel.cli.options import Failure, explain
 from oet_kernel.client import ClientError
-from oet_kernel.magics.commands import COMMANDS, notebook, oet_procedure, waits
+from oet_kernel.magics.commands import COMMANDS, notebook, oet_procedure, variable, waits
 from oet_kernel.magics.session import Interrupted, Session
 from oet_kernel.magics.shown import Shown
 
@@ -40,7 +40,7 @@ class OetMagics(Magics):
 
         {name} stands for the value of a variable, {run.id} for that of an attribute.
         """
-        return self._carry_out(COMMANDS, "%oet", line)
+        return self._carry_out(COMMANDS, "%oet", line or "--help")
 
     @no_var_expand
     @cell_magic
@@ -48,19 +48,22 @@ class OetMagics(Magics):
         """Create, or with --run run, a procedure whose script is this cell; %%oet_procedure --help lists options."""
         return self._carry_out(oet_procedure, "%%oet_procedure", line, cell)
 
-    def _carry_out(self, command: click.Command, name: str, line: str, cell: str = "") -> Shown | None:
+    def _carry_out(self, command: click.Command, magic: str, line: str, cell: str = "") -> Shown | None:
         try:
-            words = [self._expand(word) for word in shlex.split(line)] or ["--help"]
+            words = [self._expand(word) for word in shlex.split(line)]
         except ValueError as error:
-            raise UsageError(f"{name}: {error}") from None
+            raise UsageError(f"{magic}: {error}") from None
         try:
-            with command.make_context(name, words, obj=notebook(self.session, cell)) as context:
+            with command.make_context(magic, words, obj=notebook(self.session, cell)) as context:
                 result = command.invoke(context)
-            return self.session.present(result, waits(context))
+            shown = self.session.present(result, waits(context))
+            if name := variable(context):
+                self.shell.user_ns[name] = shown
+            return shown
         except click.exceptions.Exit:
             return None
         except click.ClickException as error:
-            raise UsageError(_usage(error, name)) from None
+            raise UsageError(_usage(error, magic)) from None
         except (Failure, ClientError, Interrupted) as error:
             raise RequestFailed(_advised(error)) from None
 

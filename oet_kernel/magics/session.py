@@ -46,7 +46,8 @@ class Session:
         self._shell = shell
         self._background: Background | None = None
         self._embedded = ExitStack()
-        self._before = {name: os.environ.get(name) for name in _NAMED_BY}
+        self._before: dict[str, str | None] | None = None
+        """What the environment said before this session named a service; None while it names none."""
         self.cells: Path = default_folder()
         atexit.register(self.close)
 
@@ -100,7 +101,7 @@ class Session:
                 return None
             case Listening():
                 listener = EventListener(self._shell, result)
-                self._hearing().start(listener.listen())
+                listener.begin(self._hearing().start)
                 listener.show()
                 return listener
 
@@ -152,6 +153,7 @@ class Session:
     def _name(self, address: Address) -> None:
         with Client(address.url, address.token) as client:
             client.health()
+        self._before = {name: os.environ.get(name) for name in _NAMED_BY}
         os.environ["OET_URL"] = address.url
         os.environ.pop("OET_TOKEN", None)
         if address.token:
@@ -159,10 +161,11 @@ class Session:
 
     def _disconnect(self) -> None:
         self._embedded.close()
-        for name, value in self._before.items():
+        for name, value in (self._before or {}).items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+        self._before = None
 
 
 def _print(events: Iterator[Event], printer: Printer) -> None:
