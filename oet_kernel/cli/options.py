@@ -34,8 +34,6 @@ class Follows(click.Command):
 class ProcedureId(click.types.IntParamType):
     """The id of a procedure, which the service can complete."""
 
-    name = "id"
-
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """List the ids that begin so; none where no service answers at once."""
         try:

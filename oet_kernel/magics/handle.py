@@ -18,7 +18,7 @@ from oet_kernel.cli.texts import concerns
 from oet_kernel.client import ApiError, AsyncClient, Client, ClientError, Event, StreamEnded
 from oet_kernel.magics.rendering import card_html, card_text
 from oet_kernel.magics.shown import Shown
-from oet_kernel.magics.view import View, entered, refreshed, see
+from oet_kernel.magics.view import View, entered, missed, refreshed, see
 from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.topics import STATECHANGE
 
@@ -212,9 +212,10 @@ class ProcedureHandle(Shown):
                         if concerns(event, pid):
                             await self._take(client, event)
                     break
-            except StreamEnded:
+            except StreamEnded as error:
                 if not heard:
                     raise
+                self._view = missed(self._known(), str(error))
                 heard_before = True
         self._view = refreshed(self._known(), await self._last_words(client))
 

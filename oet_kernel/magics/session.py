@@ -3,7 +3,7 @@
 import atexit
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import takewhile
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class Session:
         self._shell = shell
         self._background: Background | None = None
         self._embedded = ExitStack()
+        self._own: Address | None = None
+        """Where the embedded service is; None before it is asked for."""
         self._before: dict[str, str | None] | None = None
         """What the environment said before this session named a service; None while it names none."""
         self.cells: Path = default_folder()
@@ -60,16 +62,17 @@ class Session:
             When it does not answer; then nothing is named any more.
         """
         self._disconnect()
-        address = find_address(url, token)
-        self._name(address)
-        return address
+        return self._name(find_address(url, token))
 
     def embed(self) -> Address:
-        """Start a service that lives as long as this kernel, and talk to it."""
+        """Talk to a service that lives as long as this kernel; the first time, start it."""
         self._disconnect()
-        address = Address(*self._embedded.enter_context(embedded_service()))
-        self._name(address)
-        return address
+        if self._own is not None:
+            with suppress(ClientError):
+                return self._name(self._own)
+            self._embedded.close()  # it has ended by itself
+        self._own = Address(*self._embedded.enter_context(embedded_service()))
+        return self._name(self._own)
 
     def present(self, result: Result, wait: bool) -> Shown | None:
         """Show a result in the cell; what lasts goes on in the background.
@@ -112,6 +115,7 @@ class Session:
             self._background.close()
             self._background = None
         self._disconnect()
+        self._embedded.close()
 
     def _follow(self, following: Following, wait: bool) -> ProcedureHandle:
         if following.embedded:
@@ -150,17 +154,17 @@ class Session:
             self._background = Background()
         return self._background
 
-    def _name(self, address: Address) -> None:
+    def _name(self, address: Address) -> Address:
         with Client(address.url, address.token) as client:
-            client.health()
+            client.procedures()  # the token is tried too, unlike with a health check
         self._before = {name: os.environ.get(name) for name in _NAMED_BY}
         os.environ["OET_URL"] = address.url
         os.environ.pop("OET_TOKEN", None)
         if address.token:
             os.environ["OET_TOKEN"] = address.token
+        return address
 
     def _disconnect(self) -> None:
-        self._embedded.close()
         for name, value in (self._before or {}).items():
             os.environ.pop(name, None)
             if value is not None:

@@ -11,7 +11,7 @@ from oet_kernel.cli.texts import describe
 from oet_kernel.client import Event
 from oet_kernel.models import ProcedureState, ProcedureSummary
 
-OUTPUT_LIMIT = 1_000_000
+OUTPUT_LIMIT = 200_000
 """Characters of output that are kept, the newest."""
 _NO_NEWS = ("procedure.lifecycle", "procedure.pool", "request")
 """Topics whose events are no progress: what they say is in the state."""
@@ -84,6 +84,11 @@ def see(view: View, event: Event, now: float) -> View:
             return view
         case _:
             return msgspec.structs.replace(view, progress=(describe(event) or "").removeprefix("- "))
+
+
+def missed(view: View, why: str) -> View:
+    """Note in the output that something of it may be missing."""
+    return msgspec.structs.replace(view, output=f"{view.output}\n[some events are missing: {why}]\n")
 
 
 def entered(event: Event) -> ProcedureState | None:

@@ -32,17 +32,16 @@ def session(bare_shell):
     made.close()
 
 
-@pytest.mark.parametrize(
-    ("path", "command"), walk(cli), ids=lambda value: " ".join(value) if type(value) is tuple else ""
-)
+EVERY = [pytest.param(path, command, id=" ".join(path)) for path, command in walk(cli)]
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY)
 def test_every_command_is_the_same_object_behind_the_magic(path, command):
     if path[0] not in NOT_IN_A_NOTEBOOK:
         assert find(COMMANDS, path) is command
 
 
-@pytest.mark.parametrize(
-    ("path", "command"), walk(cli), ids=lambda value: " ".join(value) if type(value) is tuple else ""
-)
+@pytest.mark.parametrize(("path", "command"), EVERY)
 def test_every_option_is_offered_behind_the_magic(session, path, command):
     if path[0] in NOT_IN_A_NOTEBOOK:
         return

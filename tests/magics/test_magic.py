@@ -288,6 +288,31 @@ def test_connect_names_the_service_for_the_clients_of_the_notebook_too(notebook,
     assert "OET_TOKEN" not in os.environ
 
 
+def test_a_wrong_token_is_told_when_connecting(notebook, served):
+    ran = notebook(f"%oet connect {served.url} --token=wrong")
+    assert isinstance(ran.error, RequestFailed)
+    assert "403 Forbidden" in str(ran.error)
+
+
+def test_a_kernel_has_one_embedded_service_whatever_else_it_talks_to(notebook, served):
+    notebook("%oet connect --embedded")
+    url = os.environ["OET_URL"]
+    notebook(f"run = %oet run {notebook.script(FOREVER)}")
+    notebook(f"%oet connect {served.url} --token={served.token}")
+    assert os.environ["OET_URL"] == served.url
+    notebook("%oet connect --embedded")
+    assert os.environ["OET_URL"] == url
+    assert not notebook["run"].state.inactive
+    assert notebook("%oet list").value.value[0].id == notebook["run"].id
+
+
+def test_much_output_does_not_keep_a_handle_from_the_end(notebook):
+    text = "def init(**k): pass\ndef main():\n    for n in range(100_000): print(n)\n"
+    notebook(f"run = %oet run {notebook.script(text)} --subarray_id={next(subarrays)}")
+    assert notebook.ended("run").state.name == "COMPLETE"
+    assert notebook["run"].output.endswith("99999\n")
+
+
 def test_an_embedded_service_ends_when_the_magics_are_unloaded(notebook):
     notebook("%oet connect --embedded")
     notebook(f"run = %oet run {notebook.script(FOREVER)}")
