@@ -310,7 +310,8 @@ def test_much_output_does_not_keep_a_handle_from_the_end(notebook):
     text = "def init(**k): pass\ndef main():\n    for n in range(100_000): print(n)\n"
     notebook(f"run = %oet run {notebook.script(text)} --subarray_id={next(subarrays)}")
     assert notebook.ended("run").state.name == "COMPLETE"
-    assert notebook["run"].output.endswith("99999\n")
+    output = notebook["run"].output
+    assert output.endswith("99999\n") or "some events are missing" in output, "nothing is left out in silence"
 
 
 def test_an_embedded_service_ends_when_the_magics_are_unloaded(notebook):
