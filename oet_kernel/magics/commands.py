@@ -72,10 +72,10 @@ def connect(front: Notebook, url: str | None, token: str | None, embedded: bool,
     if embedded and (url or token):
         raise click.UsageError("--embedded starts a service of its own: it goes with neither a URL nor --token")
     session = front.session
-    address = session.embed() if embedded else session.connect(url, token)
+    found = session.embed() if embedded else session.connect(url, token)
     if cells:
         session.cells = click.types.Path(resolve_path=True, path_type=type(session.cells)).convert(cells, None, None)
-    return Answer({"url": address.url}, Document([f"Connected to {address.url}"]))
+    return Answer({"url": found}, Document([f"Connected to {found}"]))
 
 
 @click.command("serve", add_help_option=False, context_settings=FREE)

@@ -185,16 +185,18 @@ class ProcedureHandle(Shown):
         """Show how it has ended, then let those know who wait."""
         if error is not None and self._view is not None and not self._view.state.inactive:
             self._view = msgspec.structs.replace(self._view, trouble=explain(error))
-        self._refresh()
-        for ear in self._ears:
-            ear.put(None)
-        for future in (self._begun, self._ended):
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(self.summary)
-            else:
-                future.set_exception(error)
+        try:
+            self._refresh()
+        finally:
+            for ear in self._ears:
+                ear.put(None)
+            for future in (self._begun, self._ended):
+                if future.done():
+                    continue
+                if error is None:
+                    future.set_result(self.summary)
+                else:
+                    future.set_exception(error)
 
     async def _listen(self, client: AsyncClient) -> None:
         """Hear events until the procedure has ended; a stream that breaks off is taken up again."""
@@ -206,18 +208,17 @@ class ProcedureHandle(Shown):
                     pid = await self._catch_up(client)
                     if heard_before and self.state is ProcedureState.READY:
                         await self._start(client)
-                    while not self._known().state.inactive:
+                    while not await self._has_ended(client):
                         event = await anext(events)
                         heard = True
                         if concerns(event, pid):
                             await self._take(client, event)
-                    break
+                    return
             except StreamEnded as error:
                 if not heard:
                     raise
                 self._view = missed(self._known(), str(error))
                 heard_before = True
-        self._view = refreshed(self._known(), await self._last_words(client))
 
     async def _catch_up(self, client: AsyncClient) -> int:
         """Begin, the first time; later ask what has become of the procedure meanwhile; gives its id."""
@@ -257,17 +258,25 @@ class ProcedureHandle(Shown):
             known = msgspec.structs.replace(known, script_args=started.script_args)
             self._view = msgspec.structs.replace(self._known(), summary=known)
 
-    async def _last_words(self, client: AsyncClient) -> ProcedureSummary:
-        """Describe the procedure after its end; one that the service has forgotten is as it was seen last."""
-        with suppress(ClientError):
-            return await client.procedure(self.id)
-        return self.summary
+    async def _has_ended(self, client: AsyncClient) -> bool:
+        """Tell whether the service too says that it has ended: a script can publish any state.
+
+        One that the service has forgotten is as it was seen last.
+        """
+        if self.state.inactive:
+            try:
+                self._view = refreshed(self._known(), await client.procedure(self.id))
+            except ApiError as error:
+                if error.type != "ResourceNotFound":
+                    raise
+        return self.state.inactive
 
     async def _paint(self) -> None:
         """Show what has changed, at most so often; and the time that passes."""
         while True:
+            passes = self._view is not None and self._view.passes
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _TICK)
+                await asyncio.wait_for(self._changed.wait(), _TICK if passes else None)
             self._changed.clear()
             self._refresh()
             await asyncio.sleep(_FRAME)

@@ -12,11 +12,10 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.options import explain
-from oet_kernel.cli.printing import Printer
+from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.cli.results import Answer, Following, Listening, Result
 from oet_kernel.cli.terminal import listen, show
 from oet_kernel.client import Client, ClientError, Event
-from oet_kernel.client._wire import Address, find_address
 from oet_kernel.magics.background import Background
 from oet_kernel.magics.cells import default_folder
 from oet_kernel.magics.handle import ProcedureHandle
@@ -46,15 +45,15 @@ class Session:
         self._shell = shell
         self._background: Background | None = None
         self._embedded = ExitStack()
-        self._own: Address | None = None
-        """Where the embedded service is; None before it is asked for."""
+        self._own: tuple[str, str] | None = None
+        """API root and token of the embedded service; None before it is asked for."""
         self._before: dict[str, str | None] | None = None
         """What the environment said before this session named a service; None while it names none."""
         self.cells: Path = default_folder()
         atexit.register(self.close)
 
-    def connect(self, url: str | None, token: str | None) -> Address:
-        """Talk to this service from now on; without one, to that which the command line would find.
+    def connect(self, url: str | None, token: str | None) -> str:
+        """Talk to this service from now on; without one, to that which the command line would find; gives its API root.
 
         Raises
         ------
@@ -62,17 +61,17 @@ class Session:
             When it does not answer; then nothing is named any more.
         """
         self._disconnect()
-        return self._name(find_address(url, token))
+        return self._name(url, token)
 
-    def embed(self) -> Address:
-        """Talk to a service that lives as long as this kernel; the first time, start it."""
+    def embed(self) -> str:
+        """Talk to a service that lives as long as this kernel, and the first time start it; gives its API root."""
         self._disconnect()
         if self._own is not None:
             with suppress(ClientError):
-                return self._name(self._own)
+                return self._name(*self._own)
             self._embedded.close()  # it has ended by itself
-        self._own = Address(*self._embedded.enter_context(embedded_service()))
-        return self._name(self._own)
+        self._own = self._embedded.enter_context(embedded_service())
+        return self._name(*self._own)
 
     def present(self, result: Result, wait: bool) -> Shown | None:
         """Show a result in the cell; what lasts goes on in the background.
@@ -117,17 +116,21 @@ class Session:
         self._disconnect()
         self._embedded.close()
 
-    def _follow(self, following: Following, wait: bool) -> ProcedureHandle:
+    def _follow(self, following: Following, wait: bool) -> ProcedureHandle | None:
         if following.embedded:
             click.echo("[no service is running: starting one that ends with this kernel]", err=True)
             self.embed()
         handle = ProcedureHandle(self._shell, following)
         events = handle.hear() if wait else None
         handle.begin(self._hearing().start)
-        handle.show()
+        if not following.as_json:
+            handle.show()
         if events is not None:
             heard = takewhile(handle.lasts, iter(events.get, None))
             self._stay(handle, heard, Printer(following.as_json), following.run_abort)
+        if following.as_json:
+            print_json(handle.summary)
+            return None
         return handle
 
     def _stay(self, handle: ProcedureHandle, events: Iterator[Event], printer: Printer, run_abort: bool) -> None:
@@ -146,7 +149,7 @@ class Session:
                 raise Interrupted(f"Procedure {handle.id} was left as it is: {handle.state.name}") from None
             told = f"The wait for procedure {handle.id} was interrupted; it is {handle.state.name}"
             raise Interrupted(told) from None
-        if not handle.changes:
+        if not (handle.changes or printer.as_json):
             printer.line(repr(handle))
 
     def _hearing(self) -> Background:
@@ -154,15 +157,17 @@ class Session:
             self._background = Background()
         return self._background
 
-    def _name(self, address: Address) -> Address:
-        with Client(address.url, address.token) as client:
+    def _name(self, url: str | None, token: str | None) -> str:
+        """Put the service into the environment, if it answers; gives its API root."""
+        with Client(url, token) as client:
             client.procedures()  # the token is tried too, unlike with a health check
+            address = client.address
         self._before = {name: os.environ.get(name) for name in _NAMED_BY}
         os.environ["OET_URL"] = address.url
         os.environ.pop("OET_TOKEN", None)
         if address.token:
             os.environ["OET_TOKEN"] = address.token
-        return address
+        return address.url
 
     def _disconnect(self) -> None:
         for name, value in (self._before or {}).items():

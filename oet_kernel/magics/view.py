@@ -46,6 +46,11 @@ class View(Struct, frozen=True):
         lines = self.output[-10_000:].rstrip().splitlines()
         return lines[-1].strip() if lines else ""
 
+    @property
+    def passes(self) -> bool:
+        """Whether its time passes: not when it has ended, nor while it waits for its start."""
+        return not (self.state.inactive or self.state is ProcedureState.READY)
+
     def seconds(self, now: float) -> float:
         """Tell how long it has been running, or, before that, being prepared.
 
@@ -56,7 +61,7 @@ class View(Struct, frozen=True):
         """
         states = self.summary.history.process_states
         since = next((at for state, at in states if state is ProcedureState.RUNNING), states[0][1] if states else now)
-        return max((states[-1][1] if self.state.inactive and states else now) - since, 0.0)
+        return max((now if self.passes or not states else states[-1][1]) - since, 0.0)
 
 
 def see(view: View, event: Event, now: float) -> View:

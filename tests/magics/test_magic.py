@@ -86,6 +86,23 @@ def test_a_run_that_may_not_start_says_why_and_leaves_nothing(notebook):
     first.stop()
 
 
+def test_a_script_that_says_it_has_ended_has_not(notebook):
+    text = (
+        "from pubsub import pub\ndef main(): print('not yet')\ndef init(**k):\n"
+        "  pub.sendMessage('procedure.lifecycle.statechange', new_state='COMPLETE')\n"
+    )
+    notebook(f"run = %oet run {notebook.script(text)} --subarray_id={next(subarrays)}")
+    assert notebook.ended("run").state.name == "COMPLETE"
+    assert notebook["run"].output == "not yet\n"
+
+
+def test_json_is_printed_instead_of_a_picture(notebook):
+    ran = notebook(f"%oet create {notebook.script(NOTHING)} --subarray_id={next(subarrays)} --json")
+    assert ran.shown == []
+    made = json.loads(ran.out)
+    assert notebook(f"%oet stop --pid={made['id']}").error is None
+
+
 def test_create_waits_until_ready_and_start_calls_main(notebook):
     path = notebook.script("def init(a, **k): print('init', a)\ndef main(b=None): print('main', b)\n")
     notebook(f"made = %oet create {path} 1 --subarray_id={next(subarrays)} --wait")

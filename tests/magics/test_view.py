@@ -82,6 +82,7 @@ def test_the_time_is_that_of_the_run_and_stands_still_at_the_end():
     assert running.seconds(107.5) == 2.5
     assert see(running, entered("COMPLETE"), 109.0).seconds(1000.0) == 4.0
     assert running.seconds(1.0) == 0.0, "clocks differ"
+    assert after(entered("READY"), at=102.0).seconds(1000.0) == 2.0, "it waits for its start"
 
 
 def test_what_the_service_says_replaces_what_was_seen():
