@@ -1,7 +1,7 @@
 """Run observing scripts remotely, each in a Jupyter kernel of its own.
 
-Only the version and the hooks that Jupyter looks for live here; each imports what it needs when it is called, so
-that importing this package costs nothing.
+Only the version and the hooks that Jupyter and IPython look for live here; each imports what it needs when it is
+called, so that importing this package costs nothing.
 """
 
 from typing import Any
