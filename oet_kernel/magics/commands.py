@@ -84,7 +84,7 @@ def no_serve() -> None:
     raise click.UsageError("A service is started in a terminal, with oet serve; or here: %oet connect --embedded")
 
 
-@click.command("%%oet_procedure", cls=TwoCalls, context_settings=FREE)
+@click.command("%%oet_procedure", cls=TwoCalls, context_settings={**FREE, **cli.cli.context_settings})
 @click.argument("name")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[INIT ARGUMENTS]... [-- MAIN ARGUMENTS...]")
 @click.option("--run", "runs", is_flag=True, help="Run it once it is READY.")

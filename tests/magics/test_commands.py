@@ -8,6 +8,8 @@ from oet_kernel.magics.commands import COMMANDS, notebook, oet_procedure, waits
 from oet_kernel.magics.session import Session
 
 NOT_IN_A_NOTEBOOK = {"serve"}
+SETTINGS = cli.context_settings
+"""As in every real context: a command keeps the names of its help option from its first one."""
 
 
 def walk(group, path=()):
@@ -45,9 +47,9 @@ def test_every_command_is_the_same_object_behind_the_magic(path, command):
 def test_every_option_is_offered_behind_the_magic(session, path, command):
     if path[0] in NOT_IN_A_NOTEBOOK:
         return
-    context = command.make_context(path[-1], [], obj=notebook(session), resilient_parsing=True)
+    context = command.make_context(path[-1], [], obj=notebook(session), resilient_parsing=True, **SETTINGS)
     offered = [name for one in find(COMMANDS, path).get_params(context) for name in one.opts]
-    terminal = command.make_context(path[-1], [], resilient_parsing=True)
+    terminal = command.make_context(path[-1], [], resilient_parsing=True, **SETTINGS)
     assert [name for one in command.get_params(terminal) for name in one.opts] == [
         name for name in offered if name != "--wait"
     ]
@@ -66,11 +68,11 @@ def test_a_command_that_is_added_to_the_command_line_is_there_at_once(monkeypatc
 def test_only_a_notebook_can_do_otherwise_than_wait(session):
     run = cli.commands["run"]
     words = ["x.py", "--wait"]
-    assert run.make_context("run", list(words)).params["words"] == ("x.py", "--wait"), "for the script"
-    context = run.make_context("run", list(words), obj=notebook(session))
+    assert run.make_context("run", list(words), **SETTINGS).params["words"] == ("x.py", "--wait"), "for the script"
+    context = run.make_context("run", list(words), obj=notebook(session), **SETTINGS)
     assert context.params["words"] == ("x.py",)
     assert waits(context)
-    assert not waits(run.make_context("run", ["x.py"], obj=notebook(session)))
+    assert not waits(run.make_context("run", ["x.py"], obj=notebook(session), **SETTINGS))
 
 
 @pytest.mark.parametrize("words", [["n", "--wait", "--run"], ["n", "--run", "--wait"], ["n", "--wait"]])
