@@ -1,7 +1,7 @@
 """Run observing scripts remotely, each in a Jupyter kernel of its own.
 
-Only the version and the hooks that Jupyter looks for live here; each imports what it needs when it is called, so
-that importing this package costs nothing.
+Only the version and the hooks that Jupyter and IPython look for live here; each imports what it needs when it is
+called, so that importing this package costs nothing.
 """
 
 from typing import Any
@@ -14,3 +14,17 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     from oet_kernel.app import OetApp
 
     return [{"module": "oet_kernel.app", "app": OetApp}]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Bring the magics to a notebook: ``%load_ext oet_kernel``."""
+    from oet_kernel.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics away again: ``%unload_ext oet_kernel``."""
+    from oet_kernel.magics import unload
+
+    unload(shell)

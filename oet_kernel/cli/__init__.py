@@ -8,12 +8,12 @@ import click
 
 from oet_kernel import __version__
 from oet_kernel.cli.activities import activity
-from oet_kernel.cli.options import Failure, explain, with_service
-from oet_kernel.cli.printing import Printer
+from oet_kernel.cli.options import Failure, Follows, explain, with_service
 from oet_kernel.cli.procedures import create, describe, list_, procedure, start, stop
 from oet_kernel.cli.records import record
+from oet_kernel.cli.results import Listening
 from oet_kernel.cli.run import run
-from oet_kernel.client import Client
+from oet_kernel.cli.terminal import present
 from oet_kernel.client.errors import ClientError
 
 
@@ -24,18 +24,15 @@ def cli(server_url: str | None, token: str | None, as_json: bool) -> None:
     """Prepare, run, watch and stop observing scripts, each in a Jupyter kernel of its own."""
 
 
-@cli.command()
+@cli.command(cls=Follows)
 @click.option("--topics", default="all", show_default=True, help="Topics or beginnings of topics, joined by commas.")
 @click.option("--exclude", default="request,procedure.pool", show_default=True, help="The same, for what is left out.")
 @with_service
-def listen(topics: str, exclude: str, server_url: str | None, token: str | None, as_json: bool) -> None:
+def listen(topics: str, exclude: str, server_url: str | None, token: str | None, as_json: bool) -> Listening:
     """Print events as they happen, until Ctrl-C."""
     wanted = tuple(filter(None, topics.split(",")))
     unwanted = tuple(filter(None, exclude.split(",")))
-    with Client(server_url, token) as client, client.events(wanted, unwanted) as events:
-        printer = Printer(as_json)
-        for event in events:
-            printer.event(event)
+    return Listening(server_url=server_url, token=token, topics=wanted, exclude=unwanted, as_json=as_json)
 
 
 @cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
@@ -76,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if unreadable := [word for word in words if not _has_utf8(word)]:
             raise click.UsageError(f"{unreadable[0]!r} is not UTF-8 text")
-        status = cli.main(words, prog_name="oet", standalone_mode=False)
+        result = cli.main(words, prog_name="oet", standalone_mode=False)
+        status = result if isinstance(result, int) else present(result)  # an int is the status of a command's own Exit
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -88,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ClientError as error:
         click.echo(explain(error), err=True)
         status = 1
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(status)
 
 
 def _has_utf8(word: str) -> bool:

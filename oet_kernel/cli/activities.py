@@ -4,11 +4,10 @@ import click
 import msgspec
 
 from oet_kernel.cli import tables
-from oet_kernel.cli.follow import follow
-from oet_kernel.cli.options import Failure, truth, with_service
-from oet_kernel.cli.printing import Printer, print_json
+from oet_kernel.cli.options import Failure, Follows, truth, with_service
+from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.client import Client
-from oet_kernel.models import ActivityCommand, ActivitySummary, ProcedureInput, ProcedureSummary
+from oet_kernel.models import ActivityCommand, ProcedureInput
 
 
 @click.group()
@@ -17,7 +16,7 @@ def activity(server_url: str | None, token: str | None, as_json: bool) -> None:
     """Run, list and describe the activities of scheduling blocks."""
 
 
-@activity.command()
+@activity.command(cls=Follows)
 @click.argument("name")
 @click.argument("sbd_id")
 @click.option("--script-args", "--script_args", metavar="JSON", default="{}", help="Arguments by function name.")
@@ -35,7 +34,7 @@ def run(
     server_url: str | None,
     token: str | None,
     as_json: bool,
-) -> None:
+) -> Following:
     """Run the activity NAME of the scheduling block SBD_ID."""
     try:
         calls = msgspec.json.decode(script_args, type=dict[str, ProcedureInput])
@@ -44,39 +43,30 @@ def run(
     command = ActivityCommand(
         sbd_id=sbd_id, activity_name=name, script_args=calls, prepare_only=prepare_only, create_env=create_env
     )
-    with Client(server_url, token) as client:
-        if prepare_only or not listen:
-            show(client.run_activity(command), as_json)
-            return
 
-        def begin() -> ProcedureSummary:
-            summary = client.run_activity(command)
-            show(summary, as_json)
-            if not as_json:
-                click.echo("\nEvents\n------\n")
-            return client.procedure(summary.procedure_id)
+    def begin(client: Client) -> Begun:
+        summary = client.run_activity(command)
+        answer = Answer(summary, tables.list_activities([summary]), as_json)
+        return Begun(client.procedure(summary.procedure_id), answer)
 
-        status = follow(client, Printer(as_json), begin)
-    raise click.exceptions.Exit(status)
+    stays = listen and not prepare_only
+    return Following(server_url=server_url, token=token, begin=begin, stays=stays, as_json=as_json)
 
 
 @activity.command("list")
 @click.option("--aid", type=int, help="Only this one.")
 @with_service
-def list_(aid: int | None, server_url: str | None, token: str | None, as_json: bool) -> None:
+def list_(aid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
     """List activities, in order of creation."""
     with Client(server_url, token) as client:
         summaries = client.activities() if aid is None else [client.activity(aid)]
-    if as_json:
-        print_json(summaries)
-    else:
-        click.echo(tables.list_activities(summaries))
+    return Answer(summaries, tables.list_activities(summaries), as_json)
 
 
 @activity.command()
 @click.option("--aid", type=int, help="Which one; without it the newest.")
 @with_service
-def describe(aid: int | None, server_url: str | None, token: str | None, as_json: bool) -> None:
+def describe(aid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
     """Tell all about an activity."""
     with Client(server_url, token) as client:
         if aid is None:
@@ -86,15 +76,4 @@ def describe(aid: int | None, server_url: str | None, token: str | None, as_json
             summary = summaries[-1]
         else:
             summary = client.activity(aid)
-    if as_json:
-        print_json(summary)
-    else:
-        click.echo(tables.describe_activity(summary))
-
-
-def show(summary: ActivitySummary, as_json: bool) -> None:
-    """Print an activity that was asked for."""
-    if as_json:
-        print_json(summary)
-    else:
-        click.echo(tables.list_activities([summary]))
+    return Answer(summary, tables.describe_activity(summary), as_json)

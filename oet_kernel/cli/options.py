@@ -1,16 +1,73 @@
 """What the commands have in common: their options, and the error that ends one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
+from msgspec import Struct
 
-from oet_kernel.client.errors import ApiError
+from oet_kernel.client import ApiError, Client, ClientError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 FREE = {"ignore_unknown_options": True, "allow_extra_args": True}
 """Context settings of commands whose further options are arguments of a script."""
+
+
+class MoreOptions(Struct, frozen=True):
+    """The options that a front adds to commands which follow a procedure; it is found as the context's object."""
+
+    options: Sequence[click.Parameter] = ()
+
+
+class Follows(click.Command):
+    """A command that follows a procedure, for which a notebook, unlike a terminal, need not wait."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """List the command's own parameters and those of the front."""
+        front = ctx.find_object(MoreOptions)
+        return [*super().get_params(ctx), *(front.options if front else ())]
+
+
+class ProcedureId(click.types.IntParamType):
+    """The id of a procedure, which the service can complete."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """List the ids that begin so; none where no service answers at once."""
+        try:
+            with Client(ctx.params.get("server_url"), ctx.params.get("token"), timeout=2.0) as client:
+                summaries = client.procedures()
+        except ClientError:
+            return []
+        return [
+            CompletionItem(str(one.id), help=f"{one.state.name} {one.script.script_uri}")
+            for one in summaries
+            if str(one.id).startswith(incomplete)
+        ]
+
+
+class ScriptWords(click.types.UnprocessedParamType):
+    """A script and its arguments, of which the paths can be completed."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """List the folders, scripts and notebooks that begin so."""
+        folder, slash, start = incomplete.rpartition("/")
+        try:
+            places = sorted(Path(folder + slash or ".").expanduser().iterdir())
+        except OSError:
+            return []
+        return [
+            CompletionItem(f"{folder}{slash}{place.name}{'/' if place.is_dir() else ''}")
+            for place in places
+            if place.name.startswith(start) and (start.startswith(".") or not place.name.startswith("."))
+            if place.is_dir() or place.suffix in (".py", ".ipynb")
+        ]
+
+
+PROCEDURE_ID = ProcedureId()
+SCRIPT_WORDS = ScriptWords()
 
 
 class Failure(Exception):

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import click
 
 from oet_kernel.cli import tables
-from oet_kernel.cli.follow import follow
-from oet_kernel.cli.options import FREE, Failure, truth, with_git, with_service
-from oet_kernel.cli.printing import Printer, print_json
+from oet_kernel.cli.documents import Document
+from oet_kernel.cli.options import FREE, PROCEDURE_ID, SCRIPT_WORDS, Failure, Follows, truth, with_git, with_service
+from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
 from oet_kernel.cli.values import read_arguments, read_call
 from oet_kernel.client import Client
@@ -21,7 +21,7 @@ def procedure(server_url: str | None, token: str | None, as_json: bool) -> None:
 
 
 @procedure.command(cls=ScriptCommand, context_settings=FREE)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="SCRIPT_URI [ARGUMENTS]...")
+@click.argument("words", nargs=-1, type=SCRIPT_WORDS, metavar="SCRIPT_URI [ARGUMENTS]...")
 @with_git
 @with_service
 def create(
@@ -33,65 +33,57 @@ def create(
     server_url: str | None,
     token: str | None,
     as_json: bool,
-) -> None:
+) -> Following:
     """Prepare the script SCRIPT_URI; ARGUMENTS, --name=value among them, go to its init.
 
     subarray_id is 1 unless given. With a script and --help, the help shows what the script takes.
     """
     script, init = read_creation(words, git_repo, git_branch, git_commit, create_env)
-    with Client(server_url, token) as client:
-        summary = client.create(script, init)
-    show([summary], as_json)
+    return Following(
+        server_url=server_url,
+        token=token,
+        begin=lambda client: begun(client.create(script, init), as_json),
+        stays=False,
+        until_ready=True,
+        as_json=as_json,
+    )
 
 
 @procedure.command("list")
-@click.option("--pid", type=int, help="Only this one.")
+@click.option("--pid", type=PROCEDURE_ID, help="Only this one.")
 @with_service
-def list_(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> None:
+def list_(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
     """List procedures, in order of creation."""
     with Client(server_url, token) as client:
         summaries = client.procedures() if pid is None else [client.procedure(pid)]
-    if as_json:
-        print_json(summaries)
-    else:
-        click.echo(tables.list_procedures(summaries))
+    return Answer(summaries, tables.list_procedures(summaries), as_json)
 
 
-@procedure.command(context_settings=FREE)
+@procedure.command(cls=Follows, context_settings=FREE)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.option("--pid", type=int, help="Which one; without it the newest, which must be READY.")
+@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the newest, which must be READY.")
 @truth("--listen", default=True, help="Print events until the procedure ends.")
 @with_service
 def start(
     arguments: tuple[str, ...], pid: int | None, listen: bool, server_url: str | None, token: str | None, as_json: bool
-) -> None:
+) -> Following:
     """Run a prepared procedure; ARGUMENTS, --name=value among them, go to its main."""
     with Client(server_url, token) as client:
-        pid = startable(client, pid)
-        main = read_arguments(arguments)
-        if not listen:
-            show([client.start(pid, main)], as_json)
-            return
+        found = startable(client, pid)
+    main = read_arguments(arguments)
 
-        def begin() -> ProcedureSummary:
-            summary = client.start(pid, main)
-            if not as_json:
-                show([summary], as_json)
-                click.echo("\nEvents\n------\n")
-            return summary
+    def begin(client: Client) -> Begun:
+        started = begun(client.start(found, main), as_json)
+        return Begun(started.summary) if listen and as_json else started  # the last of the events tells it all
 
-        try:
-            status = follow(client, Printer(as_json), begin, pid)
-        except KeyboardInterrupt:
-            raise Failure(f"Procedure {pid} goes on; stop it with: oet procedure stop --pid={pid}", 130) from None
-    raise click.exceptions.Exit(status)
+    return Following(server_url=server_url, token=token, begin=begin, pid=found, stays=listen, as_json=as_json)
 
 
 @procedure.command()
-@click.option("--pid", type=int, help="Which one; without it the only one that runs.")
+@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the only one that runs.")
 @truth("--run_abort", default=True, help="Run the abort script on its subarray afterwards.")
 @with_service
-def stop(pid: int | None, run_abort: bool, server_url: str | None, token: str | None, as_json: bool) -> None:
+def stop(pid: int | None, run_abort: bool, server_url: str | None, token: str | None, as_json: bool) -> Answer:
     """End a procedure."""
     with Client(server_url, token) as client:
         if pid is None:
@@ -101,23 +93,17 @@ def stop(pid: int | None, run_abort: bool, server_url: str | None, token: str | 
                 raise Failure(f"{found}; say which one with --pid" if running else found)
             (pid,) = running
         message = client.stop(pid, abort=run_abort)
-    if as_json:
-        print_json({"abort_message": message})
-    else:
-        click.echo(message)
+    return Answer({"abort_message": message}, Document([message]), as_json)
 
 
 @procedure.command()
-@click.option("--pid", type=int, help="Which one; without it the newest.")
+@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the newest.")
 @with_service
-def describe(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> None:
+def describe(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
     """Tell all about a procedure: times and states, calls, stack trace."""
     with Client(server_url, token) as client:
         summary = client.procedure(pid) if pid is not None else newest(client)
-    if as_json:
-        print_json(summary)
-    else:
-        click.echo(tables.describe_procedure(summary))
+    return Answer(summary, tables.describe_procedure(summary), as_json)
 
 
 def script_from(uri: str, repo: str | None, branch: str | None, commit: str | None, create_env: bool) -> Script | str:
@@ -168,9 +154,6 @@ def startable(client: Client, pid: int | None) -> int:
     return summary.id
 
 
-def show(summaries: list[ProcedureSummary], as_json: bool) -> None:
-    """Print what a command has made or changed."""
-    if as_json:
-        print_json(summaries[0])
-    else:
-        click.echo(tables.list_procedures(summaries))
+def begun(summary: ProcedureSummary, as_json: bool) -> Begun:
+    """Say what a command has made or changed."""
+    return Begun(summary, Answer(summary, tables.list_procedures([summary]), as_json))

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 import click
 
+from oet_kernel.cli.options import Follows
 from oet_kernel.cli.values import read_call
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _WORDS = "oet_kernel.cli.scripthelp.words"
 
 
-class ScriptCommand(click.Command):
+class ScriptCommand(Follows):
     """A command whose first argument is a script."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

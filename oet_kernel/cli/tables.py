@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tabulate import tabulate
-
-from oet_kernel.cli.printing import coloured
+from oet_kernel.cli.documents import Document, State, Table
 from oet_kernel.models import ActivitySummary, GitScript, ProcedureState, ProcedureSummary
 
 _DETAILS = " For more details:- oet procedure describe --pid=<id>"
@@ -18,34 +16,35 @@ _ACTIVITY_SCRIPT = (
 )
 
 
-def list_procedures(summaries: Sequence[ProcedureSummary]) -> str:
+def list_procedures(summaries: Sequence[ProcedureSummary]) -> Document:
     """Tabulate procedures, a line each, and say where there is more."""
     rows = [
-        (one.id, one.script.script_uri, _second(one.history.process_states), coloured(one.state.name))
-        for one in summaries
+        (one.id, one.script.script_uri, _second(one.history.process_states), State(one.state.name)) for one in summaries
     ]
-    table = _table(rows, ["ID", "Script", "Creation Time", "State"])
-    return f"{table}\n{_DETAILS}" if rows else table
+    table = Table(["ID", "Script", "Creation Time", "State"], rows)
+    return Document([table, _DETAILS] if rows else [table], "\n")
 
 
-def describe_procedure(summary: ProcedureSummary) -> str:
+def describe_procedure(summary: ProcedureSummary) -> Document:
     """Tell all about a procedure, table by table."""
-    parts = [_table([(summary.id, summary.script.script_uri, summary.uri)], ["ID", "Script", "URI"])]
-    parts.append(_table(_states(summary), ["Time", "State"]))
+    parts: list[Table | str] = [
+        Table(["ID", "Script", "URI"], [(summary.id, summary.script.script_uri, summary.uri)]),
+        Table(["Time", "State"], _states(summary)),
+    ]
     calls = [
         (number, name, str(call.args), str(call.kwargs))
         for number, (name, call) in enumerate(summary.script_args.items(), 1)
     ]
-    parts.append(_table(calls, ["Index", "Method", "Arguments", "Keyword Arguments"]))
+    parts.append(Table(["Index", "Method", "Arguments", "Keyword Arguments"], calls))
     if isinstance(summary.script, GitScript):
         git = summary.script.git_args
-        parts.append(_table([(git.git_repo, git.git_branch, git.git_commit)], ["Repository", "Branch", "Commit"]))
+        parts.append(Table(["Repository", "Branch", "Commit"], [(git.git_repo, git.git_branch, git.git_commit)]))
     if summary.history.stacktrace:
         parts.append(f"Stack Trace:\n------------\n{summary.history.stacktrace.rstrip()}")
-    return "\n\n".join(parts)
+    return Document(parts)
 
 
-def list_activities(summaries: Sequence[ActivitySummary]) -> str:
+def list_activities(summaries: Sequence[ActivitySummary]) -> Document:
     """Tabulate activities, a line each, and say where there is more."""
     rows = [
         (
@@ -54,34 +53,33 @@ def list_activities(summaries: Sequence[ActivitySummary]) -> str:
             one.sbd_id,
             _second(one.activity_states),
             one.procedure_id,
-            coloured(one.state.name),
+            State(one.state.name),
         )
         for one in summaries
     ]
-    table = _table(rows, ["ID", "Activity", "SB ID", "Creation Time", "Procedure ID", "State"])
-    return f"{table}\n{_ACTIVITY_DETAILS}" if rows else table
+    table = Table(["ID", "Activity", "SB ID", "Creation Time", "Procedure ID", "State"], rows)
+    return Document([table, _ACTIVITY_DETAILS] if rows else [table], "\n")
 
 
-def describe_activity(summary: ActivitySummary) -> str:
+def describe_activity(summary: ActivitySummary) -> Document:
     """Tell all about an activity, table by table."""
-    state = coloured(summary.state.name)
+    state = State(summary.state.name)
     head = (summary.id, summary.activity_name, summary.sbd_id, summary.sbi_id, summary.procedure_id, state)
     calls = [(name, str(call.args), str(call.kwargs)) for name, call in summary.script_args.items()]
-    return "\n\n".join(
+    states = [(_microsecond(at), State(state.name)) for state, at in summary.activity_states]
+    return Document(
         [
-            _table([head], ["ID", "Activity", "SB ID", "SBI ID", "Procedure ID", "State"]),
-            _table([(summary.uri, str(summary.prepare_only))], ["URI", "Prepare Only"]),
-            _table(
-                [(_microsecond(at), coloured(state.name)) for state, at in summary.activity_states], ["Time", "State"]
-            ),
+            Table(["ID", "Activity", "SB ID", "SBI ID", "Procedure ID", "State"], [head]),
+            Table(["URI", "Prepare Only"], [(summary.uri, str(summary.prepare_only))]),
+            Table(["Time", "State"], states),
             "Script Arguments\n-----------------------",
-            _table(calls, ["Method", "Arguments", "Keyword Arguments"]),
+            Table(["Method", "Arguments", "Keyword Arguments"], calls),
             _ACTIVITY_SCRIPT,
         ]
     )
 
 
-def _states(summary: ProcedureSummary) -> list[tuple[str, str]]:
+def _states(summary: ProcedureSummary) -> list[tuple[str, State]]:
     """List times and states; a RUNNING has its number, as it has always had."""
     rows, runs = [], 0
     for state, at in summary.history.process_states:
@@ -89,14 +87,8 @@ def _states(summary: ProcedureSummary) -> list[tuple[str, str]]:
         if state is ProcedureState.RUNNING:
             runs += 1
             name = f"{name} {runs}"
-        rows.append((_microsecond(at), coloured(name)))
+        rows.append((_microsecond(at), State(name)))
     return rows
-
-
-def _table(rows: Sequence[tuple[object, ...]], headers: Sequence[str]) -> str:
-    # numbers in a name or a path are text, and are not to be aligned or rewritten
-    text = [column for column in range(len(headers)) if not all(isinstance(row[column], int) for row in rows)]
-    return str(tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=text))
 
 
 def _second(states: Sequence[tuple[object, float]]) -> str:

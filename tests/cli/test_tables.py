@@ -48,7 +48,7 @@ ACTIVITY = ActivitySummary(
 
 
 def lines(text):
-    return [line.rstrip() for line in click.unstyle(text).splitlines()]
+    return [line.rstrip() for line in click.unstyle(str(text)).splitlines()]
 
 
 def wanted(text):
@@ -107,7 +107,7 @@ def test_description_of_a_git_script_names_repository_and_version():
 
 @pytest.mark.parametrize("name", ["0012", "1e5", "-1"])
 def test_number_in_a_name_stays_as_it_is(name):
-    assert f" {name} " in click.unstyle(list_procedures([summary(script=FileSystemScript(script_uri=name))]))
+    assert f" {name} " in click.unstyle(str(list_procedures([summary(script=FileSystemScript(script_uri=name))])))
 
 
 def test_activities_are_listed_with_where_there_is_more():

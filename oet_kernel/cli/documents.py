@@ -1,0 +1,42 @@
+"""Documents: what commands tell, as tables and paragraphs; a terminal writes text, a notebook HTML."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from tabulate import tabulate
+
+from oet_kernel.cli.printing import coloured
+
+
+class State(Struct, frozen=True):
+    """A cell that holds the name of a state, which a number may follow, ``RUNNING 2``."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return coloured(self.name)
+
+
+class Table(Struct, frozen=True):
+    """Rows under their headers."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def __str__(self) -> str:
+        # numbers in a name or a path are text, and are not to be aligned or rewritten
+        columns = range(len(self.headers))
+        text = [column for column in columns if not all(isinstance(row[column], int) for row in self.rows)]
+        rows = [[str(cell) if isinstance(cell, State) else cell for cell in row] for row in self.rows]
+        return str(tabulate(rows, headers=self.headers, tablefmt="simple", disable_numparse=text))
+
+
+class Document(Struct, frozen=True):
+    """Tables and paragraphs, one below the other."""
+
+    parts: Sequence[Table | str]
+    gap: str = "\n\n"
+    """What stands between two parts of the text."""
+
+    def __str__(self) -> str:
+        return self.gap.join(map(str, self.parts))

@@ -1,0 +1,173 @@
+"""A terminal: prints what commands come to."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import assert_never
+
+import click
+
+from oet_kernel.cli.embedded import embedded_service
+from oet_kernel.cli.follow import follow
+from oet_kernel.cli.options import Failure, explain
+from oet_kernel.cli.printing import Printer, print_json
+from oet_kernel.cli.results import Answer, Following, Listening, Result
+from oet_kernel.client import ApiError, Client, ClientError
+from oet_kernel.models import ProcedureState, ProcedureSummary
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def present(result: Result) -> int:
+    """Print a result, and stay with what is to be followed.
+
+    Parameters
+    ----------
+    result
+        Of a command.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    match result:
+        case None:
+            return 0
+        case Answer():
+            show(result)
+            return 0
+        case Listening():
+            listen(result)
+            return 0
+        case Following():
+            return _follow(result)
+        case _:
+            assert_never(result)
+
+
+def show(answer: Answer) -> None:
+    """Print an answer, as JSON if the user wants it so."""
+    if answer.as_json:
+        print_json(answer.value)
+    else:
+        click.echo(str(answer.document))
+
+
+def listen(listening: Listening) -> None:
+    """Print events as they happen; ends by an interrupt, or with the stream's error."""
+    with (
+        Client(listening.server_url, listening.token) as client,
+        client.events(listening.topics, listening.exclude) as events,
+    ):
+        printer = Printer(listening.as_json)
+        for event in events:
+            printer.event(event)
+
+
+def _follow(following: Following) -> int:
+    printer = Printer(following.as_json)
+    server_url, token = following.server_url, following.token
+    with ExitStack() as stack:
+        if following.embedded:
+            click.echo("[no service is running: starting one for this command]", err=True)
+            server_url, token = stack.enter_context(embedded_service())
+        client = stack.enter_context(Client(server_url, token))
+        if not following.stays:
+            if (answer := following.begin(client).answer) is not None:
+                show(answer)
+            return 0
+        status = _Run(client, printer, following).carry_out()
+        if following.embedded:
+            _await_others(client, printer)
+    return status
+
+
+class _Run:
+    """One procedure that a command follows.
+
+    Parameters
+    ----------
+    client
+        Asks the service.
+    printer
+        Prints.
+    following
+        What to begin, and what an interrupt does.
+    """
+
+    def __init__(self, client: Client, printer: Printer, following: Following) -> None:
+        self._client = client
+        self._printer = printer
+        self._following = following
+        self._pid = following.pid
+        self._started = following.main is None
+
+    def carry_out(self) -> int:
+        """Begin, and follow the procedure to its end; gives the exit status."""
+        with ExitStack() as stack:
+
+            def begin() -> ProcedureSummary:
+                begun = self._following.begin(self._client)
+                self._pid = begun.summary.id
+                if self._following.stops:
+                    stack.enter_context(_stop_on_interrupt(self._client, self._pid, self._following.run_abort))
+                if begun.answer is not None:
+                    show(begun.answer)
+                    if not begun.answer.as_json:
+                        click.echo("\nEvents\n------\n")
+                return begun.summary
+
+            try:
+                return follow(self._client, self._printer, begin, self._following.pid, self._start_when_ready)
+            except KeyboardInterrupt:
+                if self._pid is None:
+                    raise
+                left = "was left as it is" if self._following.stops else "goes on"
+                how = f"stop it with: oet procedure stop --pid={self._pid}"
+                raise Failure(f"Procedure {self._pid} {left}; {how}", 130) from None
+            except ApiError:
+                if self._pid is not None and not self._started:
+                    self._client.stop(self._pid)  # prepared for this command alone
+                raise
+
+    def _start_when_ready(self, state: ProcedureState) -> None:
+        if state is ProcedureState.READY and self._pid is not None and not self._started:
+            self._client.start(self._pid, self._following.main)
+            self._started = True
+
+
+@contextmanager
+def _stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
+    """Stop the procedure at the first Ctrl-C or SIGTERM, and go on to its last words; the second interrupts."""
+
+    def stop() -> None:
+        # not in the signal's handler, which may have interrupted a print
+        click.echo(f"\n[stopping procedure {pid}; Ctrl-C again to leave it]", err=True)
+        try:
+            click.echo(client.stop(pid, abort=abort), err=True)
+        except ClientError as error:
+            click.echo(explain(error), err=True)
+
+    def on_signal(signum: int, frame: object) -> None:
+        for one in _SIGNALS:
+            signal.signal(one, signal.default_int_handler)
+        stopping.start()
+
+    stopping = threading.Thread(target=stop, daemon=True)
+    before = {one: signal.signal(one, on_signal) for one in _SIGNALS}
+    try:
+        yield
+        if stopping.ident is not None:
+            stopping.join()
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _await_others(client: Client, printer: Printer) -> None:
+    """Follow what still runs in a service that ends with this command: the abort script of a stop."""
+    for other in client.procedures():
+        if not other.state.inactive:
+            follow(client, printer, lambda pid=other.id: client.procedure(pid), other.id)  # type: ignore[misc]

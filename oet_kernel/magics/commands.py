@@ -1,0 +1,119 @@
+"""The commands behind ``%oet`` and ``%%oet_procedure``: those of the command line, and what only a notebook has.
+
+Every command of ``oet`` is there, the same object; a new one needs nothing here.
+"""
+
+from collections import ChainMap
+
+import click
+
+from oet_kernel import cli
+from oet_kernel.cli.documents import Document
+from oet_kernel.cli.options import FREE, MoreOptions
+from oet_kernel.cli.procedures import create
+from oet_kernel.cli.results import Answer, Following
+from oet_kernel.cli.run import TwoCalls, behind_dashes, run
+from oet_kernel.magics.cells import store
+from oet_kernel.magics.session import Session
+
+_WAIT = "oet_kernel.magics.wait"
+_VARIABLE = "oet_kernel.magics.variable"
+
+
+class Notebook(MoreOptions, frozen=True, kw_only=True):
+    """The object of a notebook's contexts."""
+
+    session: Session
+    cell: str = ""
+    """What stands below a cell magic."""
+
+
+def notebook(session: Session, cell: str = "") -> Notebook:
+    """Make the object of the contexts of one magic."""
+    wait = click.Option(
+        ["--wait"],
+        is_flag=True,
+        expose_value=False,
+        callback=_note_wait,
+        help="Show events until the end (create: until it is READY) before the next cell runs; an interrupt stops it.",
+    )
+    return Notebook(options=(wait,), session=session, cell=cell)
+
+
+def _note_wait(context: click.Context, option: click.Parameter, given: bool) -> None:
+    # the context is one of several when a command carries out another
+    context.meta[_WAIT] = given or waits(context)
+
+
+def waits(context: click.Context) -> bool:
+    """Tell whether the user wants the cell to last as long as what it begins."""
+    return bool(context.meta.get(_WAIT))
+
+
+def variable(context: click.Context) -> str | None:
+    """Name the variable that the result goes to: a cell magic cannot stand behind ``=``."""
+    name: str | None = context.meta.get(_VARIABLE)
+    return name
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option("--token", metavar="T", help="Token of the service; that of a service on this machine is found.")
+@click.option("--embedded", is_flag=True, help="Start a service that ends with this kernel.")
+@click.option(
+    "--cells",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False),
+    help="Where %%oet_procedure keeps scripts: the service must be allowed to read it (its --scripts-root).",
+)
+@click.pass_obj
+def connect(front: Notebook, url: str | None, token: str | None, embedded: bool, cells: str | None) -> Answer:
+    """Name the service that this notebook talks to: that at URL, or the one that oet finds."""
+    if embedded and (url or token):
+        raise click.UsageError("--embedded starts a service of its own: it goes with neither a URL nor --token")
+    session = front.session
+    found = session.embed() if embedded else session.connect(url, token)
+    if cells:
+        session.cells = click.types.Path(resolve_path=True, path_type=type(session.cells)).convert(cells, None, None)
+    return Answer({"url": found}, Document([f"Connected to {found}"]))
+
+
+@click.command("serve", add_help_option=False, context_settings=FREE)
+def no_serve() -> None:
+    """Not from a notebook: run oet serve in a terminal, or connect --embedded here."""
+    raise click.UsageError("A service is started in a terminal, with oet serve; or here: %oet connect --embedded")
+
+
+@click.command("%%oet_procedure", cls=TwoCalls, context_settings={**FREE, **cli.cli.context_settings})
+@click.argument("name")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[INIT ARGUMENTS]... [-- MAIN ARGUMENTS...]")
+@click.option("--run", "runs", is_flag=True, help="Run it once it is READY.")
+@click.pass_context
+def oet_procedure(context: click.Context, name: str, words: tuple[str, ...], runs: bool) -> Following:
+    """Create a procedure whose script is the cell; it is the variable NAME afterwards.
+
+    Further options are those of %oet create, or with --run of %oet run.
+    """
+    front: Notebook = context.obj
+    path = store(front.session.cells, name, front.cell)
+    context.meta[_VARIABLE] = name
+    rest = [str(path), *words]
+    if runs:
+        rest += ["--", *behind_dashes(context)]
+    elif behind_dashes(context):
+        raise click.UsageError("What stands behind -- is for main, which is called with --run only")
+    command = run if runs else create
+    with command.make_context(command.name, rest, parent=context) as inner:
+        following: Following = command.invoke(inner)
+    return following
+
+
+COMMANDS = click.Group(
+    "%oet",
+    commands=ChainMap({"serve": no_serve, "connect": connect}, cli.cli.commands),
+    params=cli.cli.params,
+    callback=cli.cli.callback,
+    help=cli.cli.help,
+    context_settings=cli.cli.context_settings,
+)
+"""What stands behind ``%oet``."""

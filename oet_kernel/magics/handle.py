@@ -1,0 +1,282 @@
+"""ProcedureHandle: a procedure that a notebook follows."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
+
+import msgspec
+from IPython.core.interactiveshell import InteractiveShell
+
+from oet_kernel.cli.follow import QUIET
+from oet_kernel.cli.options import explain
+from oet_kernel.cli.results import Begun, Following
+from oet_kernel.cli.texts import concerns
+from oet_kernel.client import ApiError, AsyncClient, Client, ClientError, Event, StreamEnded
+from oet_kernel.magics.rendering import card_html, card_text
+from oet_kernel.magics.shown import Shown
+from oet_kernel.magics.view import View, entered, missed, refreshed, see
+from oet_kernel.models import ProcedureState, ProcedureSummary
+from oet_kernel.topics import STATECHANGE
+
+_FRAME = 0.1
+"""Seconds between two pictures at least: a script that says much does not flood the notebook."""
+_TICK = 1.0
+"""Seconds after which the duration is shown anew, if nothing else has changed."""
+
+
+class ProcedureHandle(Shown):
+    """A procedure; ``await`` it for its end.
+
+    Its picture changes in place while it lasts: state, duration, what it announced last, output, error.
+
+    Parameters
+    ----------
+    shell
+        Where it is shown.
+    following
+        What to begin, and what then.
+    """
+
+    def __init__(self, shell: InteractiveShell, following: Following) -> None:
+        super().__init__(shell)
+        self._following = following
+        self._view: View | None = None
+        self._begun: Future[ProcedureSummary] = Future()
+        self._ended: Future[ProcedureSummary] = Future()
+        self._ears: list[SimpleQueue[Event | None]] = []
+        self._changed = asyncio.Event()
+
+    @property
+    def id(self) -> int:
+        """Id of the procedure."""
+        return self.summary.id
+
+    @property
+    def state(self) -> ProcedureState:
+        """State of the procedure."""
+        return self.summary.state
+
+    @property
+    def summary(self) -> ProcedureSummary:
+        """All that is known about the procedure now."""
+        return self._known().summary
+
+    @property
+    def output(self) -> str:
+        """What the script has printed since it is followed, its standard error included; of much, the newest part."""
+        return self._known().output
+
+    @property
+    def progress(self) -> str:
+        """What was announced last."""
+        return self._known().progress
+
+    @property
+    def error(self) -> str | None:
+        """The stack trace of a procedure that has failed."""
+        return self._known().error
+
+    def stop(self, run_abort: bool = True) -> str:
+        """End the procedure.
+
+        Parameters
+        ----------
+        run_abort
+            Whether to run the abort script on its subarray afterwards.
+
+        Returns
+        -------
+        str
+            What the service says to it.
+        """
+        with Client(self._following.server_url, self._following.token) as client:
+            return client.stop(self.id, abort=run_abort)
+
+    def wait(self, timeout: float | None = None) -> ProcedureSummary:
+        """Wait for the end, in code that cannot ``await``.
+
+        Parameters
+        ----------
+        timeout
+            Seconds; None for as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            When it has not ended by then.
+        ClientError
+            When nothing is heard of it any more.
+        """
+        try:
+            return self._ended.result(timeout)
+        finally:
+            self._refresh()  # as in `__await__`
+
+    def __await__(self) -> Generator[Any, None, ProcedureSummary]:
+        return self._until_ended().__await__()
+
+    def begin(self, start: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        """Begin, and return when the procedure is there.
+
+        Parameters
+        ----------
+        start
+            Runs a coroutine in the background.
+
+        Raises
+        ------
+        ClientError
+            When the service refuses, or is not there.
+        """
+        start(self._follow())
+        self._begun.result()
+
+    def hear(self) -> "SimpleQueue[Event | None]":
+        """Give all events about the procedure from the first, or from now on; None stands at the end."""
+        ear: SimpleQueue[Event | None] = SimpleQueue()
+        self._ears.append(ear)
+        return ear
+
+    async def _until_ended(self) -> ProcedureSummary:
+        try:
+            # shielded: a cell that is interrupted while it waits does not end this handle
+            return await asyncio.shield(asyncio.wrap_future(self._ended))
+        finally:
+            # what executes notebooks unattended (nbclient) takes no notice of what changes between two cells
+            self._refresh()
+
+    def lasts(self, event: Event) -> bool:
+        """Tell whether what was asked for goes on after an event."""
+        ready = event.topic == STATECHANGE and entered(event) is ProcedureState.READY
+        return not (ready and self._following.until_ready)
+
+    def __repr__(self) -> str:
+        return card_text(self._view, time.time())
+
+    def _html(self) -> str:
+        return card_html(self._view, time.time())
+
+    def _known(self) -> View:
+        if self._view is None:
+            raise RuntimeError("The procedure is not created yet")
+        return self._view
+
+    async def _follow(self) -> None:
+        """Follow the procedure; its last picture stands before anybody is told that it has ended."""
+        painter = asyncio.create_task(self._paint())
+        error: Exception | None = None
+        try:
+            async with AsyncClient(self._following.server_url, self._following.token) as client:
+                await self._listen(client)
+        except asyncio.CancelledError:
+            error = ClientError("The procedure is not followed any more: the magics were unloaded")
+            raise
+        except Exception as raised:  # whatever it is, it is for those who wait
+            error = raised
+        finally:
+            painter.cancel()
+            self._tell(error)
+
+    def _tell(self, error: Exception | None) -> None:
+        """Show how it has ended, then let those know who wait."""
+        if error is not None and self._view is not None and not self._view.state.inactive:
+            self._view = msgspec.structs.replace(self._view, trouble=explain(error))
+        try:
+            self._refresh()
+        finally:
+            for ear in self._ears:
+                ear.put(None)
+            for future in (self._begun, self._ended):
+                if future.done():
+                    continue
+                if error is None:
+                    future.set_result(self.summary)
+                else:
+                    future.set_exception(error)
+
+    async def _listen(self, client: AsyncClient) -> None:
+        """Hear events until the procedure has ended; a stream that breaks off is taken up again."""
+        pid, heard_before = self._following.pid, False
+        while True:
+            heard = False
+            try:
+                async with client.events(exclude=QUIET, procedure=pid) as events:
+                    pid = await self._catch_up(client)
+                    if heard_before and self.state is ProcedureState.READY:
+                        await self._start(client)
+                    while not await self._has_ended(client):
+                        event = await anext(events)
+                        heard = True
+                        if concerns(event, pid):
+                            await self._take(client, event)
+                    return
+            except StreamEnded as error:
+                if not heard:
+                    raise
+                self._view = missed(self._known(), str(error))
+                heard_before = True
+
+    async def _catch_up(self, client: AsyncClient) -> int:
+        """Begin, the first time; later ask what has become of the procedure meanwhile; gives its id."""
+        if self._view is None:
+            begun = await asyncio.to_thread(self._begin)
+            self._view = View(begun.summary)
+            self._begun.set_result(begun.summary)
+        else:
+            self._view = refreshed(self._view, await client.procedure(self._view.summary.id))
+        self._changed.set()
+        return self._view.summary.id
+
+    def _begin(self) -> Begun:
+        with Client(self._following.server_url, self._following.token) as client:
+            return self._following.begin(client)
+
+    async def _take(self, client: AsyncClient, event: Event) -> None:
+        self._view = see(self._known(), event, time.time())
+        self._changed.set()
+        for ear in self._ears:
+            ear.put(event)
+        if event.topic == STATECHANGE and entered(event) is ProcedureState.READY:
+            await self._start(client)
+
+    async def _start(self, client: AsyncClient) -> None:
+        """Start what was created to run, once; what may not start is ended again, as nobody else will."""
+        summary = self.summary
+        if (main := self._following.main) is None or "main" in summary.script_args:
+            return
+        try:
+            started = await client.start(summary.id, main)
+        except ApiError as error:
+            self._view = msgspec.structs.replace(self._known(), error=explain(error))
+            await client.stop(summary.id)
+        else:
+            known = self._known().summary
+            known = msgspec.structs.replace(known, script_args=started.script_args)
+            self._view = msgspec.structs.replace(self._known(), summary=known)
+
+    async def _has_ended(self, client: AsyncClient) -> bool:
+        """Tell whether the service too says that it has ended: a script can publish any state.
+
+        One that the service has forgotten is as it was seen last.
+        """
+        if self.state.inactive:
+            try:
+                self._view = refreshed(self._known(), await client.procedure(self.id))
+            except ApiError as error:
+                if error.type != "ResourceNotFound":
+                    raise
+        return self.state.inactive
+
+    async def _paint(self) -> None:
+        """Show what has changed, at most so often; and the time that passes."""
+        while True:
+            passes = self._view is not None and self._view.passes
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _TICK if passes else None)
+            self._changed.clear()
+            self._refresh()
+            await asyncio.sleep(_FRAME)

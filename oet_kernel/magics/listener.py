@@ -1,0 +1,138 @@
+"""EventListener: the newest events, in the output of a cell."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from oet_kernel.cli.options import explain
+from oet_kernel.cli.results import Listening
+from oet_kernel.cli.texts import describe
+from oet_kernel.client import AsyncClient, Event
+from oet_kernel.magics.rendering import events_html
+from oet_kernel.magics.shown import Shown
+from oet_kernel.topics import OUTPUT_STREAM
+
+_KEPT = 10_000
+"""How many events are kept."""
+_LINES = 20
+"""How many are shown."""
+_FRAME = 0.1
+"""Seconds between two pictures at least."""
+
+
+class EventListener(Shown):
+    """Hears events until it is stopped.
+
+    Parameters
+    ----------
+    shell
+        Where it is shown.
+    listening
+        Which events.
+    """
+
+    def __init__(self, shell: InteractiveShell, listening: Listening) -> None:
+        super().__init__(shell)
+        self._listening = listening
+        self._events: deque[Event] = deque(maxlen=_KEPT)
+        self._trouble: str | None = None
+        self._stopped = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._begun: Future[None] = Future()
+        self._ears: list[SimpleQueue[Event | None]] = []
+
+    @property
+    def events(self) -> list[Event]:
+        """What was heard, the newest last; of much, the newest part."""
+        return list(self._events)
+
+    def begin(self, start: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        """Begin to listen; no event from the return on is missed.
+
+        Parameters
+        ----------
+        start
+            Runs a coroutine in the background.
+
+        Raises
+        ------
+        ClientError
+            When the service refuses, or is not there.
+        """
+        start(self._listen())
+        self._begun.result()
+
+    def hear(self) -> "SimpleQueue[Event | None]":
+        """Give the events from now on; None stands at the end."""
+        ear: SimpleQueue[Event | None] = SimpleQueue()
+        self._ears.append(ear)
+        return ear
+
+    def stop(self) -> None:
+        """Hear no more."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def __repr__(self) -> str:
+        return "\n".join([*self._lines(), *([f"[{self._trouble}]"] if self._trouble else [])]) or "[listening]"
+
+    def _html(self) -> str:
+        return events_html(self._lines(), self._trouble)
+
+    def _lines(self) -> list[str]:
+        newest = list(self._events)[-_LINES:]
+        return [text for event in newest if (text := _line(event)) is not None]
+
+    async def _listen(self) -> None:
+        """Hear events until told to stop, or until the stream ends."""
+        self._loop = asyncio.get_running_loop()
+        hearing = asyncio.create_task(self._hear())
+        painter = asyncio.create_task(self._paint())
+        stopped = asyncio.create_task(self._stopped.wait())
+        try:
+            await asyncio.wait((hearing, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (hearing, painter, stopped):
+                task.cancel()
+            self._begun.cancel()
+            self._trouble = self._trouble or "stopped"
+            self._refresh()
+            for ear in self._ears:
+                ear.put(None)
+
+    async def _hear(self) -> None:
+        wanted = self._listening
+        try:
+            async with (
+                AsyncClient(wanted.server_url, wanted.token) as client,
+                client.events(wanted.topics, wanted.exclude) as events,
+            ):
+                self._begun.set_result(None)
+                async for event in events:
+                    self._events.append(event)
+                    self._changed.set()
+                    for ear in self._ears:
+                        ear.put(event)
+        except Exception as error:  # shown in the cell: nobody waits for it
+            self._trouble = explain(error)
+            if not self._begun.done():
+                self._begun.set_exception(error)
+
+    async def _paint(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            self._refresh()
+            await asyncio.sleep(_FRAME)
+
+
+def _line(event: Event) -> str | None:
+    if event.topic == OUTPUT_STREAM:
+        return str(event.fields.get("text", "")).rstrip("\n")
+    return describe(event)

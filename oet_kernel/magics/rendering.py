@@ -1,0 +1,108 @@
+"""How a notebook shows documents, procedures and events: HTML, and the same as text; pure."""
+
+from collections.abc import Iterable
+from html import escape
+
+import click
+
+from oet_kernel.cli.documents import Document, State, Table
+from oet_kernel.magics.view import View
+
+_COLOURS = {
+    "READY": "#00838f",
+    "PREPARED": "#00838f",
+    "RUNNING": "#1565c0",
+    "COMPLETE": "#2e7d32",
+    "STOPPED": "#b26a00",
+    "FAILED": "#c62828",
+    "UNKNOWN": "#c62828",
+}
+_LINES = 8
+"""Lines of output on a card."""
+
+
+def document_html(document: Document) -> str:
+    """Write a document.
+
+    Parameters
+    ----------
+    document
+        What a command tells.
+    """
+    return "".join(_table(part) if isinstance(part, Table) else _pre(part.strip()) for part in document.parts)
+
+
+def card_html(view: View | None, now: float) -> str:
+    """Write what is known about a procedure.
+
+    Parameters
+    ----------
+    view
+        None before the service has created it.
+    now
+        Unix seconds.
+    """
+    if view is None:
+        return "<div>Procedure: requested</div>"
+    script = escape(view.summary.script.script_uri)
+    head = (
+        f"<b>Procedure {view.summary.id}</b> <span title='{script}'>{escape(view.name)}</span> "
+        f"{_state(view.state.name)} <span>{_duration(view.seconds(now))}</span>"
+    )
+    parts = [f"<div>{head}</div>"]
+    if view.progress:
+        parts.append(f"<div>{escape(click.unstyle(view.progress))}</div>")
+    if output := "\n".join(click.unstyle(view.output[-10_000:]).rstrip().splitlines()[-_LINES:]):
+        parts.append(_pre(output))
+    if view.error:
+        parts.append(f"<div style='color:{_COLOURS['FAILED']}'>{_pre(view.error.rstrip())}</div>")
+    if view.trouble:
+        parts.append(f"<div style='color:{_COLOURS['STOPPED']}'>{escape(view.trouble)}</div>")
+    colour = _COLOURS.get(view.state.name, "#888")
+    return f"<div style='border-left:3px solid {colour};padding-left:0.8em'>{''.join(parts)}</div>"
+
+
+def card_text(view: View | None, now: float) -> str:
+    """Write the same as text.
+
+    Parameters
+    ----------
+    view
+        None before the service has created it.
+    now
+        Unix seconds.
+    """
+    if view is None:
+        return "Procedure: requested"
+    head = f"Procedure {view.summary.id} ({view.name}) is {view.state.name} [{_duration(view.seconds(now))}]"
+    lines = [head, *(f"  {text}" for text in (view.progress, view.last_line) if text)]
+    return click.unstyle("\n".join([*lines, *(text.rstrip() for text in (view.error, view.trouble) if text)]))
+
+
+def events_html(lines: Iterable[str], trouble: str | None) -> str:
+    """Write the newest events, a line each, and why there are no more."""
+    return _pre("\n".join([*lines, *([f"[{trouble}]"] if trouble else [])]) or "[listening]")
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in table.headers)
+    rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _cell(cell: object) -> str:
+    text = _state(cell.name) if isinstance(cell, State) else "" if cell is None else escape(str(cell))
+    return f"<td style='text-align:left'>{text}</td>"
+
+
+def _state(name: str) -> str:
+    return f"<b style='color:{_COLOURS.get(name.partition(' ')[0], 'inherit')}'>{escape(name)}</b>"
+
+
+def _pre(text: str) -> str:
+    return f"<pre style='margin:0.2em 0'>{escape(text)}</pre>"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{rest:.1f} s" if not minutes else f"{int(minutes)} min {rest:.0f} s"

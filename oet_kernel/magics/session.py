@@ -1,0 +1,182 @@
+"""Session: what the magics of one notebook share: the service, the thread that hears events, the folder for cells."""
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from itertools import takewhile
+from pathlib import Path
+
+import click
+from IPython.core.interactiveshell import InteractiveShell
+
+from oet_kernel.cli.embedded import embedded_service
+from oet_kernel.cli.options import explain
+from oet_kernel.cli.printing import Printer, print_json
+from oet_kernel.cli.results import Answer, Following, Listening, Result
+from oet_kernel.cli.terminal import listen, show
+from oet_kernel.client import Client, ClientError, Event
+from oet_kernel.magics.background import Background
+from oet_kernel.magics.cells import default_folder
+from oet_kernel.magics.handle import ProcedureHandle
+from oet_kernel.magics.listener import EventListener
+from oet_kernel.magics.shown import Shown, Told
+
+_NAMED_BY = ("OET_URL", "OET_TOKEN", "OET_REST_URI")
+
+
+class Interrupted(Exception):
+    """An interrupt has ended a wait; the cells behind are not to run."""
+
+
+class Session:
+    """One notebook's part in a service.
+
+    Which service it is stands in the environment of the kernel (``OET_URL``, ``OET_TOKEN``), where the clients and the
+    ``oet`` of a shell escape find it too.
+
+    Parameters
+    ----------
+    shell
+        Where results are shown.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._background: Background | None = None
+        self._embedded = ExitStack()
+        self._own: tuple[str, str] | None = None
+        """API root and token of the embedded service; None before it is asked for."""
+        self._before: dict[str, str | None] | None = None
+        """What the environment said before this session named a service; None while it names none."""
+        self.cells: Path = default_folder()
+        atexit.register(self.close)
+
+    def connect(self, url: str | None, token: str | None) -> str:
+        """Talk to this service from now on; without one, to that which the command line would find; gives its API root.
+
+        Raises
+        ------
+        ClientError
+            When it does not answer; then nothing is named any more.
+        """
+        self._disconnect()
+        return self._name(url, token)
+
+    def embed(self) -> str:
+        """Talk to a service that lives as long as this kernel, and the first time start it; gives its API root."""
+        self._disconnect()
+        if self._own is not None:
+            with suppress(ClientError):
+                return self._name(*self._own)
+            self._embedded.close()  # it has ended by itself
+        self._own = self._embedded.enter_context(embedded_service())
+        return self._name(*self._own)
+
+    def present(self, result: Result, wait: bool) -> Shown | None:
+        """Show a result in the cell; what lasts goes on in the background.
+
+        Parameters
+        ----------
+        result
+            Of a command.
+        wait
+            Whether the cell lasts as long, and shows events as a terminal does.
+        """
+        match result:
+            case None:
+                return None
+            case Answer(as_json=True):
+                show(result)
+                return None
+            case Answer():
+                told = Told(self._shell, result)
+                told.show()
+                return told
+            case Following():
+                return self._follow(result, wait)
+            case Listening() if wait:
+                try:
+                    listen(result)
+                except KeyboardInterrupt:
+                    raise Interrupted("Listening was interrupted") from None
+                return None
+            case Listening():
+                listener = EventListener(self._shell, result)
+                listener.begin(self._hearing().start)
+                listener.show()
+                return listener
+
+    def close(self) -> None:
+        """Follow nothing any more, and end an embedded service."""
+        atexit.unregister(self.close)
+        if self._background is not None:
+            self._background.close()
+            self._background = None
+        self._disconnect()
+        self._embedded.close()
+
+    def _follow(self, following: Following, wait: bool) -> ProcedureHandle | None:
+        if following.embedded:
+            click.echo("[no service is running: starting one that ends with this kernel]", err=True)
+            self.embed()
+        handle = ProcedureHandle(self._shell, following)
+        events = handle.hear() if wait else None
+        handle.begin(self._hearing().start)
+        if not following.as_json:
+            handle.show()
+        if events is not None:
+            heard = takewhile(handle.lasts, iter(events.get, None))
+            self._stay(handle, heard, Printer(following.as_json), following.run_abort)
+        if following.as_json:
+            print_json(handle.summary)
+            return None
+        return handle
+
+    def _stay(self, handle: ProcedureHandle, events: Iterator[Event], printer: Printer, run_abort: bool) -> None:
+        """Print events until there are no more; an interrupt stops the procedure, a second one leaves it."""
+        try:
+            _print(events, printer)
+        except KeyboardInterrupt:
+            printer.line(f"[stopping procedure {handle.id}; interrupt again to leave it]", err=True)
+            try:
+                try:
+                    printer.line(handle.stop(run_abort), err=True)
+                except ClientError as error:
+                    printer.line(explain(error), err=True)
+                _print(events, printer)
+            except KeyboardInterrupt:
+                raise Interrupted(f"Procedure {handle.id} was left as it is: {handle.state.name}") from None
+            told = f"The wait for procedure {handle.id} was interrupted; it is {handle.state.name}"
+            raise Interrupted(told) from None
+        if not (handle.changes or printer.as_json):
+            printer.line(repr(handle))
+
+    def _hearing(self) -> Background:
+        if self._background is None:
+            self._background = Background()
+        return self._background
+
+    def _name(self, url: str | None, token: str | None) -> str:
+        """Put the service into the environment, if it answers; gives its API root."""
+        with Client(url, token) as client:
+            client.procedures()  # the token is tried too, unlike with a health check
+            address = client.address
+        self._before = {name: os.environ.get(name) for name in _NAMED_BY}
+        os.environ["OET_URL"] = address.url
+        os.environ.pop("OET_TOKEN", None)
+        if address.token:
+            os.environ["OET_TOKEN"] = address.token
+        return address.url
+
+    def _disconnect(self) -> None:
+        for name, value in (self._before or {}).items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        self._before = None
+
+
+def _print(events: Iterator[Event], printer: Printer) -> None:
+    for event in events:
+        printer.event(event)

@@ -1,0 +1,116 @@
+"""View: what is known about a procedure that is followed, and what an event adds to it; pure."""
+
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from oet_kernel import topics
+from oet_kernel.cli.texts import describe
+from oet_kernel.client import Event
+from oet_kernel.models import ProcedureState, ProcedureSummary
+
+OUTPUT_LIMIT = 200_000
+"""Characters of output that are kept, the newest."""
+_NO_NEWS = ("procedure.lifecycle", "procedure.pool", "request")
+"""Topics whose events are no progress: what they say is in the state."""
+
+
+class View(Struct, frozen=True):
+    """What is known about a procedure."""
+
+    summary: ProcedureSummary
+    progress: str = ""
+    """What was announced last."""
+    output: str = ""
+    """What the script has printed."""
+    error: str | None = None
+    """Stack trace, or why the procedure could not be started."""
+    trouble: str | None = None
+    """Why nothing is heard of it; None while all is well."""
+
+    @property
+    def state(self) -> ProcedureState:
+        """Its state."""
+        return self.summary.state
+
+    @property
+    def name(self) -> str:
+        """File name of its script."""
+        return PurePosixPath(unquote(urlsplit(self.summary.script.script_uri).path)).name
+
+    @property
+    def last_line(self) -> str:
+        """The last line of output that is not blank; what a carriage return wiped out is not there."""
+        lines = self.output[-10_000:].rstrip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+    @property
+    def passes(self) -> bool:
+        """Whether its time passes: not when it has ended, nor while it waits for its start."""
+        return not (self.state.inactive or self.state is ProcedureState.READY)
+
+    def seconds(self, now: float) -> float:
+        """Tell how long it has been running, or, before that, being prepared.
+
+        Parameters
+        ----------
+        now
+            Unix seconds.
+        """
+        states = self.summary.history.process_states
+        since = next((at for state, at in states if state is ProcedureState.RUNNING), states[0][1] if states else now)
+        return max((now if self.passes or not states else states[-1][1]) - since, 0.0)
+
+
+def see(view: View, event: Event, now: float) -> View:
+    """Add what an event says.
+
+    Parameters
+    ----------
+    view
+        What was known before.
+    event
+        About the view's procedure.
+    now
+        Unix seconds.
+    """
+    match event.topic:
+        case topics.STATECHANGE:
+            state = entered(event)
+            return view if state is None else _enter(view, state, now)
+        case topics.OUTPUT_STREAM:
+            text = str(event.fields.get("text", ""))
+            return msgspec.structs.replace(view, output=(view.output + text)[-OUTPUT_LIMIT:])
+        case topics.STACKTRACE:
+            return msgspec.structs.replace(view, error=str(event.fields.get("stacktrace") or ""))
+        case topic if any(topics.under(topic, prefix) for prefix in _NO_NEWS):
+            return view
+        case _:
+            return msgspec.structs.replace(view, progress=(describe(event) or "").removeprefix("- "))
+
+
+def missed(view: View, why: str) -> View:
+    """Note in the output that something of it may be missing."""
+    return msgspec.structs.replace(view, output=f"{view.output}\n[some events are missing: {why}]\n")
+
+
+def entered(event: Event) -> ProcedureState | None:
+    """Read which state an event is about; None for a state that there is not, which a script can make up."""
+    name = event.fields.get("new_state")
+    return ProcedureState.__members__.get(name) if isinstance(name, str) else None
+
+
+def refreshed(view: View, summary: ProcedureSummary) -> View:
+    """Take over what the service says now."""
+    return msgspec.structs.replace(view, summary=summary, error=summary.history.stacktrace or view.error, trouble=None)
+
+
+def _enter(view: View, state: ProcedureState, now: float) -> View:
+    history = view.summary.history
+    states = [*history.process_states, (state, now)]
+    summary = msgspec.structs.replace(
+        view.summary, state=state, history=msgspec.structs.replace(history, process_states=states)
+    )
+    return msgspec.structs.replace(view, summary=summary)
