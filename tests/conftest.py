@@ -231,10 +231,10 @@ class Listener:
         return got
 
     def frames(self) -> Iterator[str]:
-        """Give frames as they arrive, as text."""
+        """Give frames as they arrive, as text, but for the one that says only where the stream begins."""
         while True:
             *whole, self.body = self.body.split(b"\n\n")
-            yield from (frame.decode() for frame in whole if frame.strip())
+            yield from (frame.decode() for frame in whole if not frame.lstrip().startswith(b"id:") and frame.strip())
             chunk = self.socket.recv(65536)
             if not chunk:
                 return
