@@ -19,6 +19,8 @@ from oet_kernel.models import (
     ProcedureState,
     ProcedureSummary,
     Script,
+    ScriptList,
+    ScriptSchema,
 )
 
 
@@ -117,6 +119,7 @@ class AsyncClient:
         subarray: int | None = None,
         since: float | None = None,
         until: float | None = None,
+        limit: int | None = None,
     ) -> AsyncIterator[ProcedureSummary]:
         """Give all procedures that ever were, the newest first, but for those that retention has removed.
 
@@ -130,20 +133,35 @@ class AsyncClient:
             On this subarray.
         since, until
             Created at this time or later, and before this time, Unix seconds.
+        limit
+            How many at most, from 1; None for all.
         """
         before: int | None = None
+        left = limit
         while True:
-            request = _wire.archive(states, script, subarray, since, until, before, _wire.PAGE)
+            size = _wire.PAGE if left is None else min(left, _wire.PAGE)
+            request = _wire.archive(states, script, subarray, since, until, before, size)
             page, before = _wire.read_archive(await self._send(request))
             for one in page:
                 yield one
-            if before is None:
+            left = None if left is None else left - len(page)
+            if before is None or left == 0:
                 return
 
-    async def archived(self, pid: int) -> ProcedureSummary:
-        """Describe a procedure that may not be listed any more."""
-        request = _wire.archive((), None, None, None, None, pid + 1, 1)
-        return _wire.read_archived(await self._send(request), pid)
+    async def find(self, pid: int) -> ProcedureSummary:
+        """Describe a procedure, from the archive where it is not listed any more."""
+        try:
+            return await self.procedure(pid)
+        except ApiError as error:
+            if error.type != "ResourceNotFound":
+                raise
+            try:
+                page = await self._send(_wire.archive((), None, None, None, None, pid + 1, 1))
+            except ApiError:  # an original service has no archive
+                raise error from None
+            if (found := _wire.read_found(page, pid)) is None:
+                raise
+            return found
 
     async def procedure_events(
         self, pid: int, after: int = 0, topics: Sequence[str] = (), exclude: Sequence[str] = ()

@@ -11,19 +11,10 @@ from itertools import count
 import msgspec
 
 from oet_kernel.client import _wire
-from oet_kernel.client._wire import Address, Event
+from oet_kernel.client._wire import AWAY, BACK, LOST, Address, Event
 from oet_kernel.client.errors import ApiError, EventsLost, StreamEnded
 from oet_kernel.events.sse import Decoder, Message
 
-AWAY = "connection.away"
-"""Topic of the notice that the service does not answer, and is waited for; its field is ``why``."""
-BACK = "connection.back"
-"""Topic of the notice that the service answers again."""
-LOST = "connection.lost"
-"""Topic of the notice that events between the one before it and the one after it may be missing for good.
-
-Its fields are ``why``, and ``after``: the id behind which nothing more is missing, None where none is known.
-"""
 RESUME = 300.0
 """Seconds for which a service that went away is waited for, by default."""
 _FIRST = 0.1

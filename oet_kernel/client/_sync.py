@@ -20,6 +20,8 @@ from oet_kernel.models import (
     ProcedureState,
     ProcedureSummary,
     Script,
+    ScriptList,
+    ScriptSchema,
 )
 
 
@@ -118,6 +120,7 @@ class Client:
         subarray: int | None = None,
         since: float | None = None,
         until: float | None = None,
+        limit: int | None = None,
     ) -> Iterator[ProcedureSummary]:
         """Give all procedures that ever were, the newest first, but for those that retention has removed.
 
@@ -131,19 +134,34 @@ class Client:
             On this subarray.
         since, until
             Created at this time or later, and before this time, Unix seconds.
+        limit
+            How many at most, from 1; None for all.
         """
         before: int | None = None
+        left = limit
         while True:
-            request = _wire.archive(states, script, subarray, since, until, before, _wire.PAGE)
+            size = _wire.PAGE if left is None else min(left, _wire.PAGE)
+            request = _wire.archive(states, script, subarray, since, until, before, size)
             page, before = _wire.read_archive(self._send(request))
             yield from page
-            if before is None:
+            left = None if left is None else left - len(page)
+            if before is None or left == 0:
                 return
 
-    def archived(self, pid: int) -> ProcedureSummary:
-        """Describe a procedure that may not be listed any more."""
-        request = _wire.archive((), None, None, None, None, pid + 1, 1)
-        return _wire.read_archived(self._send(request), pid)
+    def find(self, pid: int) -> ProcedureSummary:
+        """Describe a procedure, from the archive where it is not listed any more."""
+        try:
+            return self.procedure(pid)
+        except ApiError as error:
+            if error.type != "ResourceNotFound":
+                raise
+            try:
+                page = self._send(_wire.archive((), None, None, None, None, pid + 1, 1))
+            except ApiError:  # an original service has no archive
+                raise error from None
+            if (found := _wire.read_found(page, pid)) is None:
+                raise
+            return found
 
     def procedure_events(
         self, pid: int, after: int = 0, topics: Sequence[str] = (), exclude: Sequence[str] = ()

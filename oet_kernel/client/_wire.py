@@ -30,6 +30,15 @@ from oet_kernel.models import (
 
 T = TypeVar("T")
 
+AWAY = "connection.away"
+"""Topic of the notice that the service does not answer, and is waited for; its field is ``why``."""
+BACK = "connection.back"
+"""Topic of the notice that the service answers again."""
+LOST = "connection.lost"
+"""Topic of the notice that events between the one before it and the one after it may be missing for good.
+
+Its fields are ``why``, and ``after``: the id behind which nothing more is missing, None where none is known.
+"""
 DEFAULT_URL = "http://127.0.0.1:5000/api/v1.0"
 """Where a service is when nothing says otherwise."""
 SILENCE = 60.0
@@ -57,6 +66,11 @@ class Event(Struct, frozen=True):
     """Its place in the stream; None for a notice of the client's own."""
     at: float | None = None
     """When it was published, Unix seconds; None where it came over the stream, which does not say."""
+
+    @property
+    def is_notice(self) -> bool:
+        """True for what the client itself says about the connection, whatever topics a script may use."""
+        return self.id is None and self.topic in (AWAY, BACK, LOST)
 
 
 class Address(Struct, frozen=True):
@@ -303,18 +317,10 @@ def _published(event: _PublishedEvent) -> Event:
     return Event(event.topic, str(event.data.get("msg_src", "")), fields, str(event.id), event.time)
 
 
-def read_archived(body: bytes, pid: int) -> ProcedureSummary:
-    """Read a page that is to hold one procedure.
-
-    Raises
-    ------
-    ApiError
-        When it holds none, or another.
-    """
+def read_found(body: bytes, pid: int) -> ProcedureSummary | None:
+    """Read a page that may begin with this procedure; None where it does not."""
     page, _ = read_archive(body)
-    if not page or page[0].id != pid:
-        raise ApiError("404 Not Found", "ResourceNotFound", f"No information available for PID={pid}")
-    return page[0]
+    return page[0] if page and page[0].id == pid else None
 
 
 def read_stopped(body: bytes) -> str:
