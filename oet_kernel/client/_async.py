@@ -1,6 +1,5 @@
 """The client for asyncio programs; the same as the other, with ``await``."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ import httpx
 
 from oet_kernel.client import _wire
 from oet_kernel.client._listening import RESUME, Listening
-from oet_kernel.client._wire import Event, Request
+from oet_kernel.client._wire import Address, Event, Request
 from oet_kernel.client.errors import ApiError, ConnectionFailed
 from oet_kernel.models import (
     ActivityCommand,
@@ -265,8 +264,8 @@ class AsyncClient:
                 pause, notices = listening.broke(self.address, why)
                 for notice in notices:
                     yield notice
-                await asyncio.sleep(pause)
-                self.address = await asyncio.to_thread(_wire.find_again, self.address)
+                await _sleep(pause)
+                self.address = await _find_again(self.address)
                 try:
                     chunks = await self._listen(listening, connection)
                     connected = True
@@ -279,10 +278,7 @@ class AsyncClient:
 
     async def _send(self, request: Request) -> bytes:
         reply = await self._ask(request)
-        if (
-            reply.status_code == 403
-            and (found := await asyncio.to_thread(_wire.find_again, self.address)) != self.address
-        ):
+        if reply.status_code == 403 and (found := await _find_again(self.address)) != self.address:
             self.address = found  # the service was started anew
             reply = await self._ask(request)
         if not reply.is_success:
@@ -293,7 +289,7 @@ class AsyncClient:
         try:
             return await self._http.request(request.method, **_wire.arguments(self.address, request))
         except httpx.ConnectError as error:
-            if (found := await asyncio.to_thread(_wire.find_again, self.address)) == self.address:
+            if (found := await _find_again(self.address)) == self.address:
                 raise _wire.unreachable(self.address, str(error)) from None
             self.address = found
             return await self._ask(request)  # which has not reached anybody yet
@@ -305,3 +301,18 @@ async def _after(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[by
     yield first
     async for chunk in chunks:
         yield chunk
+
+
+# asyncio is imported where it is used: the commands of ``oet`` use the other client, and start faster without it
+
+
+async def _sleep(seconds: float) -> None:
+    import asyncio
+
+    await asyncio.sleep(seconds)
+
+
+async def _find_again(address: Address) -> Address:
+    import asyncio
+
+    return await asyncio.to_thread(_wire.find_again, address)
