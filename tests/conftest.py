@@ -231,10 +231,10 @@ class Listener:
         return got
 
     def frames(self) -> Iterator[str]:
-        """Give frames as they arrive, as text."""
+        """Give frames as they arrive, as text, but for the one that says only where the stream begins."""
         while True:
             *whole, self.body = self.body.split(b"\n\n")
-            yield from (frame.decode() for frame in whole if frame.strip())
+            yield from (frame.decode() for frame in whole if not frame.lstrip().startswith(b"id:") and frame.strip())
             chunk = self.socket.recv(65536)
             if not chunk:
                 return
@@ -272,10 +272,12 @@ def until(events: Iterable[dict[str, Any]], pid: int, state: str) -> list[dict[s
 
 
 @contextmanager
-def serve(folder: Path, *options: str, token: str | None = TOKEN, **environment: str) -> Iterator[Server]:
-    """Start a service, wait until it says that it is ready, end it."""
+def serve(
+    folder: Path, *options: str, token: str | None = TOKEN, port: int = 0, **environment: str
+) -> Iterator[Server]:
+    """Start a service, on a free port or on that of another before it, wait until it is ready, end it."""
     folder.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "oet_kernel.app", "--port=0", f"--state-dir={folder / 'state'}"]
+    argv = [sys.executable, "-m", "oet_kernel.app", f"--port={port}", f"--state-dir={folder / 'state'}"]
     argv += ["--OetApp.detach=False", *options]  # no test leaves a kernel behind
     if token:
         argv.append(f"--token={token}")

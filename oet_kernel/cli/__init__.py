@@ -8,7 +8,8 @@ import click
 
 from oet_kernel import __version__
 from oet_kernel.cli.activities import activity
-from oet_kernel.cli.options import Failure, Follows, explain, with_service
+from oet_kernel.cli.history import events, history
+from oet_kernel.cli.options import Failure, Follows, explain, split_topics, with_service, with_topics
 from oet_kernel.cli.procedures import create, describe, list_, procedure, start, stop
 from oet_kernel.cli.records import record
 from oet_kernel.cli.results import Listening
@@ -25,14 +26,17 @@ def cli(server_url: str | None, token: str | None, as_json: bool) -> None:
 
 
 @cli.command(cls=Follows)
-@click.option("--topics", default="all", show_default=True, help="Topics or beginnings of topics, joined by commas.")
-@click.option("--exclude", default="request,procedure.pool", show_default=True, help="The same, for what is left out.")
+@with_topics
 @with_service
 def listen(topics: str, exclude: str, server_url: str | None, token: str | None, as_json: bool) -> Listening:
     """Print events as they happen, until Ctrl-C."""
-    wanted = tuple(filter(None, topics.split(",")))
-    unwanted = tuple(filter(None, exclude.split(",")))
-    return Listening(server_url=server_url, token=token, topics=wanted, exclude=unwanted, as_json=as_json)
+    return Listening(
+        server_url=server_url,
+        token=token,
+        topics=split_topics(topics),
+        exclude=split_topics(exclude),
+        as_json=as_json,
+    )
 
 
 @cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
@@ -54,6 +58,8 @@ cli.add_command(procedure)
 cli.add_command(activity)
 cli.add_command(run)
 cli.add_command(record)
+cli.add_command(history)
+cli.add_command(events)
 for older in (create, list_, start, stop, describe):
     cli.add_command(older)
 

@@ -1,14 +1,21 @@
 """Following a procedure to its end, and how that end becomes an exit status."""
 
+import random
+import time
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
 from oet_kernel.cli.printing import Printer, coloured, print_json
 from oet_kernel.cli.texts import concerns
-from oet_kernel.client import ApiError, Client, Event, StreamEnded
+from oet_kernel.client import LOST, RESUME, ApiError, Client, ConnectionFailed, Event
+from oet_kernel.client._listening import pauses
 from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.topics import STATECHANGE
+
+T = TypeVar("T")
 
 STATUS = {
     ProcedureState.COMPLETE: 0,
@@ -27,11 +34,9 @@ def follow(
     begin: Callable[[], ProcedureSummary],
     pid: int | None = None,
     on_state: Callable[[ProcedureState], None] = lambda state: None,
+    patience: float = RESUME,
 ) -> int:
-    """Print what a procedure says until it ends, and how it ended.
-
-    A stream that ends before the procedure does (a script may say more at once than the service keeps for a listener)
-    is taken up again; that something may be missing is said.
+    """Print what a procedure says until it ends, and how it ended; also over restarts of the service.
 
     Parameters
     ----------
@@ -45,6 +50,8 @@ def follow(
         Id of the procedure, where it is known before.
     on_state
         Called with each state that the procedure enters, after it was printed.
+    patience
+        Seconds for which a service that went away is waited for.
 
     Returns
     -------
@@ -54,39 +61,56 @@ def follow(
     Raises
     ------
     StreamEnded
-        When the stream ends, and ended again without an event.
+        When the service went away, and has not come back.
     """
-    summary: ProcedureSummary | None = None
-    why = ""
-    while True:
-        heard = False
+    with client.events(exclude=QUIET, procedure=pid, resume=patience, notices=True) as events:
+        summary = begin()
+        if summary.state.inactive:
+            return _outcome(summary, printer)
+        for event in events:
+            if not (event.is_notice or concerns(event, summary.id)):
+                continue
+            printer.event(event)
+            if event.is_notice and event.topic == LOST:  # what was lost may have been its end
+                state = patiently(partial(client.find, summary.id), patience).state
+            elif (entered := _entered(event)) is not None:
+                state = entered
+                if not printer.as_json:
+                    printer.line(f"[procedure {summary.id} {coloured(state.name)}]", err=True)
+            else:
+                continue
+            on_state(state)
+            if state.inactive:
+                ended = patiently(partial(_ended, client, summary, state), patience)
+                if ended is not None:
+                    return _outcome(ended, printer)
+    raise AssertionError("the client ends a stream by an error")
+
+
+def patiently(ask: Callable[[], T], patience: float) -> T:
+    """Ask a service that may just have gone away until it answers.
+
+    Parameters
+    ----------
+    ask
+        Does no harm when it is done twice.
+    patience
+        Seconds.
+
+    Raises
+    ------
+    ConnectionFailed
+        When it has not answered by then.
+    """
+    deadline = time.monotonic() + patience
+    for pause in pauses(random.random):
+        time.sleep(pause)
         try:
-            with client.events(exclude=QUIET, procedure=pid) as events:
-                if summary is None:
-                    summary = begin()
-                    pid = summary.id
-                else:
-                    summary = client.procedure(summary.id)
-                    printer.line(f"[some events of procedure {summary.id} are missing: {why}]", err=True)
-                    on_state(summary.state)
-                if summary.state.inactive:
-                    return _outcome(summary, printer)
-                for event in events:
-                    heard = True
-                    if not concerns(event, summary.id):
-                        continue
-                    printer.event(event)
-                    if (state := _entered(event)) is None:
-                        continue
-                    if not printer.as_json:
-                        printer.line(f"[procedure {summary.id} {coloured(state.name)}]", err=True)
-                    on_state(state)
-                    if state.inactive and (ended := _ended(client, summary, state)) is not None:
-                        return _outcome(ended, printer)
-        except StreamEnded as error:
-            if not heard:
+            return ask()
+        except ConnectionFailed:
+            if time.monotonic() > deadline:
                 raise
-            why = str(error)
+    raise AssertionError
 
 
 def _entered(event: Event) -> ProcedureState | None:
@@ -103,10 +127,11 @@ def _entered(event: Event) -> ProcedureState | None:
 def _ended(client: Client, summary: ProcedureSummary, state: ProcedureState) -> ProcedureSummary | None:
     """Describe a procedure that is said to have ended; None when it has not.
 
-    Where the service has forgotten it already, since it keeps only the newest that have ended, its word is taken.
+    Where an original service has forgotten it already, since it keeps only the newest that have ended, its word is
+    taken.
     """
     try:
-        now = client.procedure(summary.id)
+        now = client.find(summary.id)
     except ApiError as error:
         if error.type != "ResourceNotFound":
             raise

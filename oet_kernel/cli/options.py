@@ -110,6 +110,25 @@ def with_service(command: F) -> F:
     return command
 
 
+def with_topics(command: F) -> F:
+    """Add the options that say which events are wanted."""
+    for option in (
+        click.option(
+            "--exclude", default="request,procedure.pool", show_default=True, help="The same, for what is left out."
+        ),
+        click.option(
+            "--topics", default="all", show_default=True, help="Topics or beginnings of topics, joined by commas."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def split_topics(joined: str) -> tuple[str, ...]:
+    """Part topics that are joined by commas."""
+    return tuple(filter(None, joined.split(",")))
+
+
 def with_git(command: F) -> F:
     """Add the options that say which version of which repository a script comes from."""
     for option in (

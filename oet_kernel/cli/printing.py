@@ -57,8 +57,11 @@ class Printer:
 
     def event(self, event: Event) -> None:
         """Print an event, if it says anything to who reads it."""
-        if self.as_json:
-            print_json({"topic": event.topic, "msg_src": event.msg_src, **event.fields})
+        if event.is_notice:
+            self.line(str(describe(event)), err=True)
+        elif self.as_json:
+            time = {} if event.at is None else {"time": event.at}
+            print_json({"topic": event.topic, "msg_src": event.msg_src, **time, **event.fields})
         elif event.topic == OUTPUT_STREAM:
             self._output(event.msg_src, event.fields.get("name") == "stderr", str(event.fields.get("text", "")))
         elif (text := describe(event)) is not None:

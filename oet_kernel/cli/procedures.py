@@ -100,9 +100,9 @@ def stop(pid: int | None, run_abort: bool, server_url: str | None, token: str | 
 @click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the newest.")
 @with_service
 def describe(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
-    """Tell all about a procedure: times and states, calls, stack trace."""
+    """Tell all about a procedure: times and states, calls, stack trace; also of one that is not listed any more."""
     with Client(server_url, token) as client:
-        summary = client.procedure(pid) if pid is not None else newest(client)
+        summary = client.find(pid) if pid is not None else newest(client)
     return Answer(summary, tables.describe_procedure(summary), as_json)
 
 

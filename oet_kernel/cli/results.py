@@ -63,5 +63,16 @@ class Listening(Struct, frozen=True, kw_only=True):
     as_json: bool = False
 
 
-Result = Answer | Following | Listening | None
+class Said(Struct, frozen=True, kw_only=True):
+    """What a procedure has said up to now."""
+
+    server_url: str | None
+    token: str | None
+    pid: int
+    topics: tuple[str, ...]
+    exclude: tuple[str, ...]
+    as_json: bool = False
+
+
+Result = Answer | Following | Listening | Said | None
 """None: the command has printed what there was to say."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from oet_kernel.cli.documents import Document, State, Table
+from oet_kernel.cli.times import duration
 from oet_kernel.models import ActivitySummary, GitScript, ProcedureState, ProcedureSummary
 
 _DETAILS = " For more details:- oet procedure describe --pid=<id>"
@@ -23,6 +24,36 @@ def list_procedures(summaries: Sequence[ProcedureSummary]) -> Document:
     ]
     table = Table(["ID", "Script", "Creation Time", "State"], rows)
     return Document([table, _DETAILS] if rows else [table], "\n")
+
+
+def list_history(summaries: Sequence[ProcedureSummary], more: bool, now: float) -> Document:
+    """Tabulate procedures and how long they ran, a line each, and say where there is more.
+
+    Parameters
+    ----------
+    summaries
+        The newest first.
+    more
+        Whether there are older ones.
+    now
+        Unix seconds.
+    """
+    rows = [
+        (
+            one.id,
+            one.script.script_uri,
+            _second(one.history.process_states),
+            State(one.state.name),
+            _ran(one.history.process_states, now),
+        )
+        for one in summaries
+    ]
+    parts: list[Table | str] = [Table(["ID", "Script", "Creation Time", "State", "Ran"], rows)]
+    if more:
+        parts.append(
+            " There are more: raise --limit, or say which ones by --state, --script, --subarray, --since, --until"
+        )
+    return Document([*parts, _DETAILS] if rows else parts, "\n")
 
 
 def describe_procedure(summary: ProcedureSummary) -> Document:
@@ -89,6 +120,13 @@ def _states(summary: ProcedureSummary) -> list[tuple[str, State]]:
             name = f"{name} {runs}"
         rows.append((_microsecond(at), State(name)))
     return rows
+
+
+def _ran(states: Sequence[tuple[ProcedureState, float]], now: float) -> str:
+    """Say how long ``main`` ran, or has been running; nothing where it never did."""
+    times = [at for _, at in states] + [now]
+    runs = [times[number + 1] - at for number, (state, at) in enumerate(states) if state is ProcedureState.RUNNING]
+    return duration(sum(runs)) if runs else ""
 
 
 def _second(states: Sequence[tuple[object, float]]) -> str:

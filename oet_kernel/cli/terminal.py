@@ -1,5 +1,6 @@
 """A terminal: prints what commands come to."""
 
+import math
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,14 +10,16 @@ from typing import assert_never
 import click
 
 from oet_kernel.cli.embedded import embedded_service
-from oet_kernel.cli.follow import follow
+from oet_kernel.cli.follow import follow, patiently
 from oet_kernel.cli.options import Failure, explain
 from oet_kernel.cli.printing import Printer, print_json
-from oet_kernel.cli.results import Answer, Following, Listening, Result
-from oet_kernel.client import ApiError, Client, ClientError
+from oet_kernel.cli.results import Answer, Following, Listening, Result, Said
+from oet_kernel.client import RESUME, ApiError, Client, ClientError
 from oet_kernel.models import ProcedureState, ProcedureSummary
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_PATIENCE = 5.0
+"""Seconds for which an embedded service is waited for: it can cut a listener off, and does not come back."""
 
 
 def present(result: Result) -> int:
@@ -41,6 +44,9 @@ def present(result: Result) -> int:
         case Listening():
             listen(result)
             return 0
+        case Said():
+            tell(result)
+            return 0
         case Following():
             return _follow(result)
         case _:
@@ -56,13 +62,21 @@ def show(answer: Answer) -> None:
 
 
 def listen(listening: Listening) -> None:
-    """Print events as they happen; ends by an interrupt, or with the stream's error."""
+    """Print events as they happen, also those that happened while the service was away; ends by an interrupt."""
     with (
         Client(listening.server_url, listening.token) as client,
-        client.events(listening.topics, listening.exclude) as events,
+        client.events(listening.topics, listening.exclude, resume=math.inf, notices=True) as events,
     ):
         printer = Printer(listening.as_json)
         for event in events:
+            printer.event(event)
+
+
+def tell(said: Said) -> None:
+    """Print what a procedure has said."""
+    printer = Printer(said.as_json)
+    with Client(said.server_url, said.token) as client:
+        for event in client.procedure_events(said.pid, topics=said.topics, exclude=said.exclude):
             printer.event(event)
 
 
@@ -103,6 +117,8 @@ class _Run:
         self._following = following
         self._pid = following.pid
         self._started = following.main is None
+        self._tried = False
+        self._patience = _PATIENCE if following.embedded else RESUME
 
     def carry_out(self) -> int:
         """Begin, and follow the procedure to its end; gives the exit status."""
@@ -120,7 +136,9 @@ class _Run:
                 return begun.summary
 
             try:
-                return follow(self._client, self._printer, begin, self._following.pid, self._start_when_ready)
+                return follow(
+                    self._client, self._printer, begin, self._following.pid, self._start_when_ready, self._patience
+                )
             except KeyboardInterrupt:
                 if self._pid is None:
                     raise
@@ -134,8 +152,16 @@ class _Run:
 
     def _start_when_ready(self, state: ProcedureState) -> None:
         if state is ProcedureState.READY and self._pid is not None and not self._started:
-            self._client.start(self._pid, self._following.main)
+            patiently(self._start, self._patience)
             self._started = True
+
+    def _start(self) -> None:
+        """Start it, once: a service that went away before it answered may have taken the order."""
+        assert self._pid is not None
+        if self._tried and "main" in self._client.procedure(self._pid).script_args:
+            return
+        self._tried = True
+        self._client.start(self._pid, self._following.main)
 
 
 @contextmanager
@@ -170,4 +196,10 @@ def _await_others(client: Client, printer: Printer) -> None:
     """Follow what still runs in a service that ends with this command: the abort script of a stop."""
     for other in client.procedures():
         if not other.state.inactive:
-            follow(client, printer, lambda pid=other.id: client.procedure(pid), other.id)  # type: ignore[misc]
+            follow(
+                client,
+                printer,
+                lambda pid=other.id: client.procedure(pid),  # type: ignore[misc]
+                other.id,
+                patience=_PATIENCE,
+            )

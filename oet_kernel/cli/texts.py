@@ -2,8 +2,13 @@
 
 from typing import Any
 
-from oet_kernel.client import Event
+from oet_kernel.client import AWAY, BACK, LOST, Event
 
+_NOTICES = {
+    AWAY: "[the service is away; waiting for it]",
+    BACK: "[the service is back]",
+    LOST: "[some events are missing: {why}]",
+}
 _TEXTS = {
     "procedure.output.display": "Display: {data[text/plain]}",
     "request.procedure.create": "User request: prepare {script} for execution on subarray {subarray}",
@@ -57,6 +62,8 @@ def describe(event: Event) -> str | None:
     str | None
         One line; None for what says nothing to a person.
     """
+    if event.is_notice:
+        return _NOTICES[event.topic].format_map(event.fields)
     template = _TEXTS.get(event.topic)
     if template is None:
         if event.topic.startswith(_SILENT):

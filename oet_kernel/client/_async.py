@@ -1,6 +1,6 @@
 """The client for asyncio programs; the same as the other, with ``await``."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -8,12 +8,14 @@ from typing import Any, Self
 import httpx
 
 from oet_kernel.client import _wire
-from oet_kernel.client._wire import Event, Request
-from oet_kernel.events.sse import Decoder, Message
+from oet_kernel.client._listening import RESUME, Listening
+from oet_kernel.client._wire import Address, Event, Request
+from oet_kernel.client.errors import ApiError, ConnectionFailed
 from oet_kernel.models import (
     ActivityCommand,
     ActivitySummary,
     ProcedureInput,
+    ProcedureState,
     ProcedureSummary,
     Script,
     ScriptList,
@@ -36,7 +38,7 @@ class AsyncClient:
 
     def __init__(self, url: str | None = None, token: str | None = None, timeout: float = 90.0) -> None:
         self.address = _wire.find_address(url, token)
-        self._http = httpx.AsyncClient(headers=self.address.headers, timeout=timeout, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,11 +111,92 @@ class AsyncClient:
         """Ask whether the service is well."""
         return _wire.read_health(await self._send(Request("GET", "/health")))
 
+    async def archive(
+        self,
+        states: Sequence[ProcedureState] = (),
+        script: str | None = None,
+        subarray: int | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[ProcedureSummary]:
+        """Give all procedures that ever were, the newest first, but for those that retention has removed.
+
+        Parameters
+        ----------
+        states
+            In any of these states; in any at all when empty.
+        script
+            With this in the URI of the script.
+        subarray
+            On this subarray.
+        since, until
+            Created at this time or later, and before this time, Unix seconds.
+        limit
+            How many at most, from 1; None for all.
+        """
+        before: int | None = None
+        left = limit
+        while True:
+            size = _wire.PAGE if left is None else min(left, _wire.PAGE)
+            request = _wire.archive(states, script, subarray, since, until, before, size)
+            page, before = _wire.read_archive(await self._send(request))
+            for one in page:
+                yield one
+            left = None if left is None else left - len(page)
+            if before is None or left == 0:
+                return
+
+    async def find(self, pid: int) -> ProcedureSummary:
+        """Describe a procedure, from the archive where it is not listed any more."""
+        try:
+            return await self.procedure(pid)
+        except ApiError as error:
+            if error.type != "ResourceNotFound":
+                raise
+            try:
+                page = await self._send(_wire.archive((), None, None, None, None, pid + 1, 1))
+            except ApiError:  # an original service has no archive
+                raise error from None
+            if (found := _wire.read_found(page, pid)) is None:
+                raise
+            return found
+
+    async def procedure_events(
+        self, pid: int, after: int = 0, topics: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> AsyncIterator[Event]:
+        """Give the events of a procedure up to now, with their times; also of one that is not listed any more.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure.
+        after
+            Id of the event behind which to begin.
+        topics, exclude
+            Topics or beginnings of topics that are wanted, and that are not.
+        """
+        begin: int | None = after
+        while begin is not None:
+            page, begin = _wire.read_events(await self._send(_wire.procedure_events(pid, begin, topics, exclude)))
+            for one in page:
+                yield one
+
     @asynccontextmanager
     async def events(
-        self, topics: tuple[str, ...] = (), exclude: tuple[str, ...] = (), procedure: int | None = None
+        self,
+        topics: tuple[str, ...] = (),
+        exclude: tuple[str, ...] = (),
+        procedure: int | None = None,
+        *,
+        after: int | None = None,
+        resume: float = RESUME,
+        notices: bool = False,
     ) -> AsyncIterator[AsyncIterator[Event]]:
         """Listen; when the context is entered, the service knows it, and no event from then on is missed.
+
+        When the stream breaks, since the service was started anew, the network failed, or this listener was too slow,
+        it is taken up again where it stopped: each event is given once, and in order.
 
         Parameters
         ----------
@@ -121,53 +204,115 @@ class AsyncClient:
             Topics or beginnings of topics that are wanted, and that are not.
         procedure
             Only events about this procedure.
+        after
+            Id of the event behind which to begin, 0 for all that the service has; without it with what happens next.
+        resume
+            Seconds for which a service that went away is waited for; 0 to end with the first break.
+        notices
+            Whether to give, among the events and whichever topics are wanted, what becomes of the connection: `AWAY`
+            and `BACK` when the service cannot be reached and when it can again, `LOST` when what was missed cannot be
+            had. A notice is an event without id.
 
         Raises
         ------
         ConnectionFailed
             When there is no service.
         StreamEnded
-            While iterating: when the service goes away, or has cut this listener off since it was too slow.
+            While iterating: when the stream breaks, and cannot be taken up in time.
+        EventsLost
+            While iterating, without `notices`: when what was missed cannot be had, since the service has removed it,
+            has another state folder now, or is an original one, which keeps no events.
         """
+        listening = Listening(_wire.stream_query(topics, exclude, procedure), after, resume, notices)
+        async with AsyncExitStack() as connection:
+            yield self._hear(listening, connection, await self._listen(listening, connection))
+
+    async def _listen(self, listening: Listening, connection: AsyncExitStack) -> AsyncIterator[bytes]:
+        """Connect; the service has this listener when this returns."""
         timeout = httpx.Timeout(10.0, read=_wire.SILENCE)
-        query = _wire.stream_query(topics, exclude, procedure)
-        async with AsyncExitStack() as stack:
-            try:
-                reply = await stack.enter_async_context(
-                    self._http.stream("GET", f"{self.address.url}/stream", params=query, timeout=timeout)
-                )
-                if reply.status_code != 200:
-                    raise _wire.error_of(reply.status_code, reply.reason_phrase, await reply.aread())
-                chunks = reply.aiter_bytes()
-                first = await anext(chunks, b"")
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                raise _wire.unreachable(self.address, str(error)) from None
-            yield self._events(first, chunks)
-
-    async def _events(self, first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[Event]:
-        decoder = Decoder()
-        messages: list[Message] = decoder.feed(first)
-        while True:
-            for message in messages:
-                if (event := _wire.event_of(message)) is not None:
-                    yield event
-            try:
-                chunk = await anext(chunks, None)
-            except httpx.ReadTimeout:
-                raise _wire.broken_off(self.address, f"not a byte for {_wire.SILENCE:g} s") from None
-            except httpx.TransportError as error:
-                raise _wire.broken_off(self.address, str(error)) from None
-            if chunk is None:
-                raise _wire.broken_off(self.address, "the service closed it")
-            messages = decoder.feed(chunk)
-
-    async def _send(self, request: Request) -> bytes:
-        url = f"{self.address.url}{request.path}"
-        headers = {"Content-Type": "application/json"} if request.body else {}
         try:
-            reply = await self._http.request(request.method, url, content=request.body, headers=headers)
+            reply = await connection.enter_async_context(
+                self._http.stream(
+                    "GET",
+                    f"{self.address.url}/stream",
+                    params=listening.query,
+                    headers={**self.address.headers, **listening.headers},
+                    timeout=timeout,
+                )
+            )
+            if reply.status_code != 200:
+                raise _wire.error_of(reply.status_code, reply.reason_phrase, await reply.aread())
+            chunks = reply.aiter_bytes()
+            return _after(await anext(chunks, b""), chunks)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _wire.unreachable(self.address, str(error)) from None
+
+    async def _hear(
+        self, listening: Listening, connection: AsyncExitStack, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[Event]:
+        while True:
+            try:
+                async for chunk in chunks:
+                    for event in listening.feed(chunk):
+                        yield event
+                why = "the service closed it"
+            except httpx.TransportError as error:
+                why = _wire.reason(error)
+            connected = False
+            while not connected:
+                await connection.aclose()
+                pause, notices = listening.broke(self.address, why)
+                for notice in notices:
+                    yield notice
+                await _sleep(pause)
+                self.address = await _find_again(self.address)
+                try:
+                    chunks = await self._listen(listening, connection)
+                    connected = True
+                except ConnectionFailed as error:
+                    why = str(error)
+                except ApiError as error:
+                    why = listening.refused(error, self.address.found_token)
+            for notice in listening.connected():
+                yield notice
+
+    async def _send(self, request: Request) -> bytes:
+        reply = await self._ask(request)
+        if reply.status_code == 403 and (found := await _find_again(self.address)) != self.address:
+            self.address = found  # the service was started anew
+            reply = await self._ask(request)
         if not reply.is_success:
             raise _wire.error_of(reply.status_code, reply.reason_phrase, reply.content)
         return reply.content
+
+    async def _ask(self, request: Request) -> httpx.Response:
+        try:
+            return await self._http.request(request.method, **_wire.arguments(self.address, request))
+        except httpx.ConnectError as error:
+            if (found := await _find_again(self.address)) == self.address:
+                raise _wire.unreachable(self.address, str(error)) from None
+            self.address = found
+            return await self._ask(request)  # which has not reached anybody yet
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise _wire.unreachable(self.address, str(error)) from None
+
+
+async def _after(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
+
+
+# asyncio is imported where it is used: the commands of ``oet`` use the other client, and start faster without it
+
+
+async def _sleep(seconds: float) -> None:
+    import asyncio
+
+    await asyncio.sleep(seconds)
+
+
+async def _find_again(address: Address) -> Address:
+    import asyncio
+
+    return await asyncio.to_thread(_wire.find_again, address)

@@ -1,10 +1,12 @@
 """Requests and replies as values, shared by both clients; pure but for the reading of the environment."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+import httpx
 import msgspec
 from msgspec import Struct
 
@@ -28,10 +30,21 @@ from oet_kernel.models import (
 
 T = TypeVar("T")
 
+AWAY = "connection.away"
+"""Topic of the notice that the service does not answer, and is waited for; its field is ``why``."""
+BACK = "connection.back"
+"""Topic of the notice that the service answers again."""
+LOST = "connection.lost"
+"""Topic of the notice that events between the one before it and the one after it may be missing for good.
+
+Its fields are ``why``, and ``after``: the id behind which nothing more is missing, None where none is known.
+"""
 DEFAULT_URL = "http://127.0.0.1:5000/api/v1.0"
 """Where a service is when nothing says otherwise."""
 SILENCE = 60.0
 """Seconds without a byte, heartbeats included, after which a stream is given up."""
+PAGE = 500
+"""Procedures, or events, that are asked for at once."""
 
 
 class Request(Struct, frozen=True):
@@ -50,7 +63,14 @@ class Event(Struct, frozen=True):
     fields: dict[str, Any]
     """Its own fields."""
     id: str | None
-    """Its place in the stream."""
+    """Its place in the stream; None for a notice of the client's own."""
+    at: float | None = None
+    """When it was published, Unix seconds; None where it came over the stream, which does not say."""
+
+    @property
+    def is_notice(self) -> bool:
+        """True for what the client itself says about the connection, whatever topics a script may use."""
+        return self.id is None and self.topic in (AWAY, BACK, LOST)
 
 
 class Address(Struct, frozen=True):
@@ -58,6 +78,10 @@ class Address(Struct, frozen=True):
 
     url: str
     token: str | None
+    state_dir: str | None = None
+    """State folder of the service, where the address or the token was looked up on this machine."""
+    found_url: bool = False
+    found_token: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -98,6 +122,23 @@ class _Many(Struct):
     procedures: list[_Procedure]
 
 
+class _Page(Struct):
+    procedures: list[_Procedure]
+    next: int | None = None
+
+
+class _PublishedEvent(Struct):
+    id: int
+    time: float
+    topic: str
+    data: dict[str, Any]
+
+
+class _EventPage(Struct):
+    events: list[_PublishedEvent]
+    next: int | None = None
+
+
 class _Stopped(Struct):
     abort_message: str
 
@@ -135,10 +176,37 @@ def find_address(url: str | None, token: str | None) -> Address:
         return Address(url, token)
     services = discovery.find()
     if not url:
-        found = services[0] if services else None
-        return Address(found.url, token or found.token) if found else Address(DEFAULT_URL, token)
+        if not services:
+            return Address(DEFAULT_URL, token)
+        newest = services[0]
+        return Address(newest.url, token or newest.token, newest.state_dir, True, not token)
     same = next((service for service in services if _port_and_path(service.url) == _port_and_path(url)), None)
-    return Address(url, same.token if same else None)
+    return Address(url, same.token, same.state_dir, found_token=True) if same else Address(url, None)
+
+
+def find_again(address: Address) -> Address:
+    """Look up what was looked up before: a service that was started anew may have another port, and another token.
+
+    Parameters
+    ----------
+    address
+        Where the service was.
+
+    Returns
+    -------
+    Address
+        Where the service on the same state folder is now; as it was, where there is none or the user has named it.
+    """
+    if not (address.found_url or address.found_token):
+        return address
+    now = next((service for service in discovery.find() if service.state_dir == address.state_dir), None)
+    if now is None:
+        return address
+    return msgspec.structs.replace(
+        address,
+        url=now.url if address.found_url else address.url,
+        token=now.token if address.found_token else address.token,
+    )
 
 
 def _port_and_path(url: str) -> str:
@@ -200,6 +268,61 @@ def read_procedures(body: bytes) -> list[ProcedureSummary]:
     return [one.summary for one in _decode(body, _Many).procedures]
 
 
+def archive(
+    states: Sequence[ProcedureState],
+    script: str | None,
+    subarray: int | None,
+    since: float | None,
+    until: float | None,
+    before: int | None,
+    limit: int,
+) -> Request:
+    """Ask for a page of all procedures that ever were."""
+    query = {
+        "state": ",".join(state.name for state in states) or None,
+        "script": script,
+        "subarray": subarray,
+        "since": since,
+        "until": until,
+        "before": before,
+        "limit": limit,
+    }
+    return Request("GET", f"/archive?{_query(query)}")
+
+
+def procedure_events(pid: int, after: int, topics: Sequence[str], exclude: Sequence[str], limit: int = PAGE) -> Request:
+    """Ask for a page of the events of a procedure."""
+    query = {"after": after, "topic": ",".join(topics) or None, "exclude": ",".join(exclude) or None, "limit": limit}
+    return Request("GET", f"/procedures/{pid}/events?{_query(query)}")
+
+
+def _query(fields: Mapping[str, object]) -> str:
+    return urlencode({name: str(value) for name, value in fields.items() if value is not None})
+
+
+def read_archive(body: bytes) -> tuple[list[ProcedureSummary], int | None]:
+    """Read a page of procedures, and before which id the next one begins; None behind the last."""
+    page = _decode(body, _Page)
+    return [one.summary for one in page.procedures], page.next
+
+
+def read_events(body: bytes) -> tuple[list[Event], int | None]:
+    """Read a page of events, and behind which id the next one begins; None behind the last."""
+    page = _decode(body, _EventPage)
+    return [_published(one) for one in page.events], page.next
+
+
+def _published(event: _PublishedEvent) -> Event:
+    fields = {name: value for name, value in event.data.items() if name not in ("topic", "msg_src")}
+    return Event(event.topic, str(event.data.get("msg_src", "")), fields, str(event.id), event.time)
+
+
+def read_found(body: bytes, pid: int) -> ProcedureSummary | None:
+    """Read a page that may begin with this procedure; None where it does not."""
+    page, _ = read_archive(body)
+    return page[0] if page and page[0].id == pid else None
+
+
 def read_stopped(body: bytes) -> str:
     """Read the reply to a stop."""
     return _decode(body, _Stopped).abort_message
@@ -242,8 +365,6 @@ def error_of(status: int, reason: str, body: bytes) -> ApiError:
 
 def event_of(message: Message) -> Event | None:
     """Read an event; None for a frame that holds none."""
-    if message.event != "message":
-        raise StreamEnded(f"The service has cut this listener off ({message.event}: {message.data})")
     try:
         fields = msgspec.json.decode(message.data, type=dict[str, Any])
     except msgspec.DecodeError:
@@ -259,6 +380,21 @@ def stream_query(topics: tuple[str, ...], exclude: tuple[str, ...], procedure: i
         "procedure": "" if procedure is None else procedure,
     }
     return {name: str(value) for name, value in query.items() if value != ""}
+
+
+def arguments(address: Address, request: Request) -> dict[str, Any]:
+    """Say a request in the words of httpx."""
+    kind = {"Content-Type": "application/json"} if request.body else {}
+    return {
+        "url": f"{address.url}{request.path}",
+        "content": request.body,
+        "headers": {**address.headers, **kind},
+    }
+
+
+def reason(error: httpx.TransportError) -> str:
+    """Say why a stream broke."""
+    return f"not a byte for {SILENCE:g} s" if isinstance(error, httpx.ReadTimeout) else str(error) or repr(error)
 
 
 def unreachable(address: Address, why: str) -> ConnectionFailed:

@@ -13,6 +13,22 @@ class StreamEnded(ConnectionFailed):
     """An event stream that was connected came to an end; the service may well be there, and can be listened to anew."""
 
 
+class EventsLost(StreamEnded):
+    """A listener cannot be given all that it has missed; by ``notices`` it is told so, and goes on.
+
+    Parameters
+    ----------
+    message
+        What is missing, and why.
+    after
+        Id of the event behind which nothing more is missing; None where the service does not number its events.
+    """
+
+    def __init__(self, message: str, after: int | None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
 class ApiError(ClientError):
     """The service refused a request, or failed at it.
 

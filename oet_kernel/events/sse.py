@@ -40,6 +40,17 @@ def comment(text: str) -> bytes:
     return f":{text}\n\n".encode()
 
 
+def position(event_id: int) -> bytes:
+    """Frame the place at which a stream begins: no event, but what a client sends back that has heard none.
+
+    Parameters
+    ----------
+    event_id
+        Number of the last event before the stream.
+    """
+    return b"id:%d\n\n" % event_id
+
+
 class Message(Struct, frozen=True):
     """A decoded event."""
 
@@ -60,6 +71,8 @@ class Decoder:
         self._data: list[str] = []
         self._event = ""
         self._id: str | None = None
+        self.last_id: str | None = None
+        """What to send back as ``Last-Event-ID``: the id of the newest frame that is whole; None before the first."""
 
     def feed(self, chunk: bytes | str) -> list[Message]:
         """Take bytes, or text that was decoded elsewhere, and give the messages that they complete.
@@ -90,6 +103,7 @@ class Decoder:
     def _line(self, line: str) -> Message | None:
         if not line:
             data, event = self._data, self._event
+            self.last_id = self._id
             self._data, self._event = [], ""
             return Message("\n".join(data), event or "message", self._id) if data else None
         name, _, value = line.partition(":")

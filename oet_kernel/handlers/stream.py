@@ -9,7 +9,7 @@ from tornado.iostream import StreamClosedError
 
 from oet_kernel.events.bus import Subscription
 from oet_kernel.events.event import Event, Filter
-from oet_kernel.events.sse import comment, frame
+from oet_kernel.events.sse import comment, frame, position
 from oet_kernel.handlers.base import RESOURCE, OetHandler, query_list
 from oet_kernel.models import to_json
 from oet_kernel.store.store import HORIZON
@@ -47,11 +47,13 @@ class StreamHandler(OetHandler):
         self.set_header("X-Accel-Buffering", "no")
         self._subscription = subscription
         try:
-            await self._send(b"\n")
             if after is not None:
+                await self._send(b"\n")
                 after = await self._send_history(after, subscription.wanted)
             with subscription:
-                if after is not None:
+                if after is None:
+                    await self._send(b"\n" + position(subscription.since))
+                else:
                     await self._send_events(await self._read(after, subscription.wanted, up_to=subscription.since))
                 await self._follow(subscription)
         except (StreamClosedError, TimeoutError):

@@ -13,8 +13,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.options import explain
 from oet_kernel.cli.printing import Printer, print_json
-from oet_kernel.cli.results import Answer, Following, Listening, Result
-from oet_kernel.cli.terminal import listen, show
+from oet_kernel.cli.results import Answer, Following, Listening, Result, Said
+from oet_kernel.cli.terminal import listen, show, tell
 from oet_kernel.client import Client, ClientError, Event
 from oet_kernel.magics.background import Background
 from oet_kernel.magics.cells import default_folder
@@ -95,6 +95,9 @@ class Session:
                 return told
             case Following():
                 return self._follow(result, wait)
+            case Said():
+                tell(result)
+                return None
             case Listening() if wait:
                 try:
                     listen(result)

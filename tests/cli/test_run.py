@@ -270,13 +270,14 @@ def test_listen_prints_events_until_ctrl_c(oet, service):
             assert (status, err.strip()) == (130, "")
 
 
-def test_listen_says_when_the_service_goes(oet, service):
+def test_listen_says_when_the_service_goes_and_waits_for_it_until_ctrl_c(oet, service):
     pid = service.create(TICKS)
     service.until(pid, "READY")
     service.http.put(f"/procedures/{pid}", json={"state": "RUNNING"})
     with oet("listen") as process:
         until(process.stdout, "tick")
         service.process.terminate()
+        until(process.stderr, "[the service is away; waiting for it]")
+        process.send_signal(signal.SIGINT)
         status, _, err = result(process)
-    assert status == 1
-    assert re.fullmatch(r"The event stream of http://\S+ has ended \(.*\)\n", err)
+    assert (status, err.strip()) == (130, "")

@@ -6,7 +6,7 @@ import pytest
 
 from oet_kernel import discovery
 from oet_kernel.client import ApiError, AsyncClient, Client, ConnectionFailed, _wire
-from oet_kernel.client._wire import Address, error_of, find_address, script_of
+from oet_kernel.client._wire import Address, error_of, find_address, find_again, script_of
 from oet_kernel.models import FileSystemScript, ProcedureInput, ProcedureState
 
 pytestmark = pytest.mark.anyio
@@ -142,9 +142,33 @@ def test_address_comes_from_arguments_then_environment(monkeypatch, environment,
 
 def test_service_on_this_machine_is_found_with_its_token():
     path = discovery.announce("http://localhost:5007/api/v1.0", "secret", "/state")
-    assert find_address(None, None) == Address("http://localhost:5007/api/v1.0", "secret")
+    found = find_address(None, None)
+    assert (found.url, found.token) == ("http://localhost:5007/api/v1.0", "secret")
     assert find_address("http://127.0.0.1:5007/api/v1.0/", None).token == "secret"
     assert find_address("http://127.0.0.1:5008/api/v1.0", None).token is None
+    discovery.withdraw(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "then"),
+    [
+        (None, None, ("http://localhost:5008/api/v1.0", "fresh")),
+        (None, "mine", ("http://localhost:5008/api/v1.0", "mine")),
+        ("http://127.0.0.1:5007/api/v1.0", None, ("http://127.0.0.1:5007/api/v1.0", "fresh")),
+        ("http://127.0.0.1:5007/api/v1.0", "mine", ("http://127.0.0.1:5007/api/v1.0", "mine")),
+    ],
+)
+def test_what_was_found_is_found_again_and_what_was_named_stays(url, token, then):
+    """A service on the same state folder may have another port and token after a restart; another is not taken."""
+    path = discovery.announce("http://localhost:5007/api/v1.0", "secret", "/state")
+    address = find_address(url, token)
+    discovery.withdraw(path)
+    assert find_again(address) == address
+    discovery.announce("http://localhost:5009/api/v1.0", "other", "/other")
+    assert find_again(address) == address
+    path = discovery.announce("http://localhost:5008/api/v1.0", "fresh", "/state")
+    now = find_again(address)
+    assert (now.url, now.token) == then
     discovery.withdraw(path)
 
 

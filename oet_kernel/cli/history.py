@@ -1,0 +1,75 @@
+"""``oet history`` and ``oet events``: what was run, and what it said, however long ago."""
+
+import time
+from collections.abc import Sequence
+
+import click
+
+from oet_kernel.cli import tables
+from oet_kernel.cli.options import PROCEDURE_ID, split_topics, with_service, with_topics
+from oet_kernel.cli.results import Answer, Said
+from oet_kernel.cli.times import read_when
+from oet_kernel.client import Client
+from oet_kernel.models import ProcedureState
+
+
+def _when(context: click.Context, option: click.Parameter, given: str | None) -> float | None:
+    """Read a point in time; gives Unix seconds."""
+    try:
+        return None if given is None else read_when(given, time.time())
+    except (ValueError, OverflowError):
+        wanted = "2026-11-25 or 2026-11-25T06:30 (UTC), or so long ago: 30m, 2h, 3d, 1w"
+        raise click.BadParameter(f"{given!r} is no time; write {wanted}", context, option) from None
+
+
+def _states(context: click.Context, option: click.Parameter, given: str) -> tuple[ProcedureState, ...]:
+    """Read the names of states, joined by commas."""
+    names = [name.strip().upper() for name in given.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in ProcedureState.__members__]:
+        known = ", ".join(ProcedureState.__members__)
+        raise click.BadParameter(f"there is no state {unknown[0]}; there are {known}", context, option)
+    return tuple(ProcedureState[name] for name in names)
+
+
+@click.command()
+@click.option("--state", "states", callback=_states, default="", metavar="STATES", help="FAILED,STOPPED: any of these.")
+@click.option("--script", metavar="TEXT", help="Part of the script's URI.")
+@click.option("--subarray", type=int, metavar="N", help="On this subarray.")
+@click.option(
+    "--since", callback=_when, metavar="WHEN", help="Created then or later: 2026-11-25T06:30 (UTC), 2h, 3d, 1w."
+)
+@click.option("--until", callback=_when, metavar="WHEN", help="Created before.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@with_service
+def history(
+    states: Sequence[ProcedureState],
+    script: str | None,
+    subarray: int | None,
+    since: float | None,
+    until: float | None,
+    limit: int,
+    server_url: str | None,
+    token: str | None,
+    as_json: bool,
+) -> Answer:
+    """List procedures of all times, the newest first; also those that 'oet list' has forgotten."""
+    with Client(server_url, token) as client:
+        summaries = list(client.archive(states, script, subarray, since, until, limit + 1))
+    shown, more = summaries[:limit], len(summaries) > limit
+    return Answer(shown, tables.list_history(shown, more, time.time()), as_json)
+
+
+@click.command()
+@click.argument("pid", type=PROCEDURE_ID)
+@with_topics
+@with_service
+def events(pid: int, topics: str, exclude: str, server_url: str | None, token: str | None, as_json: bool) -> Said:
+    """Print what the procedure PID has said up to now, however long ago it has ended."""
+    return Said(
+        server_url=server_url,
+        token=token,
+        pid=pid,
+        topics=split_topics(topics),
+        exclude=split_topics(exclude),
+        as_json=as_json,
+    )
