@@ -37,9 +37,9 @@ class ArchiveHandler(_PageHandler):
     async def get(self, root: str) -> None:
         """List them, the newest first, page by page (``before``, ``limit``), by state, script, subarray and time."""
         query = ArchiveQuery(
-            states=tuple(_state(name) for name in query_list(self.get_query_argument("state", None))),
-            script=self.get_query_argument("script", None),
-            subarray=self.get_query_argument("subarray", None),
+            states=tuple(_state(name) for name in query_list(self.query_text("state"))),
+            script=self.query_text("script"),
+            subarray=self.query_text("subarray"),
             since=self._time("since"),
             until=self._time("until"),
             before=self.query_number("before", "the id of a procedure"),
@@ -54,8 +54,8 @@ class ArchiveHandler(_PageHandler):
         self.answer(body)
 
     def _time(self, name: str) -> float | None:
-        given = self.get_query_argument(name, None)
-        if not given:
+        given = self.query_text(name)
+        if given is None:
             return None
         with suppress(ValueError):
             if isfinite(time := float(given)):
@@ -76,8 +76,8 @@ class EventsHandler(_PageHandler):
         if not await asyncio.to_thread(store.procedures, [uid]):
             raise missing
         wanted = Filter(
-            query_list(self.get_query_argument("topic", None)),
-            query_list(self.get_query_argument("exclude", None)),
+            query_list(self.query_text("topic")),
+            query_list(self.query_text("exclude")),
             uid,
         )
         after = self.query_number("after", "the id of an event") or 0

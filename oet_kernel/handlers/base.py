@@ -111,6 +111,19 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
             "hand large data over in a file, or raise OetApp.body_limit"
         )
 
+    def query_text(self, name: str) -> str | None:
+        """Read a text of the query; None where it is not given.
+
+        Raises
+        ------
+        MalformedRequest
+            When it is given more than once.
+        """
+        given = self.get_query_arguments(name)
+        if len(given) > 1:
+            raise MalformedRequest(f"{name}: expected once, got {len(given)} times; several topics or states go in one")
+        return given[0] if given else None
+
     def query_number(self, name: str, what: str) -> int | None:
         """Read a number of the query; None where it is not given.
 
@@ -125,8 +138,8 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         ------
         MalformedRequest
         """
-        given = self.get_query_argument(name, None)
-        if given is None or not given:
+        given = self.query_text(name)
+        if given is None:
             return None
         if not given.isascii() or not given.isdecimal() or len(given) > 18:
             raise MalformedRequest(f"{name}: expected {what}, a number, got {given!r:.60}")

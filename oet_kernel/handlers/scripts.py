@@ -24,7 +24,7 @@ class SchemaHandler(OetHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
         """Give the JSON Schemas of its functions."""
-        uri = self.get_query_argument("uri", "")
+        uri = self.query_text("uri") or ""
         if not uri:
             raise MalformedRequest("$.uri: required: /scripts/schema?uri=file:///path.py")
         self.answer(await self.context.catalogue.schema(uri))

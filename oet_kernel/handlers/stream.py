@@ -37,8 +37,8 @@ class StreamHandler(OetHandler):
         procedure = self.query_number("procedure", "the id of a procedure")
         after = self._position()
         subscription = self.context.bus.subscribe(
-            query_list(self.get_query_argument("topic", None)),
-            query_list(self.get_query_argument("exclude", None)),
+            query_list(self.query_text("topic")),
+            query_list(self.query_text("exclude")),
             procedure,
             self.context.queue_bytes,
         )

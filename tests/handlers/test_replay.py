@@ -149,6 +149,8 @@ def test_events_are_filtered_by_topic(server, ran):
     ("path", "says"),
     [
         ("/procedures/1/events?after=x", "after: expected the id of an event, a number, got 'x'"),
+        ("/procedures/1/events?limit=3&limit=4", "limit: expected once, got 2 times"),
+        ("/procedures/1/events?limit=", "limit: expected how many at most, 1 to 1000, a number, got ''"),
         ("/procedures/1/events?limit=0", "limit: expected a number from 1 to 1000, got 0"),
         ("/procedures/1/events?limit=1001", "limit: expected a number from 1 to 1000, got 1001"),
         ("/archive?state=DREAMING", "state: there is no state 'DREAMING'; there are CREATING"),

@@ -62,7 +62,7 @@ class Ear:
     @property
     def numbers(self) -> list[int]:
         events = [json.loads(bytes(r.content)) for r in self.records if r.type == "oet_event"]
-        return [event["fields"]["n"] if "fields" in event else event["n"] for event in events]
+        return [event["n"] for event in events if "n" in event]
 
     @property
     def calls(self) -> list[tuple[str, str]]:
