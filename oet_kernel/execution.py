@@ -175,8 +175,11 @@ class Execution:
             self.kernel.run(main)
 
     async def wait(self, *states: ProcedureState) -> None:
-        """Wait until the procedure is in one of these states, or has ended."""
-        while not (self.state in states or self.state.inactive):
+        """Wait until the procedure is in one of these states, or was in one meanwhile, or has ended."""
+        known = len(self.procedure.history.process_states) - 1
+        while not self.state.inactive:
+            if any(state in states for state, _ in self.procedure.history.process_states[known:]):
+                return
             await self._changed.wait()
 
     async def stop(self, *, abort: bool = False) -> bool:

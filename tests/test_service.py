@@ -400,11 +400,13 @@ async def test_commands_of_one_procedure_do_not_wait_for_another(make_bench):
     gate = bench.folder / "gate"
     os.mkfifo(gate)
     stubborn = await bench.ready(
-        "def main(gate):\n    while True:\n        try:\n            open(gate).close()\n            return\n"
-        "        except BaseException: pass\n"
+        "def main(gate):\n    while True:\n        try:\n            print('on')\n            open(gate).close()\n"
+        "            return\n        except BaseException: pass\n"
     )
-    await bench.start(stubborn, str(gate))
-    await bench.until(stubborn, ProcedureState.RUNNING)
+    with bench.bus.subscribe(["procedure.output.stream"], procedure=stubborn) as said:
+        await bench.start(stubborn, str(gate))
+        async with asyncio.timeout(30):
+            await said.batch()  # in its try block, where an interrupt is swallowed
     stopping = asyncio.create_task(bench.service.stop(StopProcessCommand(stubborn)))
     pid = await bench.ready("def init(): pass\ndef main(): pass\n", name="other.py")
     await bench.service.stop(StopProcessCommand(pid))

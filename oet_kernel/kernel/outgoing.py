@@ -4,9 +4,13 @@
 this project. A kernel started by hand, without a journal, behaves as any IPython kernel does.
 """
 
+import array
 import codecs
+import fcntl
 import os
+import select
 import sys
+import termios
 import threading
 from typing import Any
 
@@ -18,8 +22,6 @@ from oet_kernel.kernel.journal import Journal
 
 _NOT_JOURNALED = frozenset({"status", "stream", "iopub_welcome", "shutdown_reply"})
 """Busy and idle say nothing a script said; streams are journaled line by line as they are written."""
-_PIPE_CHUNK = 1 << 16
-_SYNC_DEADLINE = 1.0
 _BELOW = 0
 
 
@@ -74,7 +76,8 @@ class LineStream(OutStream):
     """Standard output or error of a script: whole lines are journaled as they are written.
 
     What is written below Python, to the file descriptor (a C library, a subprocess), comes through a pipe that a thread
-    reads, as in ipykernel; `synchronise` waits until all of it has been read.
+    reads, as in ipykernel; but whoever writes, or synchronises, first takes what stands in the pipe, so that it comes
+    where it belongs.
     """
 
     def __init__(
@@ -89,8 +92,11 @@ class LineStream(OutStream):
         self._unfinished: dict[int, str] = {}
         """The line that each thread has begun, by its id; `_BELOW` for what comes from below Python."""
         self._line_lock = threading.RLock()
-        self._marker = os.urandom(12)
-        self._marker_seen = threading.Event()
+        """Held while text is taken, so that what was read from the pipe is journaled before anything else."""
+        os.register_at_fork(
+            before=self._lock_lines, after_in_parent=self._unlock_lines, after_in_child=self._unlock_lines
+        )
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         # "force", or ipykernel would not watch in a process that pytest started
         super().__init__(session, pub_thread, name, watchfd="force" if watchfd else False, **kwargs)
 
@@ -112,7 +118,9 @@ class LineStream(OutStream):
         thread: JournalingIOPubThread | None = self.pub_thread
         if thread is None:
             raise ValueError("I/O operation on closed file")
-        self._take(threading.get_ident(), string)
+        with self._line_lock:
+            self._drain()
+            self._take(threading.get_ident(), string)
         if thread.attached:
             super().write(string)
         return len(string)
@@ -144,35 +152,46 @@ class LineStream(OutStream):
             self.pub_thread.journal.append("stream", msgspec.json.encode(content))
 
     def synchronise(self) -> None:
-        """Wait until everything written to the file descriptor so far is journaled; a deadline of one second."""
-        if self._should_watch and self.watch_fd_thread.is_alive():
-            self._marker_seen.clear()
-            os.write(self._original_stdstream_fd, self._marker)
-            self._marker_seen.wait(_SYNC_DEADLINE)
+        """Journal all that was written so far, above and below Python, unfinished lines of all threads as they are."""
         with self._line_lock:
+            self._drain()
             for source in list(self._unfinished):
                 if source != threading.get_ident():
                     self._journal(self._unfinished.pop(source))
         self.flush()
 
+    def _drain(self) -> None:
+        """Take what stands in the pipe; to be called with the lock held."""
+        if self._fid is not None and (waiting := _waiting(self._fid)):
+            self._write_below(self._decoder.decode(os.read(self._fid, waiting)))
+
     def _watch_pipe_fd(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        held = b""
-        while chunk := os.read(self._fid, _PIPE_CHUNK):
-            held += chunk
-            while (at := held.find(self._marker)) >= 0:
-                self._write_below(decoder.decode(held[:at]))
-                held = held[at + len(self._marker) :]
-                self._marker_seen.set()
-            # a marker may have arrived in part: keep what could be its beginning
-            keep = next(k for k in range(len(self._marker) - 1, -1, -1) if held.endswith(self._marker[:k]))
-            self._write_below(decoder.decode(held[: len(held) - keep]))
-            held = held[len(held) - keep :]
+        pipe = select.poll()
+        pipe.register(self._fid, select.POLLIN)
+        while True:
+            ((_, what),) = pipe.poll()
+            with self._line_lock:
+                if not self._should_watch or (what & select.POLLHUP and not _waiting(self._fid)):
+                    return
+                self._drain()
+
+    def _lock_lines(self) -> None:
+        self._line_lock.acquire()
+
+    def _unlock_lines(self) -> None:
+        self._line_lock.release()
 
     def _write_below(self, text: str) -> None:
         self._take(_BELOW, text)
         if self.pub_thread.attached:
             super().write(text)
+
+
+def _waiting(pipe: int) -> int:
+    """Tell how many bytes stand in a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def _encodable(text: str) -> str:
