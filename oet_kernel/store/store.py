@@ -71,7 +71,8 @@ class Store:
             why = error.orig if isinstance(error, DatabaseError) else error
             raise StoreUnusable(
                 f"The database {self.path} cannot be used: {why}; 'oet doctor' tells more, "
-                "docs/how-to/recover.md what to do"
+                "docs/how-to/recover.md what to do",
+                (why.strerror if isinstance(why, OSError) else None) or str(why),
             ) from error
 
     def _configure(self, connection: sqlite3.Connection, record: Any) -> None:
