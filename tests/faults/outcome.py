@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 from msgspec import Struct
@@ -49,7 +50,7 @@ class Outcome(Struct):
         doubled = [number for number, times in counted.items() if times > 1]
         known = set(expected)
         strange = [number for number in counted if number not in known]
-        disordered = sum(1 for before, after in zip(seen, seen[1:], strict=False) if after < before)
+        disordered = sum(1 for before, after in pairwise(seen) if after < before)
         self.events += len(expected)
         self.lost += len(lost)
         self.doubled += sum(counted[number] - 1 for number in doubled)
