@@ -6,9 +6,15 @@ import stat
 import tempfile
 from pathlib import Path
 
+import platformdirs
 from filelock import FileLock, Timeout
 
 from oet_kernel.errors import StateFolderInUse, StoreUnusable
+
+
+def usual_folder() -> Path:
+    """Give the state folder of a service that was told of no other."""
+    return Path(os.environ.get("OET_STATE_DIR") or platformdirs.user_state_path("oet"))
 
 
 class StateFolder:
@@ -35,8 +41,8 @@ class StateFolder:
         except OSError as error:
             self._lock.release()
             raise StoreUnusable(
-                f"State folder {path} cannot be used: {error.strerror or error}; make it a folder of this user on a disk "
-                "that has space and can be written, or give another with --state-dir (docs/how-to/recover.md)",
+                f"State folder {path} cannot be used: {error.strerror or error}; make it a folder of this user on a "
+                "disk that has space and can be written, or give another with --state-dir (docs/how-to/recover.md)",
                 error.strerror or str(error),
             ) from None
 

@@ -1,8 +1,8 @@
 """Many short procedures in a row; nothing grows."""
 
-import gc
 import os
 import statistics
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -71,7 +71,7 @@ def _run(site: Stand, outcome: Outcome) -> None:
 
 def sample(site: Stand) -> dict[str, float]:
     """Tell what the service and its fork server hold at the moment."""
-    gc.collect()
+    _settle(site)
     service = site.server.process.pid
     found: dict[str, float] = {}
     for name, pid in (("service", service), *(("fork server", pid) for pid in site.fork_servers())):
@@ -86,6 +86,13 @@ def sample(site: Stand) -> dict[str, float]:
     with suppress(OSError):
         found["files in the runtime folder"] = _files(Path((site.state / "runtime").read_text().strip()))
     return found
+
+
+def _settle(site: Stand) -> None:
+    """Wait until the kernels of procedures that have ended are gone: only the warm one stays."""
+    ends = time.monotonic() + 20
+    while len(site.kernels()) > 1 and time.monotonic() < ends:
+        time.sleep(0.02)  # a kernel that leaves tells nobody but the service
 
 
 def _files(folder: Path) -> int:

@@ -1,7 +1,6 @@
 """A service on one state folder that is killed and started again, and who listens to it all the while."""
 
 import json
-import os
 import signal
 import socket
 import struct
@@ -14,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from oet_kernel.kernels.local import find_record
-from oet_kernel.kernels.processes import kill_tree, marked, start_of
+from oet_kernel.kernels.processes import fork_servers, kill_tree, marked, start_of
 from tests.conftest import Listener, Server, launch
 
 DEADLINE = 30.0
@@ -141,14 +139,7 @@ class Stand:
         note = self.state / "runtime"
         if not note.exists():
             return []
-        runtime = note.read_text().strip()
-        found = []
-        for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or []
-            leads = process.pid == os.getsid(process.pid)
-            if "oet_kernel.kernels.forkserver" in " ".join(words) and any(runtime in word for word in words) and leads:
-                found.append(process.pid)
-        return [pid for pid in found if pid not in self.kernels().values()]
+        return fork_servers(note.read_text().strip())
 
     def processes(self) -> list[int]:
         """Find all that the service has started."""
