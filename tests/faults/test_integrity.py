@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -166,6 +167,23 @@ def test_call_that_ends_on_a_full_disk_is_told_when_there_is_space_again(on_smal
         assert site.describe(pid)["state"] == "RUNNING"
     assert follower.state(pid, "FAILED", "COMPLETE")
     assert "No space left on device" in site.describe(pid)["history"]["stacktrace"]
+
+
+def test_ctrl_c_ends_a_service_and_its_scripts_on_a_full_disk(on_small_disk, small_disk):
+    site, follower = on_small_disk
+    pid = site.create(COUNTING)
+    assert follower.state(pid, "READY")
+    site.run(pid, 0, 200)
+    assert follower.until(lambda one: one.get("number") == 20)
+    with filled(small_disk):
+        until_refused(site)
+        site.up.clear()
+        site.server.end(signal.SIGINT)
+        assert site.kernels() == {}
+    site.start()
+    assert site.describe(pid)["state"] in ("STOPPED", "FAILED")
+    counted = numbers(data(site.events(pid)))
+    assert counted == list(range(len(counted)))
 
 
 def test_service_does_not_start_on_a_full_disk_and_says_why(small_disk):
@@ -346,13 +364,14 @@ def test_script_is_told_when_what_it_publishes_finds_no_space_and_later_records_
     assert [one["number"] for one in contents[:-1]] == list(range(len(contents) - 1))
 
 
-@pytest.mark.parametrize("where", [0, 20, 8192], ids=["header", "in the header", "tables"])
+@pytest.mark.parametrize("where", [0, 8192], ids=["header", "tables"])
 def test_damaged_database_is_told_at_the_start_and_another_can_be_begun(where):
-    with stand() as site:
+    with stand("--OetApp.detach=True", "--warm-kernels=0") as site:
         site.start()
         pid = site.create(NOTHING)
         site.server.until(pid, "READY")
         site.server.end()
+        assert len(site.kernels()) == 1
         database = site.state / NAME
         with open(database, "r+b") as file:
             file.seek(where)
@@ -365,6 +384,7 @@ def test_damaged_database_is_told_at_the_start_and_another_can_be_begun(where):
             path.rename(site.folder / path.name)
         site.start()
         assert site.archive() == []
+        assert site.kernels() == {}, "nobody knows what it is"
         again = site.create(NOTHING)
         assert site.server.until(again, "READY")["state"] == "READY"
 
