@@ -29,7 +29,7 @@ def soak(trials: int, seed: int) -> Outcome:
     short run only the counts are judged.
     """
     outcome = Outcome("soak", seed, trials)
-    every = max(1, trials // _SAMPLES)
+    every = max(6, trials // _SAMPLES)
     done: list[int] = []
     samples: list[dict[str, float]] = []
     with stand("--OetApp.history=10") as site:

@@ -226,7 +226,7 @@ async def test_creation_that_was_answered_with_an_error_leaves_nothing_at_work(b
     await bench.journal.written()
     (one,) = bench.service.summarise()
     assert (await bench.until(one.id)).state is S.STOPPED
-    assert bench.state.kernel_folders() == [] or not bench.service._executions[one.id].kernel_alive
+    assert bench.state.kernel_folders() == [] or not bench.service._roster.find(one.id).kernel_alive
     assert (await bench.run(NOTHING)).state is S.COMPLETE
 
 
@@ -254,7 +254,7 @@ async def test_stop_ends_a_script_that_talks_while_nothing_can_be_written(bench_
     with bench.bus.subscribe(["user.count"], procedure=pid) as events:
         await bench.start(pid)
         await events.batch()
-    kernel = bench.service._executions[pid].kernel
+    kernel = bench.service._roster.find(pid).kernel
     with bench.trouble():
         with pytest.raises(StoreUnusable):
             await bench.create(NOTHING)
@@ -280,7 +280,7 @@ async def test_procedure_that_is_to_start_by_itself_is_started_when_that_can_be_
     with bench.trouble():
         with pytest.raises(StoreUnusable):
             await bench.create(NOTHING, name="other.py")
-        bench.service._do(bench.service._autostart(bench.service._executions[pid]))
+        bench.service._do(bench.service._autostart(bench.service._roster.find(pid)))
         await asyncio.sleep(0)
     assert (await bench.until(pid)).state is S.COMPLETE
 
