@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-import platformdirs
 from jupyter_server.auth import IdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
@@ -38,7 +37,7 @@ from oet_kernel.record.stored import StoredRuns
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import ScriptExecutionService
-from oet_kernel.state import StateFolder
+from oet_kernel.state import StateFolder, usual_folder
 from oet_kernel.store.retention import Retention
 from oet_kernel.store.store import NAME as STORE
 from oet_kernel.store.store import Store
@@ -191,7 +190,7 @@ class OetApp(ExtensionApp):
         return app
 
     def _state_dir_default(self) -> str:
-        return os.environ.get("OET_STATE_DIR") or str(platformdirs.user_state_path("oet"))
+        return str(usual_folder())
 
     def initialize_settings(self) -> None:
         """Make the service and what it stands on; whatever is wrong with the configuration ends the start here."""

@@ -158,10 +158,22 @@ class StoreTooNew(OetError):
 
 
 class StoreUnusable(OetError):
-    """The database cannot be read or written: a full disk, a read-only folder, damage."""
+    """The database cannot be read or written: a full disk, a read-only folder, damage.
+
+    Parameters
+    ----------
+    message
+        What was asked, what is wrong, what to do.
+    why
+        What the system said, for those who are to know no paths.
+    """
 
     status = HTTPStatus.INSUFFICIENT_STORAGE
     type = "StoreUnusable"
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why or message
 
 
 class BadConfiguration(OetError):

@@ -213,7 +213,7 @@ class Execution:
     def dismiss(self) -> None:
         """Let the kernel of a procedure that has ended go."""
         if self._ending is None and self.kernel is not None:
-            self._ending = asyncio.create_task(self.kernel.stop(self._workshop.ladder))
+            self._ending = asyncio.create_task(self._end_kernel())
 
     async def gone(self) -> None:
         """Wait until the kernel that was dismissed has gone."""
@@ -328,11 +328,20 @@ class Execution:
         self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph))
         self._audience.kernel_gone(self)
 
+    async def _end_kernel(self) -> bool:
+        """End the kernel and hear it out, unless that cannot be written down now; False when it cannot be ended."""
+        if self.kernel is None:
+            return True
+        ended = await self.kernel.end(self._workshop.ladder)
+        if ended:
+            await self._workshop.journal.unless_in_trouble(self.kernel.heard_out())
+        return ended
+
     async def _stop(self) -> bool:
         if self._preparation is not None and not self._preparation.done():
             self._preparation.cancel()
             await asyncio.wait([self._preparation])
-        stopped = self.kernel is None or await self.kernel.stop(self._workshop.ladder)
+        stopped = await self._end_kernel()
         if not stopped:
             self.learn(lifecycle.StopGivenUp(time.time()))
         elif not self.kernel_alive:

@@ -152,6 +152,12 @@ class Started(Struct, frozen=True):
     arguments: ProcedureInput
 
 
+class StartWithdrawn(Struct, frozen=True):
+    """Whoever asked for ``main`` was told that it could not be written down, and so will not be called."""
+
+    at: float
+
+
 Fact = (
     KernelReady
     | EnvironmentStarted
@@ -165,6 +171,7 @@ Fact = (
     | StopGivenUp
     | KernelExited
     | Started
+    | StartWithdrawn
 )
 
 
@@ -251,6 +258,10 @@ def apply(procedure: Procedure, fact: Fact) -> Procedure:
             if not procedure.startable:
                 return procedure
             return replace(procedure, calls={**procedure.calls, "main": fact.arguments})
+        case StartWithdrawn():
+            if procedure.state is not _S.READY:
+                return procedure
+            return replace(procedure, calls={name: given for name, given in procedure.calls.items() if name != "main"})
         case _:
             return _step(procedure, fact)
 

@@ -197,7 +197,11 @@ class ScriptExecutionService:
         execution = self._create(command, main or ProcedureInput(), autostart=autostart)
         on_created(execution.id)
         created = self._summary(execution)  # its preparation does not wait for the disk
-        await self._journal.settled()
+        try:
+            await self._journal.settled()
+        except StoreUnusable:
+            self._do(execution.stop())  # whoever is told that nothing came of it is to find nothing at work
+            raise
         return created
 
     def _create(self, command: PrepareProcessCommand, main: ProcedureInput, *, autostart: bool) -> Execution:
@@ -251,7 +255,12 @@ class ScriptExecutionService:
         execution.learn(started)
         self._announcer.request(topics.REQUEST_START, execution.request_id, pid, cmd=command)
         self._aborts.started(execution)
-        await self._journal.written()  # what runs must be on record
+        try:
+            await self._journal.settled()  # what runs must be on record
+        except StoreUnusable:
+            execution.learn(lifecycle.StartWithdrawn(time.time()))
+            self._release(execution)
+            raise
         execution.run(arguments)
         return self._summary(execution)
 
@@ -401,10 +410,15 @@ class ScriptExecutionService:
             self._subarrays.release(execution.procedure.subarray, execution.id)
 
     async def _autostart(self, execution: Execution) -> None:
-        try:
-            await self.start(StartProcessCommand(execution.id))
-        except StartRefused as error:
-            execution.learn(lifecycle.Failed(time.time(), error.message))
+        while True:
+            try:
+                await self.start(StartProcessCommand(execution.id))
+            except StartRefused as error:
+                execution.learn(lifecycle.Failed(time.time(), error.message))
+            except StoreUnusable:
+                await self._journal.written()  # it was promised, so it is started when that can be written down
+                continue
+            return
 
     # --- events
 

@@ -6,9 +6,15 @@ import stat
 import tempfile
 from pathlib import Path
 
+import platformdirs
 from filelock import FileLock, Timeout
 
-from oet_kernel.errors import StateFolderInUse
+from oet_kernel.errors import StateFolderInUse, StoreUnusable
+
+
+def usual_folder() -> Path:
+    """Give the state folder of a service that was told of no other."""
+    return Path(os.environ.get("OET_STATE_DIR") or platformdirs.user_state_path("oet"))
 
 
 class StateFolder:
@@ -23,12 +29,27 @@ class StateFolder:
     ------
     StateFolderInUse
         When another service works on it; the message names that service's process.
+    StoreUnusable
+        When it cannot be made, or nothing can be written there.
     """
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
         self._lock = FileLock(path / "lock")
+        try:
+            self._take()
+        except OSError as error:
+            self._lock.release()
+            raise StoreUnusable(
+                f"State folder {path} cannot be used: {error.strerror or error}; make it a folder of this user on a "
+                "disk that has space and can be written, or give another with --state-dir (docs/how-to/recover.md)",
+                error.strerror or str(error),
+            ) from None
+
+    def _take(self) -> None:
+        """Make the folder, and see that it is nobody else's."""
+        path = self.path
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = path / "lock.pid"
         try:
             self._lock.acquire(timeout=0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -183,6 +184,17 @@ class Server:
         headers = {"Authorization": f"token {token}"} if token else {}
         self.http = httpx.Client(base_url=self.url, headers=headers, timeout=DEADLINE)
 
+    def end(self, signum: int = signal.SIGTERM) -> None:
+        """End the service, by a signal; one that does not heed it is killed."""
+        self.http.close()
+        self.process.send_signal(signum)
+        try:
+            self.process.wait(DEADLINE)
+        finally:
+            self.process.kill()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+
     def create(self, text: str, *args: Any, **kwargs: Any) -> int:
         """Create a procedure from the text of a script; its id."""
         path = self.folder / f"script-{time.monotonic_ns()}.py"
@@ -271,35 +283,51 @@ def until(events: Iterable[dict[str, Any]], pid: int, state: str) -> list[dict[s
     raise AssertionError(f"no {state} in {seen}")
 
 
-@contextmanager
-def serve(
-    folder: Path, *options: str, token: str | None = TOKEN, port: int = 0, **environment: str
-) -> Iterator[Server]:
-    """Start a service, on a free port or on that of another before it, wait until it is ready, end it."""
+def launch(folder: Path, *options: str, token: str | None = TOKEN, port: int = 0, **environment: str) -> Server:
+    """Start a service and wait until it says that it is ready; to be ended by `Server.end`, or by a signal.
+
+    Parameters
+    ----------
+    folder
+        For its state and its log.
+    options
+        Of its command line.
+    token
+        That it asks for.
+    port
+        That of another before it, or a free one.
+    environment
+        Variables that it gets besides those of this process.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "oet_kernel.app", f"--port={port}", f"--state-dir={folder / 'state'}"]
     argv += ["--OetApp.detach=False", *options]  # no test leaves a kernel behind
     if token:
         argv.append(f"--token={token}")
     env = {**os.environ, "OET_RUNTIME_DIR": str(folder / "runtime"), **environment}
-    with open(folder / "server.log", "w+") as log:
+    with open(folder / "server.log", "a+") as log:
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, env=env, text=True, cwd=folder)
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            while line and not line.startswith("OET API at "):
-                line = process.stdout.readline()
-            assert line, (folder / "server.log").read_text()
-            server = Server(process, line.removeprefix("OET API at ").strip(), token, folder)
-            with server.http:
-                yield server
-        finally:
-            process.terminate()
-            try:
-                process.wait(DEADLINE)
-            finally:
-                process.kill()
-                process.stdout.close()
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    while line and not line.startswith("OET API at "):
+        line = process.stdout.readline()
+    server = Server(process, line.removeprefix("OET API at ").strip(), token, folder)
+    if not line:
+        server.end()
+        raise AssertionError((folder / "server.log").read_text())
+    return server
+
+
+@contextmanager
+def serve(
+    folder: Path, *options: str, token: str | None = TOKEN, port: int = 0, **environment: str
+) -> Iterator[Server]:
+    """Start a service, wait until it says that it is ready, end it; parameters as `launch` has them."""
+    server = launch(folder, *options, token=token, port=port, **environment)
+    try:
+        yield server
+    finally:
+        server.end()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from oet_kernel.procedure import (
     LoadFinished,
     LoadStarted,
     Started,
+    StartWithdrawn,
     StopAccepted,
     StopGivenUp,
     apply,
@@ -129,6 +130,14 @@ def test_subarray_is_that_of_the_newest_call_that_names_one(init, main, slot):
     assert procedure.subarray == slot
 
 
+def test_start_that_was_withdrawn_can_be_asked_for_again():
+    ready = after(GOOD_RUN[:5])
+    started = apply(ready, Started(6, ProcedureInput(args=[1])))
+    assert apply(started, StartWithdrawn(7)) == ready
+    running = apply(started, CallStarted(7, "main"))
+    assert apply(running, StartWithdrawn(8)) is running
+
+
 TIMES = st.floats(0, 1000)
 CALLS = st.sampled_from(["init", "main", "load", "something"])
 FACTS = st.one_of(
@@ -144,6 +153,7 @@ FACTS = st.one_of(
     st.builds(StopGivenUp, TIMES),
     st.builds(KernelExited, TIMES, st.text()),
     st.builds(Started, TIMES, st.builds(ProcedureInput)),
+    st.builds(StartWithdrawn, TIMES),
 )
 
 

@@ -8,6 +8,7 @@ import click
 
 from oet_kernel import __version__
 from oet_kernel.cli.activities import activity
+from oet_kernel.cli.doctor import doctor
 from oet_kernel.cli.history import events, history
 from oet_kernel.cli.options import Failure, Follows, explain, split_topics, with_service, with_topics
 from oet_kernel.cli.procedures import create, describe, list_, procedure, start, stop
@@ -60,6 +61,7 @@ cli.add_command(run)
 cli.add_command(record)
 cli.add_command(history)
 cli.add_command(events)
+cli.add_command(doctor)
 for older in (create, list_, start, stop, describe):
     cli.add_command(older)
 

@@ -10,9 +10,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Event
@@ -121,6 +121,21 @@ class Journal:
         """Wait like `settled`, but as long as it takes."""
         if self._newest is not None:
             await asyncio.wait([self._newest.committed])
+
+    async def unless_in_trouble(self, work: Awaitable[Any]) -> None:
+        """Wait for something that may take a commit, but no longer than to the moment when nothing can be written.
+
+        Parameters
+        ----------
+        work
+            What is waited for; it is given up where there is trouble.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            if self.trouble is None:
+                await asyncio.wait([task, self._in_trouble()], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            task.cancel()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Have the writer do something between two commits; gives what it gave."""

@@ -13,14 +13,19 @@ from oet_kernel.models import to_json
 
 
 class HealthHandler(OetHandler):
-    """Open to all, since monitors know no token: it tells nothing but that the service answers."""
+    """Open to all, since monitors know no token: it tells nothing but that the service answers, and can work."""
 
     _track_activity = False
 
     @allow_unauthenticated
     async def get(self, root: str) -> None:
-        """Say that the service is there, and its version."""
-        self.answer({"status": "ok", "version": __version__})
+        """Say that the service is there, its version, and why it cannot work at the moment where that is so."""
+        trouble = self.context.journal.trouble
+        if trouble is None:
+            self.answer({"status": "ok", "version": __version__})
+        else:
+            why = f"Nothing can be written down: {trouble.why}"
+            self.answer({"status": "degraded", "version": __version__, "why": why})
 
 
 class OpenApiHandler(OetHandler):

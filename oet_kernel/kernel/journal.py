@@ -13,6 +13,7 @@ A record is one line of JSON::
 time in Unix seconds, `type` the Jupyter message type, `call` the function that was called last.
 """
 
+import errno
 import os
 import threading
 import time
@@ -23,6 +24,9 @@ JOURNAL = "iopub.jsonl"
 """Name of the journal in a kernel's folder."""
 BELL = "bell"
 """Name of the bell in a kernel's folder."""
+RETRY_SECONDS = 0.5
+"""How long to wait before what found no space on the disk is tried again."""
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Journal:
@@ -77,6 +81,26 @@ class Journal:
                 written += os.write(self._file, line[written:])
             self._torn = False
         self._ring()
+
+    def insist(self, msg_type: str, content: bytes) -> None:
+        """Append a record, as often as it has to be tried until the disk has space for it.
+
+        For what nobody could be told of otherwise: how a call has ended, and what was written below Python.
+
+        Parameters
+        ----------
+        msg_type, content
+            As for `append`.
+        """
+        while True:
+            try:
+                self.append(msg_type, content)
+            except OSError as error:
+                if error.errno not in _DISK_FULL:
+                    raise
+                time.sleep(RETRY_SECONDS)
+            else:
+                return
 
     def _ring(self) -> None:
         if self._bell >= 0:

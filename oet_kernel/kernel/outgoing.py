@@ -127,13 +127,16 @@ class LineStream(OutStream):
 
     def flush(self) -> None:
         """Journal the calling thread's unfinished line as it is; send what attached clients have not got."""
+        self._flush()
+
+    def _flush(self, *, insist: bool = False) -> None:
         thread: JournalingIOPubThread | None = self.pub_thread
         if thread is None:
             return
         if thread.journal is not None:
             with self._line_lock:
                 for source in (threading.get_ident(), _BELOW):
-                    self._journal(self._unfinished.pop(source, ""))
+                    self._journal(self._unfinished.pop(source, ""), insist)
         if thread.attached:
             super().flush()
 
@@ -144,12 +147,14 @@ class LineStream(OutStream):
                 whole, end, rest = (self._unfinished.pop(source, "") + text).rpartition("\n")
                 if rest:
                     self._unfinished[source] = rest
-                self._journal(whole + end)
+                # nobody could be told what a thread of ours, reading what was written below Python, has met
+                self._journal(whole + end, insist=source == _BELOW)
 
-    def _journal(self, text: str) -> None:
+    def _journal(self, text: str, insist: bool) -> None:
         if text:
             content = {"name": self.name, "text": _encodable(text)}
-            self.pub_thread.journal.append("stream", msgspec.json.encode(content))
+            journal = self.pub_thread.journal
+            (journal.insist if insist else journal.append)("stream", msgspec.json.encode(content))
 
     def synchronise(self) -> None:
         """Journal all that was written so far, above and below Python, unfinished lines of all threads as they are."""
@@ -157,8 +162,8 @@ class LineStream(OutStream):
             self._drain()
             for source in list(self._unfinished):
                 if source != threading.get_ident():
-                    self._journal(self._unfinished.pop(source))
-        self.flush()
+                    self._journal(self._unfinished.pop(source), insist=True)
+        self._flush(insist=True)
 
     def _drain(self) -> None:
         """Take what stands in the pipe; to be called with the lock held."""
@@ -224,7 +229,7 @@ class Publisher:
         if self._thread.journal:
             self._thread.journal.call = name
 
-    def send(self, msg_type: str, content: bytes) -> None:
+    def send(self, msg_type: str, content: bytes, *, insist: bool = False) -> None:
         """Publish a message.
 
         Parameters
@@ -233,9 +238,12 @@ class Publisher:
             Jupyter message type.
         content
             A JSON object on one line.
+        insist
+            Wait for space where the disk is full, instead of raising.
         """
-        if self._thread.journal is not None:
-            self._thread.journal.append(msg_type, content)
+        journal = self._thread.journal
+        if journal is not None:
+            (journal.insist if insist else journal.append)(msg_type, content)
         if self._thread.attached:
             message = self._session.msg(msg_type, msgspec.json.decode(content))
             frames = self._session.serialize(message, ident=msg_type.encode())

@@ -212,7 +212,8 @@ class Runner:
         return False
 
     def _say(self, **content: Any) -> None:
-        self._publisher.send("oet_call", msgspec.json.encode(content))
+        # on a full disk a call ends when that can be told: a procedure whose end is lost would be active for ever
+        self._publisher.send("oet_call", msgspec.json.encode(content), insist=True)
 
 
 @contextmanager

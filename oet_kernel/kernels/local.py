@@ -148,7 +148,10 @@ class LocalKernel:
         self._tail = JournalTail(folder, offset)
         self._ready = asyncio.Event()
         self._caught_up = asyncio.Event()
+        self._gone = asyncio.Event()
+        """Set when the process has ended, with all that it has left behind."""
         self._exited = asyncio.Event()
+        """Set when, besides, all that it has said was handed out."""
         self._idle = asyncio.Event()
         self._launch: asyncio.Task[None] | None = None
         self._last_output: deque[bytes] = deque(maxlen=_LAST_LINES)
@@ -226,7 +229,7 @@ class LocalKernel:
     @property
     def alive(self) -> bool:
         """True from the start of the process to its end."""
-        return self._record is not None and not self._exited.is_set()
+        return self._record is not None and not self._gone.is_set()
 
     @property
     def pid(self) -> int:
@@ -324,8 +327,22 @@ class LocalKernel:
         """Hand the script an event of another component."""
         self._send("control", "oet_event_request", {"topic": topic, "fields": fields})
 
+    async def heard_out(self) -> None:
+        """Wait until the process has ended and all that it has said was handed out."""
+        if self.started:
+            await self._exited.wait()
+
     async def stop(self, ladder: Ladder) -> bool:
+        """End the process, and wait until all that it has said was handed out; as `end` otherwise."""
+        ended = await self.end(ladder)
+        if ended:
+            await self.heard_out()
+        return ended
+
+    async def end(self, ladder: Ladder) -> bool:
         """End the process: interrupt, ask, SIGTERM, SIGKILL to the whole tree; always ends.
+
+        That is so even while what it has said cannot be taken, as on a full disk.
 
         Parameters
         ----------
@@ -351,10 +368,10 @@ class LocalKernel:
             self._send("control", "shutdown_request", {"restart": False})
         else:
             self._signal(signal.SIGTERM)
-        if not await self._within(ladder.terminate, self._exited):
+        if not await self._within(ladder.terminate, self._gone):
             if self._there:
                 await asyncio.to_thread(kill_tree, self.pid)
-            if not await self._within(ladder.kill, self._exited):
+            if not await self._within(ladder.kill, self._gone):
                 log.error("Kernel process %d is still there %.1f s after SIGKILL", self.pid, ladder.kill)
                 return False
         return True
@@ -365,7 +382,7 @@ class LocalKernel:
             await asyncio.wait([self._launch])
         if not self.started:
             self._tail.close()
-        if self._detached or not self.alive:
+        if self._detached or not self.started or self._exited.is_set():
             return
         self._detached = True
         for task in self._tasks:
@@ -390,7 +407,7 @@ class LocalKernel:
 
     async def _within(self, seconds: float | None, event: asyncio.Event) -> bool:
         """Wait for an event or the process's end; False after the deadline."""
-        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._exited.wait())]
+        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._gone.wait())]
         try:
             done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -441,6 +458,7 @@ class LocalKernel:
         if ending is None or not process.forked:
             session = None if unwatched else self.pid  # the number may be another's by now
             await asyncio.to_thread(kill_leftovers, session, str(self.folder))
+        self._gone.set()
         self._exit_seen = True
         self._tail.ring()
         await reading

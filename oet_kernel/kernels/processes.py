@@ -10,6 +10,8 @@ import psutil
 
 from oet_kernel.identity import start_of as start_of
 
+KERNEL_NAME = "oet-kernel"
+"""Name of a process that a fork server has made a kernel."""
 MARK = "OET_KERNEL_ID"
 """Environment variable by which a kernel's descendants are known: it holds the full path of the kernel's folder."""
 
@@ -138,6 +140,23 @@ def marked(beginning: str) -> dict[str, list[int]]:
     for pids in found.values():
         pids.sort(key=lambda pid: (not _leads_session(pid), pid))
     return found
+
+
+def fork_servers(runtime: str) -> list[int]:
+    """Find the fork servers that listen in a folder.
+
+    Parameters
+    ----------
+    runtime
+        The folder of a service's sockets.
+    """
+    found = {}
+    for process in psutil.process_iter(["cmdline", "name", "ppid"]):
+        words = process.info["cmdline"] or []
+        listens = "--socket" in words and words[words.index("--socket") + 1].startswith(f"{runtime}/fork-")
+        if listens and process.info["name"] != KERNEL_NAME:
+            found[process.pid] = process.info["ppid"]
+    return [pid for pid, parent in found.items() if parent not in found]  # no child that is not yet a kernel
 
 
 def _leads_session(pid: int) -> bool:

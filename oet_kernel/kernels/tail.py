@@ -16,6 +16,7 @@ from oet_kernel.kernel.orphan import LIFELINE
 log = logging.getLogger(__name__)
 
 _decoder = msgspec.json.Decoder(Record)
+_BEGINNING = b'{"n":'
 _KEEP_AND_PUNCH = 0x1 | 0x2  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _PUNCH_BYTES = 16 << 20
 
@@ -143,9 +144,13 @@ def _decode(lines: bytes) -> list[Record]:
 
 
 def _decode_line(line: bytes) -> Record | None:
-    try:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
         return _decoder.decode(line)
+    # a process that ended in the middle of a line, or on a full disk, leaves the next one no line of its own
+    whole = line.rfind(_BEGINNING)
+    try:
+        return _decoder.decode(line[whole:])
     except (msgspec.DecodeError, UnicodeDecodeError):
-        if line.strip():
+        if line.strip(b"\0 "):
             log.warning("A kernel's journal has a line that is no record, left out: %r", line[:200])
         return None

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import sqlalchemy as sa
@@ -37,6 +38,8 @@ class Store:
     power_safe
         Whether what was written survives a loss of power, not only the end of a process; costs a disk's flush for each
         transaction.
+    read_only
+        Whether to leave everything as it is: nothing is made, brought up to date, or written.
 
     Raises
     ------
@@ -46,9 +49,12 @@ class Store:
         When it is damaged, or cannot be written.
     """
 
-    def __init__(self, path: Path, *, power_safe: bool = False) -> None:
+    def __init__(self, path: Path, *, power_safe: bool = False, read_only: bool = False) -> None:
         self.path = path
         self._synchronous = "FULL" if power_safe else "NORMAL"
+        if read_only:
+            self._engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
+            return
         with self._explained():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._engine = sa.create_engine(f"sqlite:///{path}")
@@ -71,7 +77,8 @@ class Store:
             why = error.orig if isinstance(error, DatabaseError) else error
             raise StoreUnusable(
                 f"The database {self.path} cannot be used: {why}; 'oet doctor' tells more, "
-                "docs/how-to/recover.md what to do"
+                "docs/how-to/recover.md what to do",
+                (why.strerror if isinstance(why, OSError) else None) or str(why),
             ) from error
 
     def _configure(self, connection: sqlite3.Connection, record: Any) -> None:
@@ -210,6 +217,11 @@ class Store:
         return int((pages - free) * size)
 
     # --- reading
+
+    def revision(self) -> str:
+        """Tell by which migration the tables were made."""
+        with self._explained(), self._engine.connect() as connection:
+            return str(connection.execute(sa.select(tables.version.c.version_num)).scalar())
 
     def counter(self, name: str) -> int:
         """Give the last value of a counter; 0 for one that was never counted."""

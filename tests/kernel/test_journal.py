@@ -1,5 +1,6 @@
 """The journal: what was appended is read, once and in order, whatever else happens."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -188,3 +189,27 @@ def test_any_records_are_read_whole_however_little_is_read_at_once(tmp_path_fact
         read += contents(records)
     tail.close()
     assert read == entries
+
+
+def test_record_that_is_insisted_on_is_written_once_there_is_space(tmp_path, tail, monkeypatch):
+    monkeypatch.setattr("oet_kernel.kernel.journal.RETRY_SECONDS", 0.001)
+    journal = Journal(tmp_path)
+    write, full = os.write, iter([True, True, True])
+
+    def refuse(file, data):
+        if data != b"!" and next(full, False):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", refuse)
+    with pytest.raises(OSError, match="No space"):
+        journal.append("x", b"1")
+    journal.insist("x", b"2")
+    assert contents(tail.read()) == [2]
+
+
+def test_error_that_space_does_not_mend_is_raised_at_once(tmp_path):
+    journal = Journal(tmp_path)
+    os.close(journal._file)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        journal.insist("x", b"1")

@@ -1,0 +1,38 @@
+"""``oet doctor``: looks over the state folder of a service."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from oet_kernel.cli.printing import print_json
+
+
+@click.command()
+@click.option(
+    "--state-dir",
+    "--state_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="State folder [env: OET_STATE_DIR].",
+)
+@click.option("--fix", is_flag=True, help="Mend what can be mended safely; needs that no service works there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(context: click.Context, state_dir: Path | None, fix: bool, as_json: bool) -> None:
+    """Check the state folder, the procedures and the kernels on this machine; needs no service.
+
+    The exit status is 0 where all is sound, or was mended, and 1 where there is a problem.
+    """
+    # here, since other commands need none of it and are to start fast
+    from oet_kernel.doctor import Doctor
+    from oet_kernel.state import usual_folder
+
+    findings = Doctor((state_dir or usual_folder()).expanduser().absolute(), fix=fix).examine()
+    if as_json:
+        print_json(msgspec.to_builtins(findings))
+    else:
+        for one in findings:
+            mark = "mended" if one.mended else "PROBLEM" if one.problem else "ok"
+            remedy = f" -> {one.remedy}" if one.remedy and not one.mended else ""
+            click.echo(f"{mark:8} {one.about}: {one.text}{remedy}")
+    context.exit(any(one.problem for one in findings))

@@ -1,0 +1,332 @@
+"""What ``oet doctor`` does: looks over a state folder, with or without a service at work on it, and mends what it can.
+
+It opens the database for reading only. It mends only while it holds the folder's lock, so that no service works there
+meanwhile; what a service does at its start of its own accord is told, but is no problem.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from msgspec import Struct
+
+from oet_kernel.errors import StoreUnusable
+from oet_kernel.identity import start_of
+from oet_kernel.kernels.local import find_record
+from oet_kernel.kernels.processes import fork_servers, kill_leftovers, kill_tree, marked
+from oet_kernel.models import ProcedureState
+from oet_kernel.store import tables
+from oet_kernel.store.rows import KernelRow, ProcedureRow
+from oet_kernel.store.store import NAME, Store
+
+_ENOUGH_BYTES = 100 << 20
+"""Less space than this on the disk is a problem soon."""
+_RECOVER = "see docs/how-to/recover.md"
+_WITHOUT_KERNEL = frozenset({ProcedureState.CREATING, ProcedureState.PREP_ENV})
+"""States in which a procedure may have no kernel yet."""
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    about: str
+    """What was looked at: folder, lock, disk, database, kernels, procedures, fork servers, leftovers."""
+    text: str
+    """What was found."""
+    problem: bool = False
+    remedy: str | None = None
+    """What to do; None where nothing is to be done."""
+    mended: bool = False
+
+
+class Doctor:
+    """Looks over one state folder.
+
+    Parameters
+    ----------
+    folder
+        The state folder.
+    fix
+        Whether to mend what can be mended safely.
+    """
+
+    def __init__(self, folder: Path, *, fix: bool = False) -> None:
+        self._folder = folder
+        self._fix = fix
+        self._served = False
+        """True when a service, or another who mends, holds the lock."""
+        self._findings: list[Finding] = []
+
+    def examine(self) -> list[Finding]:
+        """Look at everything; gives what was found, in the order in which it was looked at."""
+        if not self._folder.is_dir():
+            self._note("folder", f"There is no state folder {self._folder}; the first service makes it")
+            return self._findings
+        with self._lock():
+            self._permissions()
+            self._space()
+            store = self._database()
+            if store is not None:
+                try:
+                    self._work(store)
+                except StoreUnusable as error:
+                    self._problem("database", error.message, _RECOVER)
+                finally:
+                    store.close()
+            self._fork_servers()
+            self._leftovers()
+        return self._findings
+
+    # --- how it is told
+
+    def _note(self, about: str, text: str, remedy: str | None = None) -> None:
+        self._findings.append(Finding(about=about, text=text, remedy=remedy))
+
+    def _problem(self, about: str, text: str, remedy: str, mend: Callable[[], None] | None = None) -> None:
+        self._tell(about, text, remedy, mend, problem=True)
+
+    def _tell(
+        self, about: str, text: str, remedy: str, mend: Callable[[], None] | None = None, *, problem: bool = False
+    ) -> None:
+        """Note what was found, and mend it where that is asked for and can be done."""
+        mended = False
+        if mend is not None and self._fix and not self._served:
+            try:
+                mend()
+            except OSError as error:
+                remedy = f"{remedy} (it could not be mended: {error})"
+            else:
+                mended = True
+        self._findings.append(
+            Finding(about=about, text=text, problem=problem and not mended, remedy=remedy, mended=mended)
+        )
+
+    # --- what is looked at
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Find out whether a service is at work; none can begin while something is mended."""
+        path = self._folder / "lock"
+        if not path.exists():
+            self._note("lock", "No service has worked here yet")
+            yield
+            return
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            self._served = True
+            self._note("lock", f"The service with process id {_read(self._folder / 'lock.pid')} works here")
+            yield
+            return
+        except OSError as error:
+            self._problem("lock", f"{path} cannot be used: {error}", _RECOVER)
+            self._served = True  # as nobody knows
+            yield
+            return
+        try:
+            self._note("lock", "No service works here")
+            yield
+        finally:
+            lock.release()
+
+    def _permissions(self) -> None:
+        """See that nobody else reads what scripts say, or the keys of their kernels."""
+        open_to_others = [path for path in self._private() if _mode(path) & 0o077]
+        if not open_to_others:
+            self._note("folder", f"{self._folder} is private")
+        for path in open_to_others:
+            right = 0o700 if path.is_dir() else 0o600
+            self._problem(
+                "folder",
+                f"{path} can be reached by other users (mode {_mode(path):04o})",
+                f"chmod {right:04o} {path}",
+                lambda path=path, right=right: path.chmod(right),  # type: ignore[misc]
+            )
+        if self._folder.stat().st_uid != os.getuid():
+            self._problem("folder", f"{self._folder} belongs to another user", "run the service as its owner")
+
+    def _private(self) -> list[Path]:
+        kernels = self._folder / "kernels"
+        found = [self._folder, *self._folder.glob(f"{NAME}*"), *kernels.glob("*/")]
+        found += [path for name in ("kernel.json", "iopub.jsonl") for path in kernels.glob(f"*/{name}")]
+        return [*found, kernels] if kernels.is_dir() else found
+
+    def _space(self) -> None:
+        free = shutil.disk_usage(self._folder).free
+        text = f"{_megabytes(free)} are free on the disk of {self._folder}"
+        if free < _ENOUGH_BYTES:
+            self._problem("disk", text, f"make room: a service that cannot write begins nothing new; {_RECOVER}")
+        elif not os.access(self._folder, os.W_OK):
+            self._problem("disk", f"{self._folder} cannot be written", f"make it writable; {_RECOVER}")
+        else:
+            self._note("disk", text)
+
+    def _database(self) -> Store | None:
+        """Open the database; None when there is none that can be read."""
+        path = self._folder / NAME
+        if not path.exists():
+            self._note("database", "There is no database; the first service makes it")
+            return None
+        store = Store(path, read_only=True)
+        try:
+            revision = store.revision()
+            complaints = store.check()
+        except StoreUnusable as error:
+            self._problem("database", f"{path} cannot be read: {error.why}", _RECOVER)
+            store.close()
+            return None
+        size = _megabytes(path.stat().st_size)
+        if complaints:
+            self._problem("database", f"{path} ({size}) is damaged: {complaints[0]}", _RECOVER)
+        elif revision != tables.REVISION:
+            self._note(
+                "database", f"{path} has schema {revision}; this version has {tables.REVISION}, and brings it up"
+            )
+        else:
+            self._note("database", f"{path} is sound: schema {revision}, {size}")
+            return store
+        store.close()
+        return None
+
+    def _work(self, store: Store) -> None:
+        """Compare the procedures that are on record as active with the kernels that there are."""
+        active = store.active()
+        kernels = store.kernels([row.id for row in active])
+        wanted = {Path(kernel.folder) for kernel in kernels.values()}
+        for row in active:
+            self._procedure(row, kernels.get(row.id))
+        if not active:
+            self._note("procedures", "No procedure is active")
+        if self._served:
+            return  # folders without a record are those of its warm kernels
+        ended = []
+        for folder in sorted((self._folder / "kernels").glob("*/")):
+            if folder in wanted:
+                continue
+            record = find_record(folder)
+            if record is not None and start_of(record.pid) == record.started:
+                self._problem(
+                    "kernels",
+                    f"The kernel process {record.pid} ({folder.name}) belongs to no active procedure",
+                    "start a service, or 'oet doctor --fix': either ends it",
+                    lambda folder=folder, pid=record.pid: _end_kernel(folder, pid),  # type: ignore[misc]
+                )
+            else:
+                ended.append(folder)
+        for name, pids in marked(f"{self._folder}/kernels/").items():
+            if not Path(name).exists():
+                self._problem(
+                    "kernels",
+                    f"Processes {', '.join(map(str, pids))} were left behind by a kernel that is gone",
+                    "start a service, or 'oet doctor --fix': either ends them",
+                    lambda pids=pids: _kill(pids),  # type: ignore[misc]
+                )
+        if ended:
+            self._tell(
+                "leftovers",
+                f"{len(ended)} folders of kernels that have ended ({_megabytes(_size(ended))})",
+                "nothing: the next service removes them, as does 'oet doctor --fix'",
+                lambda: _remove(ended),
+            )
+
+    def _procedure(self, row: ProcedureRow, kernel: KernelRow | None) -> None:
+        """Say of an active procedure whether its kernel is there."""
+        name = f"Procedure {row.id} is {row.procedure.state.name}"
+        record = None if kernel is None else find_record(Path(kernel.folder))
+        if record is not None and start_of(record.pid) == record.started:
+            text = f"{name}, in the kernel process {record.pid}"
+            if self._served:
+                self._note("procedures", text)
+            else:
+                self._note("procedures", f"{text}, without a service", "start one: it takes the procedure up")
+        elif row.procedure.state in _WITHOUT_KERNEL:
+            self._note("procedures", f"{name}, and has no kernel yet")
+        elif record is not None and not self._served:
+            self._note("procedures", f"{name}, and its kernel has ended", "start a service: it records how that came")
+        else:
+            remedy = "stop it" if self._served else "start a service: it records the procedure as FAILED"
+            self._problem("procedures", f"{name}, and its kernel is not to be found", remedy)
+
+    def _fork_servers(self) -> None:
+        runtime = _read(self._folder / "runtime")
+        if self._served or not Path(runtime).is_dir():
+            return
+        for pid in fork_servers(runtime):
+            children = _children(pid)
+            if children:
+                text = f"The fork server {pid} waits for the end of {len(children)} kernels"
+                self._note("fork servers", text, "start a service: it takes it over")
+            else:
+                self._problem(
+                    "fork servers",
+                    f"The fork server {pid} has no service and no kernel",
+                    "start a service, which takes it over, or 'oet doctor --fix', which ends it",
+                    lambda pid=pid: kill_tree(pid),  # type: ignore[misc]
+                )
+
+    def _leftovers(self) -> None:
+        """Find what was begun and not finished: checkouts that were under way."""
+        left = [] if self._served else sorted((self._folder / "checkouts").glob("*.new"))
+        if left:
+            self._tell(
+                "leftovers",
+                f"{len(left)} checkouts that were begun and not finished ({_megabytes(_size(left))})",
+                "'oet doctor --fix' removes them",
+                lambda: _remove(left),
+            )
+
+
+def _end_kernel(folder: Path, pid: int) -> None:
+    kill_tree(pid)
+    kill_leftovers(pid, str(folder))
+    shutil.rmtree(folder)
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        kill_tree(pid)
+
+
+def _remove(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def _mode(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0  # it has gone meanwhile
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip() or "unknown"
+    except OSError:
+        return "unknown"
+
+
+def _size(folders: list[Path]) -> int:
+    total = 0
+    for folder in folders:
+        for path in folder.rglob("*"):
+            with suppress(OSError):
+                total += path.lstat().st_blocks * 512
+    return total
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
