@@ -1,28 +1,17 @@
 """The tutorial does from top to bottom, in a kernel of its own, what it says."""
 
 import ast
-from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+from tests.notebooks.conftest import NOTEBOOKS
 
 
 @pytest.fixture(scope="module")
-def tutorial(tmp_path_factory):
+def tutorial(execute):
     """Run the tutorial; gives its cells."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        patch.setenv("OET_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-        for name in ("OET_URL", "OET_REST_URI", "OET_TOKEN"):
-            patch.delenv(name, raising=False)
-        notebook = nbformat.read(NOTEBOOKS / "tutorial.ipynb", as_version=4)
-        client = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(NOTEBOOKS)}})
-        client.execute()
-        return notebook.cells
+    return execute("tutorial.ipynb")
 
 
 def shown(cell):

@@ -1,0 +1,126 @@
+"""The selected procedure: all about it, what its ``main`` takes, and the buttons that start and stop it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ipywidgets import HTML, Button, HBox, VBox
+
+from oet_kernel.client import ApiError
+from oet_kernel.panel.doing import Doing
+from oet_kernel.panel.fields import ArgumentForm
+from oet_kernel.panel.model import Link, PanelModel, Row
+from oet_kernel.panel.rendering import details_html, title_html
+from oet_kernel.panel.session import PanelSession
+
+
+class Details(VBox):
+    """Shows the selected procedure, and commands it.
+
+    Parameters
+    ----------
+    session
+        The panel's.
+    doing
+        The panel's.
+    """
+
+    def __init__(self, session: PanelSession, doing: Doing) -> None:
+        self._session = session
+        self._doing = doing
+        self._row: Row | None = None
+        self._asked: int | None = None
+        """The procedure whose ``main`` the form asks for."""
+        self._starting: set[int] = set()
+        """Procedures that a start is under way to; it takes no second one."""
+        self._stopping: set[int] = set()
+        """The same of stops."""
+        self._here = False
+        self.about = HTML()
+        self.arguments = ArgumentForm()
+        self.start = Button(icon="play", button_style="success", disabled=True)
+        self.stop = Button(icon="stop", button_style="warning", disabled=True)
+        self.abort = Button(icon="exclamation-triangle", button_style="danger", disabled=True)
+        super().__init__(
+            [HTML(title_html("Selected")), self.about, self.arguments, HBox([self.start, self.stop, self.abort])]
+        )
+        self.add_class("oet-details")
+        self.start.on_click(doing.doing(self._start))
+        self.stop.on_click(doing.doing(self._stop))
+        self.abort.on_click(doing.doing(self._abort))
+        self._label("")
+
+    def show(self, model: PanelModel) -> None:
+        """Show the selected procedure of a model."""
+        row = model.shown
+        self._row = row
+        self._here = model.connection.link is Link.HERE
+        self.about.value = details_html(row)
+        self._label(f" {row.id}" if row is not None else "")
+        self._enable()
+        startable = row.id if row is not None and row.startable else None
+        if startable != self._asked:
+            self._asked = startable
+            self.arguments.show(None)
+            if row is not None and startable is not None:
+                self._doing.begin(self._ask(row))
+
+    def _label(self, which: str) -> None:
+        self.start.description, self.start.tooltip = f"Start{which}", f"Call main of procedure{which}"
+        self.stop.description, self.stop.tooltip = f"Stop{which}", f"End procedure{which}"
+        self.abort.description = f"Stop{which} and abort"
+        self.abort.tooltip = f"End procedure{which}, then run the abort script on its subarray"
+        self.abort.layout.width = "auto"
+
+    def _enable(self) -> None:
+        row = self._row
+        self.start.disabled = row is None or not row.startable or not self._here or row.id in self._starting
+        # whatever the panel believes of the connection, a stop is worth the try
+        self.stop.disabled = self.abort.disabled = row is None or row.state.inactive or row.id in self._stopping
+
+    async def _ask(self, row: Row) -> None:
+        """Ask for the arguments of ``main``."""
+        schema: dict[str, Any] | None
+        try:
+            schema = (await self._session.schema(row.summary.script.script_uri)).main
+        except ApiError as error:
+            schema = {"x-open": str(error)}
+        if self._asked == row.id:
+            self.arguments.show(schema)
+
+    async def _start(self) -> None:
+        row = self._row
+        if row is None or not row.startable:
+            return
+        arguments = self.arguments.read()
+        if arguments is None:
+            self._doing.say("Some arguments are wrong.", trouble=True)
+            return
+        with self._under_way(row.id, self._starting):
+            await self._session.start(row.id, arguments)
+        self._doing.say(f"Procedure {row.id} was started.")
+
+    async def _stop(self) -> None:
+        await self._end(abort=False)
+
+    async def _abort(self) -> None:
+        await self._end(abort=True)
+
+    async def _end(self, *, abort: bool) -> None:
+        row = self._row
+        if row is None or row.state.inactive:
+            return
+        with self._under_way(row.id, self._stopping):
+            self._doing.say(f"Procedure {row.id} is being stopped.")
+            self._doing.say(await self._session.stop(row.id, abort=abort))
+
+    @contextmanager
+    def _under_way(self, pid: int, commands: set[int]) -> Iterator[None]:
+        """While a command is under way to a procedure, its button takes no other."""
+        commands.add(pid)
+        self._enable()
+        try:
+            yield
+        finally:
+            commands.discard(pid)
+            self._enable()

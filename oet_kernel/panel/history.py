@@ -1,0 +1,77 @@
+"""The archive: all procedures that ever were, a page at a time."""
+
+from collections.abc import AsyncIterator
+
+from ipywidgets import HTML, Button, Dropdown, HBox, Layout, Text, VBox
+
+from oet_kernel.models import ProcedureState, ProcedureSummary
+from oet_kernel.panel.closing import close_all
+from oet_kernel.panel.doing import Doing
+from oet_kernel.panel.rendering import found_html, note_html
+from oet_kernel.panel.session import PanelSession
+
+_PAGE = 15
+_STATES = [("any state", ""), *((state.name, state.name) for state in ProcedureState)]
+
+
+class History(VBox):
+    """Looks for procedures, also those that are not listed any more; what is found can be selected.
+
+    Parameters
+    ----------
+    session
+        The panel's.
+    doing
+        The panel's.
+    """
+
+    def __init__(self, session: PanelSession, doing: Doing) -> None:
+        self._session = session
+        self._doing = doing
+        self._found: AsyncIterator[ProcedureSummary] | None = None
+        narrow = {"style": {"description_width": "initial"}, "layout": Layout(width="190px")}
+        button = Layout(width="80px")
+        self.script = Text(
+            placeholder="any script", description="script", tooltip="A part of the script's URI", **narrow
+        )
+        self.state = Dropdown(options=_STATES, description="state", **narrow)
+        self.look = Button(description="Look", icon="search", tooltip="List the newest that match", layout=button)
+        self.more = Button(description="More", tooltip="List older ones too", disabled=True, layout=button)
+        self.rows = VBox(layout=Layout(max_height="230px", overflow="auto"))
+        self._note = HTML()
+        search = HBox([self.script, self.state, self.look, self.more], layout=Layout(flex_flow="row wrap"))
+        super().__init__([search, self.rows, self._note])
+        self.look.on_click(doing.doing(self._look))
+        self.more.on_click(doing.doing(self._more))
+
+    async def _look(self) -> None:
+        old, self.rows.children = self.rows.children, ()
+        for row in old:
+            close_all(row)
+        self._found = self._session.archive(self.script.value.strip(), ProcedureState.__members__.get(self.state.value))
+        await self._more()
+
+    async def _more(self) -> None:
+        found = self._found
+        if found is None:
+            return
+        self.more.disabled = True  # two cannot read on at once
+        page: list[ProcedureSummary] = []
+        async for one in found:
+            page.append(one)
+            if len(page) == _PAGE:
+                break
+        if found is not self._found:
+            return  # somebody looks for something else by now
+        self.rows.children = (*self.rows.children, *map(self._row, page))
+        self.more.disabled = len(page) < _PAGE
+        self._note.value = note_html("" if self.rows.children else "There are none.")
+
+    def _row(self, summary: ProcedureSummary) -> HBox:
+        select = Button(
+            description=f"#{summary.id}",
+            tooltip=f"Select procedure {summary.id}",
+            layout=Layout(width="60px", flex="0 0 auto"),
+        )
+        select.on_click(self._doing.on_loop(lambda: self._session.select(summary.id, summary)))
+        return HBox([select, HTML(found_html(summary))], layout=Layout(align_items="center", flex="0 0 auto"))

@@ -1,0 +1,174 @@
+"""The log of a panel: the newest entries, bounded in number and in size, and the lines that they make; pure."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from oet_kernel import topics
+from oet_kernel.cli.texts import describe
+from oet_kernel.client import Event
+
+MOST_ENTRIES = 2_000
+"""Entries that are kept, the newest."""
+MOST_TEXT = 1_000_000
+"""Characters that are kept in all entries together."""
+LONGEST = 20_000
+"""Characters of one entry, the newest."""
+
+
+class Entry(Struct, frozen=True):
+    """What an event says to a person."""
+
+    id: int
+    """The event's number; 0 for what is not numbered."""
+    at: float
+    """When it was published where that is known, else when it was heard; Unix seconds."""
+    pid: int | None
+    """The procedure that it is about."""
+    topic: str
+    text: str
+    stream: str = ""
+    """``stdout`` or ``stderr`` for what a script writes there, whose text may end amid a line."""
+
+
+class Line(Struct, frozen=True):
+    """One line as it is shown."""
+
+    at: float
+    pid: int | None
+    topic: str
+    text: str
+    stream: str
+
+
+class Log(Struct, frozen=True):
+    """Entries in the order in which they were published."""
+
+    entries: tuple[Entry, ...] = ()
+    size: int = 0
+    """Characters in all of them."""
+
+    @property
+    def last_id(self) -> int:
+        """Number of the newest event."""
+        return self.entries[-1].id if self.entries else 0
+
+    def add(self, new: Iterable[Entry]) -> "Log":
+        """Add entries, and let go of the oldest where there are too many.
+
+        Parameters
+        ----------
+        new
+            In their order; all later than those that are there.
+        """
+        added = tuple(new)
+        entries = (*self.entries, *added)
+        size = self.size + sum(len(one.text) for one in added)
+        first = 0
+        while len(entries) - first > MOST_ENTRIES or size > MOST_TEXT:
+            size -= len(entries[first].text)
+            first += 1
+        return Log(entries[first:], size)
+
+
+class Filter(Struct, frozen=True):
+    """Which entries are wanted."""
+
+    pid: int | None = None
+    """Only those about this procedure; None for all."""
+    topics: tuple[str, ...] = ()
+    """Topics or beginnings of topics; empty for all."""
+
+    def wants(self, entry: Entry) -> bool:
+        """Tell whether an entry is to be shown."""
+        if self.pid is not None and entry.pid != self.pid:
+            return False
+        return not self.topics or any(topics.under(entry.topic, prefix) for prefix in self.topics)
+
+
+def entry_of(event: Event, heard_at: float) -> Entry | None:
+    """Say an event in words; None for one that says nothing to a person.
+
+    Parameters
+    ----------
+    event
+        From the stream, or from what the service keeps.
+    heard_at
+        Unix seconds; stands in for the time of an event that has none.
+    """
+    text = _text(event)
+    if text is None:
+        return None
+    number = int(event.id) if event.id is not None and event.id.isdecimal() else 0
+    at = heard_at if event.at is None else event.at
+    stream = str(event.fields.get("name", "stdout")) if event.topic == topics.OUTPUT_STREAM else ""
+    return Entry(number, at, subject(event), event.topic, click.unstyle(text)[-LONGEST:], stream)
+
+
+def subject(event: Event) -> int | None:
+    """Tell which procedure an event is about; None where it is about none.
+
+    Parameters
+    ----------
+    event
+        From the stream of any service.
+    """
+    result, command = event.fields.get("result"), event.fields.get("cmd")
+    told: list[Any] = [event.msg_src]
+    if isinstance(result, dict) and topics.under(event.topic, "procedure.lifecycle"):
+        told.append(result.get("id"))
+    if isinstance(command, dict):
+        told.append(command.get("process_uid"))
+    return next((int(one) for one in map(str, told) if one.isascii() and one.isdecimal()), None)
+
+
+def lines(entries: Iterable[Entry], most: int) -> list[Line]:
+    """Give the newest lines of entries; what a script has written in pieces is joined.
+
+    Parameters
+    ----------
+    entries
+        In their order.
+    most
+        How many lines.
+    """
+    shown: list[Line] = []
+    unfinished: dict[tuple[int | None, str], int] = {}
+    for entry in entries:
+        pieces = entry.text.split("\n")
+        begin = 0
+        place = unfinished.pop((entry.pid, entry.stream), None) if entry.stream else None
+        if place is not None:
+            open_line = shown[place]
+            shown[place] = Line(open_line.at, entry.pid, entry.topic, open_line.text + pieces[0], entry.stream)
+            begin = 1
+        if entry.stream and pieces[-1] == "":
+            pieces.pop()
+        elif entry.stream:
+            unfinished[entry.pid, entry.stream] = (
+                place if len(pieces) == 1 and place is not None else len(shown) + (len(pieces) - begin - 1)
+            )
+        shown += [Line(entry.at, entry.pid, entry.topic, text, entry.stream) for text in pieces[begin:]]
+    return [_settled(line) for line in shown[-most:]]
+
+
+def _settled(line: Line) -> Line:
+    """Leave out what a carriage return has wiped out, as a progress bar does."""
+    text = line.text.rstrip("\r").rpartition("\r")[2]
+    return Line(line.at, line.pid, line.topic, text, line.stream)
+
+
+def _text(event: Event) -> str | None:
+    match event.topic:
+        case topics.OUTPUT_STREAM:
+            return str(event.fields.get("text", "")) or None
+        case topics.STATECHANGE:
+            return f"Procedure {event.msg_src} is {event.fields.get('new_state')}"
+        case topics.STACKTRACE:
+            return str(event.fields.get("stacktrace") or "").rstrip().rpartition("\n")[2] or None
+        case topic if topics.under(topic, "procedure.lifecycle"):
+            return None  # the state has said it
+        case _:
+            return (describe(event) or "").removeprefix("- ") or None
