@@ -195,12 +195,13 @@ async def test_fork_server_without_a_service_is_ended(tmp_path):
     await fork_server.ready()
     assert fork_server._process is not None
     process = fork_server._process
-    await fork_server.detach()
+    await fork_server._let_go()
+    fork_server._connection.close()  # what it sees of a service that is killed
     state.close(keep_runtime=True)
     (one,) = await asyncio.to_thread(problems, state.path)
     assert one.about == "fork servers"
     assert await asyncio.to_thread(problems, state.path, fix=True) == []
-    await ended(process.pid)
+    await asyncio.to_thread(process.wait, 15)
     assert await asyncio.to_thread(problems, state.path) == []
 
 
