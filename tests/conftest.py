@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _sockets_of_all_tests() -> Iterator[None]:
+    """What services that were killed leave of their sockets goes when all tests have run; a short path, for sockets."""
+    with (
+        tempfile.TemporaryDirectory(prefix="o", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_runtime_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds, or is found by, a service outside of it."""
@@ -68,6 +80,7 @@ class Bench:
         **limits: Any,
     ) -> None:
         self.folder = folder
+        self.ladder = ladder
         self.state = StateFolder(folder / "state")
         store = Store(self.state.path / STORE)
         self.bus = EventBus(store.last_seq())

@@ -115,8 +115,8 @@ class KernelPool:
         python
             Interpreter of the environment that it is for; None for the service's own, the only one with warm kernels.
         """
-        while python is None and self._warm:
-            kernel = self._warm.pop(0)
+        for kernel in [one for one in self._warm if python is None and one.started]:
+            self._warm.remove(kernel)
             if kernel.fits:
                 self._refill_later()
                 return self._give(kernel)
@@ -256,7 +256,10 @@ class KernelPool:
         self._timer = asyncio.get_running_loop().call_later(REFILL_DELAY, self._refill)
 
     def _refill(self) -> None:
-        self._warm = [kernel for kernel in self._warm if kernel.alive]
+        # one that is being started is not alive, but will be: forgotten now, it would be left behind for ever
+        for kernel in [one for one in self._warm if one.started and not one.alive]:
+            self._warm.remove(kernel)
+            self._discard(kernel)
         if len(self._warm) < self._size and (self._warming is None or self._warming.done()):
             self._warming = asyncio.create_task(self._warm_up())
 
@@ -271,6 +274,7 @@ class KernelPool:
                 log.warning("A kernel could not be started ahead of its script", exc_info=True)
             if not alive and kernel in self._warm:
                 self._warm.remove(kernel)
+                self._discard(kernel)
                 return
 
 
