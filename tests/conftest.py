@@ -22,6 +22,7 @@ from oet_kernel.events.journal import Journal
 from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
+from oet_kernel.kernels.processes import fork_servers, kill_tree, marked
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.limits import Limits
 from oet_kernel.models import (
@@ -49,14 +50,17 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _sockets_of_all_tests() -> Iterator[None]:
-    """What services that were killed leave of their sockets goes when all tests have run; a short path, for sockets."""
-    with (
-        tempfile.TemporaryDirectory(prefix="o", ignore_cleanup_errors=True) as folder,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        yield
+def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test leaves a kernel or a fork server behind; sockets lie in a folder of their own, with a short path."""
+    with tempfile.TemporaryDirectory(prefix="o", ignore_cleanup_errors=True) as folder:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", folder)
+            yield
+        left = marked(str(tmp_path_factory.getbasetemp()))
+        servers = [pid for runtime in Path(folder).iterdir() for pid in fork_servers(str(runtime))]
+        for pid in [*servers, *(pid for pids in left.values() for pid in pids)]:
+            kill_tree(pid)
+        assert (left, servers) == ({}, [])
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,7 @@ def jupyter_server(folder):
     (folder / "jupyter").mkdir()
     argv = [
         BIN / "jupyter", "server", "--port=0", "--no-browser", "--allow-root", "--IdentityProvider.token=jupyters-own",
-        "--ServerApp.base_url=/user/me/", f"--ServerApp.root_dir={folder}",
+        "--ServerApp.base_url=/user/me/", f"--ServerApp.root_dir={folder}", "--OetApp.detach=False",
     ]  # fmt: skip
     with open(folder / "server.log", "w+") as log:
         process = subprocess.Popen(argv, env=env, stdout=log, stderr=subprocess.PIPE, text=True, cwd=folder)
