@@ -127,9 +127,9 @@ class LineStream(OutStream):
 
     def flush(self) -> None:
         """Journal the calling thread's unfinished line as it is; send what attached clients have not got."""
-        self._flush()
+        self._flush_lines()
 
-    def _flush(self, *, insist: bool = False) -> None:
+    def _flush_lines(self, *, insist: bool = False) -> None:
         thread: JournalingIOPubThread | None = self.pub_thread
         if thread is None:
             return
@@ -163,7 +163,7 @@ class LineStream(OutStream):
             for source in list(self._unfinished):
                 if source != threading.get_ident():
                     self._journal(self._unfinished.pop(source), insist=True)
-        self._flush(insist=True)
+        self._flush_lines(insist=True)
 
     def _drain(self) -> None:
         """Take what stands in the pipe; to be called with the lock held."""
