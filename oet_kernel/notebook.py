@@ -1,8 +1,8 @@
 """A notebook as a procedure: its code cells, and which of them run when; pure.
 
-In a Python notebook whose cells define ``main``, all cells are run when it is loaded, and then ``init`` and ``main`` are
-called as those of a script are. In any other, ``init`` runs the cells tagged ``init`` and ``main`` the others, in order,
-with the arguments injected behind the cell tagged ``parameters``, as papermill does.
+In a Python notebook whose cells define ``main``, all cells are run when it is loaded, and then ``init`` and ``main``
+are called as those of a script are. In any other, ``init`` runs the cells tagged ``init`` and ``main`` the others, in
+order, with the arguments injected behind the cell tagged ``parameters``, as papermill does.
 """
 
 import ast
@@ -17,7 +17,7 @@ from oet_kernel.scripts.names import ScriptUnreadable, parse
 SUFFIX = ".ipynb"
 """What names a notebook."""
 PARAMETERS, INJECTED, INIT, FINALLY = "parameters", "injected-parameters", "init", "finally"
-"""Tags: defaults of the arguments; arguments that an earlier run has injected; what prepares; what is run in any case."""
+"""Tags: defaults of arguments; arguments that an earlier run has injected; what prepares; what is run in any case."""
 MAY_RAISE, SKIPPED = "raises-exception", "skip-execution"
 """Tags that nbclient knows: a cell that may fail, and one that is not run."""
 OWN_KERNELS = ("python3", "oet")

@@ -39,9 +39,7 @@ class OetKernel(IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._publisher = Publisher(self.session, self.iopub_thread)
-        self.runner = Runner(
-            self._publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook
-        )
+        self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
 
     def _open_notebook(self, opening: Opening) -> Program:
         from oet_kernel.kernel.opening import open_notebook  # scripts need none of it

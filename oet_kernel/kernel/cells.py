@@ -141,4 +141,3 @@ def _below(frames: TracebackType | None, name: str) -> TracebackType | None:
     while found is not None and found.tb_frame.f_code.co_filename != name:
         found = found.tb_next
     return found
-

@@ -1,7 +1,7 @@
-"""Runs the cells of a notebook in the kernel of another language, a child of this one; all it says goes out from here.
+"""Runs the cells of a notebook in the kernel of another language, a child of this one.
 
-What it says is journaled by this kernel, so that it is found again whatever becomes of the service, and it ends with this
-kernel's process tree. What was on its way when it died is lost, as with any kernel that keeps no journal.
+What it says goes out from here: it is journaled, found again whatever becomes of the service, and the child ends with
+this process. What was on its way when the child died is lost, as with any kernel that keeps no journal.
 """
 
 import atexit
@@ -217,6 +217,7 @@ class ForeignCells:
                 os.eventfd_read(self._wake)
                 self._manager.interrupt_kernel()
             self._watch(ready, f"while it ran {name}")
+        assert reply is not None
         return reply
 
     def _ready(self, seconds: float | None) -> dict[Any, int]:
@@ -250,7 +251,7 @@ class ForeignCells:
         """Pass on what the kernel has said; tell whether it said that it is done with a request."""
         kind, content = message["msg_type"], message["content"]
         if kind == "status":
-            return content.get("execution_state") == "idle" and message["parent_header"].get("msg_id") == request
+            return bool(content.get("execution_state") == "idle" and message["parent_header"].get("msg_id") == request)
         data = content.get("data")
         if isinstance(data, dict) and isinstance(event := data.get(_EVENT_MIME), dict) and "topic" in event:
             self._publish(str(event.pop("topic")), event)
@@ -320,4 +321,3 @@ def _failure(name: str, reply: dict[str, Any]) -> str:
     what = ": ".join(str(one) for one in (reply.get("ename"), reply.get("evalue")) if one) or reply["status"]
     lines = [_ANSI.sub("", str(line)) for line in reply.get("traceback") or ()]
     return "\n".join([f"{name} has failed: {what}", *lines])
-

@@ -79,7 +79,7 @@ def load(path: Path, about_to_run: Callable[[bytes], None] = lambda source: None
 
 
 def module_name(path: Path) -> str:
-    """Name the module that a script becomes: by the file's stem, unless a module of that name is there already, or could not be found any more."""
+    """Name a script's module after its file, unless that would hide another one, or is taken."""
     name = path.stem.replace(".", "_")
     while name in sys.modules or name in sys.stdlib_module_names:
         name += "_script"

@@ -109,7 +109,7 @@ class NotebookProgram:
             raise first
 
     def leave(self) -> None:
-        """Run the cells tagged ``finally`` if the procedure ends between ``init`` and ``main``; for the process's end."""
+        """Run the cells tagged ``finally`` if the process ends between ``init`` and ``main``."""
         with suppress(BaseException):  # what went wrong was said, and there is nobody to raise it to
             self.close()
 
@@ -144,9 +144,7 @@ class NotebookProgram:
         except BaseException as error:
             expected = MAY_RAISE in cell.tags and isinstance(error, Exception)
             self._publisher.synchronise()
-            self._publish(
-                topics.CELL_FAILED, {**about, "stacktrace": format_failure(error), "expected": expected}
-            )
+            self._publish(topics.CELL_FAILED, {**about, "stacktrace": format_failure(error), "expected": expected})
             if not expected:
                 raise
         else:
