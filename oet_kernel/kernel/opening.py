@@ -98,8 +98,7 @@ def _start_foreign(
     cells.start()
     text = (
         f"The cells run in the kernel {cells.name} ({cells.display_name}), a child of the procedure's own. It keeps no "
-        "journal: if it dies, what it had not yet handed over is lost. A console that is attached reaches this "
-        "procedure's own kernel, not that one.\n"
+        "journal: if it dies, what it had not yet handed over is lost, and of a burst of output it may drop some.\n"
     )
     opening.publish(topics.ENVIRONMENT_LOG, {"text": text})
     return cells
