@@ -193,11 +193,12 @@ def _bound(statement: ast.stmt) -> list[str]:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
             return [name]
         case ast.Assign(targets=targets):
-            return [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+            names = (one for target in targets for one in ast.walk(target) if isinstance(one, ast.Name))
+            return [one.id for one in names if isinstance(one.ctx, ast.Store)]
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
             return [name]
-        case ast.ImportFrom(names=names):
-            return [one.asname or one.name for one in names]
+        case ast.ImportFrom(names=imported):
+            return [one.asname or one.name for one in imported]
     return []
 
 

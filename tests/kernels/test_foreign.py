@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 
 import psutil
@@ -22,15 +21,6 @@ BYE = ("finally", "echo bye")
 
 def bash(*cells, **metadata):
     return notebook(*cells, kernel="bash", language="bash", **metadata)
-
-
-@pytest.fixture(scope="session")
-def kernelspecs(tmp_path_factory):
-    """Install the kernelspec of bash where no other test finds it."""
-    prefix = tmp_path_factory.mktemp("prefix")
-    argv = [sys.executable, "-m", "bash_kernel.install", "--prefix", str(prefix)]
-    subprocess.run(argv, check=True, capture_output=True)
-    return prefix / "share" / "jupyter"
 
 
 @pytest.fixture(autouse=True)
@@ -178,4 +168,3 @@ async def test_stop_while_the_kernel_starts_ends_both(bench, tmp_path, install_o
     assert (await bench.until(pid)).state is S.STOPPED
     left = [one for one in psutil.process_iter(["cmdline"]) if str(tmp_path / "other") in str(one.info["cmdline"])]
     assert not any(map(lives, left))
-
