@@ -73,6 +73,7 @@ class OwnCells:
             Name by which what the cells define is to be found, as that of a script is; None to leave it at
             ``__main__``.
         """
+        self._shell.history_manager.enabled = False  # which is that of a session, not of the user who has one file
         sys.path.insert(0, str(path.resolve().parent))
         sys.argv = [os.path.abspath(path)]
         if module is not None:
@@ -82,9 +83,9 @@ class OwnCells:
     def run(self, name: str, source: str) -> None:
         """Run a cell."""
         self._interrupted = False
-        self._shell.execution_count += 1
         with self._named(name), self._noting_interrupts():
-            result = self._shell.run_cell(source)
+            # in the history, for ``In`` and ``Out``, and since IPython looks there for a semicolon at the end
+            result = self._shell.run_cell(source, store_history=True)
         error = result.error_before_exec or result.error_in_exec
         if error is None and self._interrupted:  # IPython keeps one that comes while a figure is shown to itself
             error = KeyboardInterrupt()
