@@ -58,8 +58,6 @@ class ForeignCells:
     ----------
     name
         Of its kernelspec.
-    language
-        Of the notebook.
     publisher
         Where what it says goes out.
     publish
@@ -80,7 +78,6 @@ class ForeignCells:
     def __init__(
         self,
         name: str,
-        language: str,
         publisher: Publisher,
         publish: Any,
         folder: Path,
@@ -90,7 +87,6 @@ class ForeignCells:
         self._spec = find_spec(name)
         self.name = name
         self.display_name: str = self._spec.display_name
-        self._language = language
         self._publisher = publisher
         self._publish = publish
         self._coroutines = coroutines
@@ -150,10 +146,10 @@ class ForeignCells:
         from papermill.translators import papermill_translators
 
         try:
-            translator = papermill_translators.find_translator(self.name, self._language)
+            translator = papermill_translators.find_translator(self.name, self._spec.language)
             return "\n".join(translator.assign(name, translator.translate(value)) for name, value in values.items())
         except (PapermillException, NotImplementedError) as error:
-            raise TypeError(f"Arguments cannot be written in {self._language}: {error}") from None
+            raise TypeError(f"Arguments cannot be written in {self._spec.language}: {error}") from None
 
     def call(self, name: str, arguments: ProcedureInput) -> None:
         """Call a function that the cells have defined, in Python."""

@@ -88,7 +88,6 @@ def _start_foreign(
 
     cells = ForeignCells(
         notebook.kernel or notebook.language,
-        notebook.language,
         publisher,
         opening.publish,
         Path(folder or tempfile.mkdtemp()),
