@@ -10,7 +10,7 @@ _NOTICES = {
     LOST: "[some events are missing: {why}]",
 }
 _TEXTS = {
-    "procedure.cell.started": "[cell {number}/{count}]",
+    "procedure.cell.started": "[cell {number}/{count}]{injected}",
     "procedure.cell.failed": "[cell {number}/{count}] failed: {last_line}",
     "procedure.output.display": "Display: {data[text/plain]}",
     "request.procedure.create": "User request: prepare {script} for execution on subarray {subarray}",
@@ -102,6 +102,7 @@ def _about(event: Event) -> dict[str, Any]:
         "subarray": subarray,
         "abort": "abort" if command.get("run_abort") else "no abort",
         "source": event.msg_src,
+        "injected": ", arguments" if event.fields.get("source") is not None else "",
         "last_line": str(event.fields.get("stacktrace") or "").rstrip().rpartition("\n")[2],
     }
 

@@ -97,7 +97,7 @@ def _start_foreign(
     cells.start()
     text = (
         f"The cells run in the kernel {cells.name} ({cells.display_name}), a child of the procedure's own. It keeps no "
-        "journal: if it dies, what it had not yet handed over is lost, and of a burst of output it may drop some.\n"
+        "journal: if it dies, what it had not yet handed over is lost, and of a burst of output it may drop some."
     )
     opening.publish(topics.ENVIRONMENT_LOG, {"text": text})
     return cells

@@ -29,8 +29,8 @@ from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.fitting import faults
 from oet_kernel.scripts.listing import first_line, walk
 from oet_kernel.scripts.names import ScriptUnreadable
-from oet_kernel.scripts.notebooks import read_notebook_schema, title_of
-from oet_kernel.scripts.schema import Function, Reading, read_script
+from oet_kernel.scripts.notebooks import read_file, title_of
+from oet_kernel.scripts.schema import Function, Reading
 
 _LARGEST = 4 << 20
 """Bytes of a script that is read; a larger one is not looked into."""
@@ -297,6 +297,6 @@ def _interpret(path: Path, source: bytes) -> Reading | ScriptUnreadable:
             main=Function(name="main", description=None, unknown=why),
         )
     try:
-        return read_notebook_schema(source) if path.suffix == SUFFIX else read_script(source)
+        return read_file(path, source)
     except ScriptUnreadable as error:
         return error

@@ -10,10 +10,11 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from pathlib import Path
 
 from msgspec.structs import replace
 
-from oet_kernel.notebook import Cell, Notebook, NotebookUnreadable, functions, python_source, read_notebook
+from oet_kernel.notebook import SUFFIX, Cell, Notebook, NotebookUnreadable, functions, python_source, read_notebook
 from oet_kernel.scripts.names import ScriptUnreadable, parse
 from oet_kernel.scripts.schema import Function, Parameter, Reading, read_script
 
@@ -44,6 +45,24 @@ def read_notebook_schema(data: bytes) -> Reading:
         return replace(read_script(python_source(notebook.cells)), docstring=notebook.title)
     takes = _takes(notebook)
     return Reading(docstring=notebook.title, init=replace(takes, name="init"), main=takes)
+
+
+def read_file(path: Path, data: bytes) -> Reading:
+    """Read what a script or a notebook takes, whichever a file's name says that it is.
+
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        What it holds.
+
+    Raises
+    ------
+    ScriptUnreadable
+        When it is not that.
+    """
+    return read_notebook_schema(data) if path.suffix == SUFFIX else read_script(data)
 
 
 def title_of(data: bytes) -> str | None:

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import signal
+import subprocess
 
 import pytest
 
-from oet_kernel.models import ProcedureState, StopProcessCommand
+from oet_kernel.models import GitArgs, GitScript, PrepareProcessCommand, ProcedureState, StopProcessCommand
 from tests.ipynb import TEXT, notebook
 
 pytestmark = pytest.mark.anyio
@@ -238,3 +239,19 @@ async def test_modules_beside_the_notebook_are_found(bench):
     (bench.folder / "beside.py").write_text("said = 'hello'")
     await run(bench, notebook(("", "import beside, sys\nprint(beside.said, sys.argv[0].endswith('observe.ipynb'))")))
     assert bench.output(1) == "hello True\n"
+
+
+async def test_notebook_in_a_git_repository_is_run_as_one_on_disk(bench, tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "deep").mkdir()
+    (folder / "deep" / NAME).write_text(notebook(("parameters", "n = 1"), ("", "print('n', n)")))
+    who = ["-c", "user.email=test@example.org", "-c", "user.name=Test"]
+    for words in (["init", "--quiet"], ["add", "-A"], [*who, "commit", "--quiet", "-m", "x"]):
+        await asyncio.to_thread(subprocess.run, ["git", *words], cwd=folder, check=True, capture_output=True)
+    script = GitScript(script_uri=f"git://deep/{NAME}", git_args=GitArgs(git_repo=folder.as_uri()))
+    pid = (await bench.service.prepare(PrepareProcessCommand(script))).id
+    assert (await bench.until(pid, S.READY)).state is S.READY
+    await bench.start(pid, n=2)
+    assert (await bench.until(pid)).state is S.COMPLETE
+    assert bench.output(pid) == "n 2\n"
