@@ -61,14 +61,14 @@ class FileSystemScript(Struct, frozen=True, kw_only=True, tag_field="script_type
     """A script in a file that the service can read."""
 
     script_uri: str
-    """``file:///absolute/path.py``."""
+    """``file:///absolute/path.py``, or ``.ipynb`` for a notebook."""
 
 
 class GitScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag="git", omit_defaults=True):
     """A script in a git repository."""
 
     script_uri: str
-    """``git://path/inside/the/repository.py``."""
+    """``git://path/inside/the/repository.py``, or ``.ipynb`` for a notebook."""
     git_args: GitArgs
     """The repository and its version."""
     create_env: bool = False
@@ -193,7 +193,7 @@ class ListedScript(Struct, frozen=True):
     """A script in one of the folders that scripts may come from."""
 
     uri: str
-    """``file:///absolute/path.py``."""
+    """``file:///absolute/path.py``, or ``.ipynb`` for a notebook."""
     docstring: str | None
     """The first line of its docstring."""
 

@@ -1,7 +1,7 @@
 """The catalogue of topics: what each event is about and which fields it has.
 
-Source: the wire contract of the original, and for ``procedure.output``, ``procedure.environment``
-and ``procedure.script`` this project.
+Source: the wire contract of the original, and for ``procedure.output``, ``procedure.environment``,
+``procedure.script`` and ``procedure.cell`` this project.
 Every event also carries ``msg_src`` and ``topic``; a field named here is always there.
 """
 
@@ -29,6 +29,9 @@ OUTPUT_CLEAR = "procedure.output.clear"
 ENVIRONMENT_LOG = "procedure.environment.log"
 ENVIRONMENT_DESCRIBED = "procedure.environment.described"
 SCRIPT_LOADED = "procedure.script.loaded"
+CELL_STARTED = "procedure.cell.started"
+CELL_FINISHED = "procedure.cell.finished"
+CELL_FAILED = "procedure.cell.failed"
 ANNOUNCE = "user.script.announce"
 
 TOPICS = MappingProxyType(
@@ -55,6 +58,9 @@ TOPICS = MappingProxyType(
         ENVIRONMENT_LOG: ("text",),
         ENVIRONMENT_DESCRIBED: ("host", "user", "python", "packages"),
         SCRIPT_LOADED: ("path", "sha256", "commit", "source"),
+        CELL_STARTED: ("call", "id", "number", "count", "tags", "source"),
+        CELL_FINISHED: ("call", "id", "number", "count", "tags"),
+        CELL_FAILED: ("call", "id", "number", "count", "tags", "stacktrace", "expected"),
         ANNOUNCE: ("msg",),
         "sb.lifecycle.allocated": ("sb_id",),
         "sb.lifecycle.observation.started": ("sb_id",),

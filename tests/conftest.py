@@ -348,6 +348,15 @@ def serve(
 
 
 @pytest.fixture(scope="session")
+def kernelspecs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the kernelspec of bash where only those tests find it that are told so."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    argv = [sys.executable, "-m", "bash_kernel.install", "--prefix", str(prefix)]
+    subprocess.run(argv, check=True, capture_output=True)
+    return prefix / "share" / "jupyter"
+
+
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One service for all tests that can share it."""
     with serve(tmp_path_factory.mktemp("server")) as made:

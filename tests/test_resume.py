@@ -16,6 +16,7 @@ from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import Bench
+from tests.ipynb import notebook
 
 pytestmark = pytest.mark.anyio
 
@@ -330,3 +331,44 @@ async def test_what_a_script_listens_to_reaches_it_after_a_restart(services):
     await second.start(speaking)
     assert (await second.until(listening)).state is S.COMPLETE
     assert second.output(listening) == "heard hello\n"
+
+
+async def test_running_notebook_goes_on_cell_by_cell_while_no_service_is_there(services, gate):
+    first = await services()
+    wait = "open(f'{folder}/under way', 'w').close()\nopen(f'{folder}/go on').close()"
+    text = notebook(("parameters", "folder = ''"), ("", wait), ("", "print('after')\n1/0"), ("finally", "print('bye')"))
+    pid = await first.ready(text, name="observe.ipynb")
+    await first.start(pid, folder=str(gate.folder))
+    await gate.reached()
+    await first.detach()
+    await gate.open()
+    second = await services()
+    summary = await second.until(pid)
+    assert states(summary)[-2:] == ["RUNNING", "FAILED"]
+    assert "observe.ipynb, cell 3" in summary.history.stacktrace
+    told = [one for one in journal(second, pid) if one.topic.startswith("procedure.cell.")]
+    found = [(one.topic.rpartition(".")[2], msgspec.json.decode(one.data)["id"]) for one in told]
+    assert found[-6:] == [
+        *(("started", "b"), ("finished", "b"), ("started", "c"), ("failed", "c")),
+        *(("started", "d"), ("finished", "d")),
+    ]
+
+
+async def test_notebook_in_another_kernel_loses_nothing_while_no_service_is_there(
+    services, gate, kernelspecs, monkeypatch
+):
+    monkeypatch.setenv("JUPYTER_PATH", str(kernelspecs))
+    first = await services()
+    wait = f"echo > '{gate.folder}/under way'; cat '{gate.folder}/go on'; seq 100"
+    pid = await first.ready(notebook(("", wait), ("", "echo after"), kernel="bash", language="bash"), name="x.ipynb")
+    await first.start(pid)
+    await gate.reached()
+    await first.detach()
+    await gate.open()
+    second = await services()
+    summary = await second.until(pid)
+    assert summary.state is S.COMPLETE, summary.history.stacktrace
+    text = "".join(
+        msgspec.json.decode(one.data)["text"] for one in journal(second, pid) if one.topic == "procedure.output.stream"
+    )
+    assert text.split() == [*map(str, range(1, 101)), "after"]

@@ -44,13 +44,14 @@ def describe(script: str, formatter: click.HelpFormatter) -> None:
         Takes the text.
     """
     from oet_kernel.scripts.names import ScriptUnreadable  # only help needs it
-    from oet_kernel.scripts.schema import read_script
+    from oet_kernel.scripts.notebooks import read_file
 
     with formatter.section(f"Script {script}"):
         try:
-            reading = read_script(_path(script).read_bytes())
+            path = _path(script)
+            reading = read_file(path, path.read_bytes())
         except ScriptUnreadable as error:
-            formatter.write_text(f"It is not Python: line {error.line}: {error.why}")
+            formatter.write_text(f"It cannot be run: {f'line {error.line}: ' if error.line else ''}{error.why}")
             return
         except (OSError, ValueError) as error:
             formatter.write_text(f"What it takes cannot be read here: {getattr(error, 'strerror', None) or error}")

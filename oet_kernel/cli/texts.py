@@ -10,6 +10,8 @@ _NOTICES = {
     LOST: "[some events are missing: {why}]",
 }
 _TEXTS = {
+    "procedure.cell.started": "[cell {number}/{count}]{injected}",
+    "procedure.cell.failed": "[cell {number}/{count}] failed: {last_line}",
     "procedure.output.display": "Display: {data[text/plain]}",
     "request.procedure.create": "User request: prepare {script} for execution on subarray {subarray}",
     "request.procedure.list": "User request to list all the procedures is received",
@@ -45,7 +47,13 @@ _TEXTS = {
     "scan.lifecycle.end.failed": "SB {sb_id}: scan {scan_id} failed",
 }
 
-_SILENT = ("procedure.lifecycle.", "procedure.script.", "procedure.environment.", "procedure.output.")
+_SILENT = (
+    "procedure.lifecycle.",
+    "procedure.cell.",
+    "procedure.script.",
+    "procedure.environment.",
+    "procedure.output.",
+)
 """Beginnings of topics that say nothing to a person where they have no text."""
 
 
@@ -94,6 +102,8 @@ def _about(event: Event) -> dict[str, Any]:
         "subarray": subarray,
         "abort": "abort" if command.get("run_abort") else "no abort",
         "source": event.msg_src,
+        "injected": ", arguments" if event.fields.get("source") is not None else "",
+        "last_line": str(event.fields.get("stacktrace") or "").rstrip().rpartition("\n")[2],
     }
 
 

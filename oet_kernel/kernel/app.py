@@ -21,7 +21,8 @@ from traitlets import Float, Type, Unicode
 from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel.orphan import OrphanWatch
 from oet_kernel.kernel.outgoing import JournalingIOPubThread, LineStream, Publisher
-from oet_kernel.kernel.runner import EventRequest, PrepareRequest, Runner, RunRequest
+from oet_kernel.kernel.program import Program
+from oet_kernel.kernel.runner import EventRequest, Opening, PrepareRequest, Runner, RunRequest
 
 IOPUB_HIGH_WATER_MARK = 100_000
 """Messages held for a slow subscriber of ZeroMQ; the default of 1000 loses half of a burst."""
@@ -38,7 +39,14 @@ class OetKernel(IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._publisher = Publisher(self.session, self.iopub_thread)
-        self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"))
+        self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
+
+    def _open_notebook(self, opening: Opening) -> Program:
+        from oet_kernel.kernel.opening import open_notebook  # scripts need none of it
+
+        app = self.parent
+        sockets = app.ip if app.transport == "ipc" else None
+        return open_notebook(opening, self.shell, self._publisher, app.journal_folder, sockets)
 
     async def oet_prepare_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Load a script and call its ``init``; the journal tells how it went."""

@@ -60,7 +60,7 @@ def load(path: Path, about_to_run: Callable[[bytes], None] = lambda source: None
     BaseException
         Whatever the script raises while it is imported; the module is forgotten.
     """
-    name = _module_name(path)
+    name = module_name(path)
     file = os.path.abspath(path)  # stays right when the script changes its working folder
     loader = _ScriptLoader(name, file)
     about_to_run(loader.source)
@@ -78,8 +78,8 @@ def load(path: Path, about_to_run: Callable[[bytes], None] = lambda source: None
         raise
 
 
-def _module_name(path: Path) -> str:
-    """Take the file's stem, unless a module of that name is there already, or could not be found any more."""
+def module_name(path: Path) -> str:
+    """Name a script's module after its file, unless that would hide another one, or is taken."""
     name = path.stem.replace(".", "_")
     while name in sys.modules or name in sys.stdlib_module_names:
         name += "_script"

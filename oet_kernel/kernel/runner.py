@@ -14,11 +14,10 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
@@ -27,10 +26,12 @@ from oet_kernel import api, topics
 from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.kernel.loader import format_failure, load
 from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.kernel.program import Program, ScriptProgram
 from oet_kernel.kernel.provenance import environment_facts, script_facts, source_text
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
 from oet_kernel.kernel.surroundings import Changes
 from oet_kernel.models import ProcedureInput
+from oet_kernel.notebook import SUFFIX
 
 
 class PrepareRequest(Struct):
@@ -58,6 +59,22 @@ class EventRequest(Struct):
     fields: dict[str, Any]
 
 
+class Opening(NamedTuple):
+    """What is needed to open a notebook."""
+
+    path: Path
+    init: ProcedureInput
+    """Arguments of ``init``."""
+    call: Callable[[Callable[..., Any], ProcedureInput], None]
+    """Calls a function."""
+    await_: Callable[[Coroutine[Any, Any, Any]], Any]
+    """Runs a coroutine."""
+    publish: Callable[[str, Mapping[str, Any]], None]
+    """Publishes an event."""
+    loading: Callable[[str, dict[str, Any]], None]
+    """To be told the Python source and the facts, before anything runs."""
+
+
 class Runner:
     """One script in one kernel, from its loading to the end of its ``main``.
 
@@ -70,12 +87,17 @@ class Runner:
         Where the script's events and the outcome of each call go.
     after_call
         Called after each function of the script, in the main thread: shows figures that are still open.
+    open_notebook
+        Makes a program of a notebook, and runs what is run at its loading.
     """
 
-    def __init__(self, publisher: Publisher, after_call: Callable[[], None]) -> None:
+    def __init__(
+        self, publisher: Publisher, after_call: Callable[[], None], open_notebook: "Callable[[Opening], Program]"
+    ) -> None:
         self._publisher = publisher
         self._after_call = after_call
-        self._module: ModuleType | None = None
+        self._open_notebook = open_notebook
+        self._program: Program | None = None
         self._name = ""
         self._source = self._sha256 = ""
         self._loop: asyncio.Runner | None = None
@@ -114,17 +136,22 @@ class Runner:
         threading.main_thread().name = self._name
         api.connect(self.publish)
         self._bridge.install(self._name)
-        if self._step("load", lambda: self._load(Path(request.path), request.changes)):
-            init = getattr(self._module, "init", None)
-            if init is not None:
-                self._step("init", lambda: self._call_init(init, request.init))
+        if self._step("load", lambda: self._load(Path(request.path), request)):
+            program = self._loaded()
+            if program.has_init:
+                self._step("init", lambda: program.init(request.init))
         self.publish(topics.ENVIRONMENT_DESCRIBED, environment_facts(self._source))  # takes a while: after READY
 
     def run(self, request: RunRequest) -> None:
-        """Call ``main``, looked up now since ``init`` may have bound it anew."""
+        """Call ``main``."""
         if self._first("run"):
             with self._busy():
-                self._step("main", lambda: self._call(self._function("main"), request.main))
+                self._step("main", lambda: self._loaded().main(request.main))
+
+    def _loaded(self) -> Program:
+        if self._program is None:
+            raise RuntimeError("nothing was loaded")
+        return self._program
 
     def _first(self, request: str) -> bool:
         first = request not in self._asked
@@ -155,38 +182,32 @@ class Runner:
     def _subscribed(self, topic: str) -> None:
         self._publisher.send("oet_subscribe", msgspec.json.encode({"topic": topic}))
 
-    def _load(self, path: Path, changes: Changes) -> dict[str, Any]:
-        _follow(changes)
-        self._module = load(path, lambda source: self._about_to_run(path, source))
-        has_init = hasattr(self._module, "init")
-        if not has_init:
-            self._function("main")
-        return {"has_init": has_init, "source_sha256": self._sha256}
+    def _load(self, path: Path, request: PrepareRequest) -> dict[str, Any]:
+        _follow(request.changes)
+        if path.suffix == SUFFIX:
+            opening = Opening(path, request.init, self.call, self.await_, self.publish, self._loading)
+            self._program = self._open_notebook(opening)
+        else:
+            module = load(path, lambda source: self._loading(source_text(source), script_facts(path, source)))
+            self._program = ScriptProgram(module, self.call)
+        return {"has_init": self._program.has_init, "source_sha256": self._sha256}
 
-    def _about_to_run(self, path: Path, source: bytes) -> None:
-        facts = script_facts(path, source)
-        self._source, self._sha256 = source_text(source), facts["sha256"]
+    def _loading(self, source: str, facts: dict[str, Any]) -> None:
+        """Say what is about to be run."""
+        self._source, self._sha256 = source, facts["sha256"]
         self.publish(topics.SCRIPT_LOADED, facts)
 
-    def _call_init(self, init: Callable[..., Any], arguments: ProcedureInput) -> None:
-        self._call(init, arguments)
-        self._function("main")
-
-    def _function(self, name: str) -> Callable[..., Any]:
-        function = getattr(self._module, name, None)
-        if not callable(function):
-            file = getattr(self._module, "__file__", "the script")
-            raise AttributeError(
-                f"{file} has no function {name}(); a procedure needs one, to be run when it is started"
-            )
-        return function  # type: ignore[no-any-return]
-
-    def _call(self, function: Callable[..., Any], arguments: ProcedureInput) -> None:
+    def call(self, function: Callable[..., Any], arguments: ProcedureInput) -> None:
+        """Call a function, and wait for what it gives where that is a coroutine."""
         result = function(*arguments.args, **arguments.kwargs)
         if inspect.iscoroutine(result):
-            # one loop for the procedure's life: what init made with it is there for main
-            self._loop = self._loop or asyncio.Runner()
-            self._loop.run(result)
+            self.await_(result)
+
+    def await_(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine."""
+        # one loop for the procedure's life: what init made with it is there for main
+        self._loop = self._loop or asyncio.Runner()
+        return self._loop.run(coroutine)
 
     def _step(self, name: str, work: Callable[[], dict[str, Any] | None]) -> bool:
         """Do one step and say how it went; True when it went well."""

@@ -1,6 +1,7 @@
 """The record of a procedure as a notebook: a heading, a cell for each call, user events, states; pure.
 
-The notebook can be read, converted and run again: its first code cell is the script, the next ones are the calls.
+The notebook can be read, converted and run again: its first code cell is the script, the next ones are the calls. The
+record of a notebook is that notebook, with the outputs of its cells.
 """
 
 import ast
@@ -15,6 +16,8 @@ from msgspec.structs import replace
 from oet_kernel import topics
 from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary
+from oet_kernel.notebook import SUFFIX
+from oet_kernel.record.cells import CellBook, with_unique_ids
 from oet_kernel.record.heading import About, heading, public, states_table
 from oet_kernel.record.markup import call, code, iso, listed, moment, table
 from oet_kernel.record.outputs import Outputs, Space
@@ -58,6 +61,8 @@ class Recorder:
         self._current = "load"
         self._state: ProcedureState | None = None
         self._script: dict[str, Any] = {}
+        self._book: CellBook | None = None
+        """The cells of the notebook that was run; None for a script."""
         self._environment: dict[str, Any] = {}
         self._first: list[tuple[float, str, str]] = []
         self._newest: deque[tuple[float, str, str]] = deque(maxlen=EVENT_ROWS // 2)
@@ -88,7 +93,11 @@ class Recorder:
             case topics.STACKTRACE:
                 self._fail(str(fields.get("stacktrace") or "failed"))
             case topics.SCRIPT_LOADED:
-                self._script = self._script or fields  # the first is the kernel's own: no script has run before it
+                self._load(fields)
+            case topics.CELL_STARTED if self._book is not None:
+                self._book.began(fields, event.at)
+            case topics.CELL_FINISHED | topics.CELL_FAILED if self._book is not None:
+                self._end_cell(self._book, fields, event.at)
             case topics.ENVIRONMENT_DESCRIBED:
                 self._environment = self._environment or fields
             case topic if topic.split(".")[0] not in _OWN:
@@ -115,29 +124,50 @@ class Recorder:
 
     def content(self, summary: ProcedureSummary, about: About) -> dict[str, Any]:
         """Give the record as it is now, as plain values."""
-        awaited = _coroutines(self._text("source") or "")
         summary = replace(summary, script=public(summary.script))
         cells = [
             _markdown("heading", heading(summary, self._script, self._environment, about)),
-            self._code_cell("load", 1, self._source(), summary, about),
+            *(self._script_cells(summary, about) if self._book is None else self._book_cells(self._book, about)),
+            *self._call_cells(summary, about),
+            _markdown("events", self._events_table(about)),
+            _markdown("states", states_table(summary)),
         ]
-        for name in ("init", "main"):
-            asked = summary.script_args.get(name)
-            if name in self._cells or (name == "main" and asked is not None):
-                text = call(name, asked or ProcedureInput(), awaited=name in awaited)
-                cells.append(self._code_cell(name, len(cells), text, summary, about))
-        cells += [_markdown("events", self._events_table(about)), _markdown("states", states_table(summary))]
-        python = self._environment.get("python")
+        oet = {"procedure": msgspec.to_builtins(summary), "last_event": self.seq}
         return {
             "nbformat": 4,
             "nbformat_minor": 5,
-            "metadata": {
-                "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"},
-                "language_info": {"name": "python", **({"version": python} if isinstance(python, str) else {})},
-                "oet": {"procedure": msgspec.to_builtins(summary), "last_event": self.seq},
-            },
+            "metadata": {**(self._python() if self._book is None else self._book.metadata), "oet": oet},
             "cells": cells,
         }
+
+    def _python(self) -> dict[str, Any]:
+        python = self._environment.get("python")
+        return {
+            "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"},
+            "language_info": {"name": "python", **({"version": python} if isinstance(python, str) else {})},
+        }
+
+    def _script_cells(self, summary: ProcedureSummary, about: About) -> list[dict[str, Any]]:
+        return [self._code_cell("load", 1, self._source(), summary, about)]
+
+    def _book_cells(self, book: CellBook, about: About) -> list[dict[str, Any]]:
+        """Give the notebook's cells, and in front of them what was said before any was run."""
+        before = self._outputs("load", about)
+        cells = [_code("load", "# Before the first cell", None, before, {})] if before else []
+        return cells + with_unique_ids(book.content(lambda name: self._outputs(name, about)))
+
+    def _call_cells(self, summary: ProcedureSummary, about: About) -> list[dict[str, Any]]:
+        """Give a cell for each call; of a notebook that was run by cell, only for what its cells do not show."""
+        sources = [self._text("source") or ""] if self._book is None else self._book.sources
+        awaited = set().union(*map(_coroutines, sources))
+        cells: list[dict[str, Any]] = []
+        for name in ("init", "main"):
+            asked = summary.script_args.get(name)
+            called = name in self._cells or (name == "main" and asked is not None)
+            if called if not self._script.get("by_cell") else self._outputs(name, about):
+                text = call(name, asked or ProcedureInput(), awaited=name in awaited)
+                cells.append(self._code_cell(name, 2 + len(cells), text, summary, about))
+        return cells
 
     # --- what events do
 
@@ -145,9 +175,23 @@ class Recorder:
         """Find the outputs of a call; what belongs to none belongs to the call that is going on."""
         if name not in ("load", "init", "main"):
             name = self._current
+        name = name if self._book is None else self._book.outputs_of(name)
         if name not in self._cells:
             self._cells[name] = Outputs(self._space, self._displays)
         return self._cells[name]
+
+    def _load(self, fields: dict[str, Any]) -> None:
+        if self._script:
+            return  # the first is the kernel's own: no script has run before it
+        self._script = fields
+        source = self._text("source")
+        if source is not None and str(fields.get("path")).endswith(SUFFIX):
+            self._book = CellBook(source)
+
+    def _end_cell(self, book: CellBook, fields: dict[str, Any], at: float) -> None:
+        stacktrace = book.ended(fields, at)
+        if stacktrace is not None:
+            self._cell(fields.get("call")).fail(*raised(stacktrace), stacktrace.rstrip().split("\n"))
 
     def _show(self, fields: dict[str, Any]) -> None:
         cell = self._cell(fields.get("call"))
@@ -167,10 +211,17 @@ class Recorder:
         if self._state in _BEGUN:
             self._current = _BEGUN[self._state]
             self._cell(self._current)
-        elif self._state is _S.STOPPED and before in _BEGUN:
+        elif self._state is _S.STOPPED and before in _BEGUN and self._failed_cell is None:
             self._cell(None).fail("Stopped", "on request", ["Stopped on request"])
 
+    @property
+    def _failed_cell(self) -> str | None:
+        """The stack trace of the cell that has failed; it stands there already."""
+        return None if self._book is None else self._book.failed
+
     def _fail(self, stacktrace: str) -> None:
+        if stacktrace == self._failed_cell:
+            return
         name, value = raised(stacktrace)
         self._cell(None).fail(name, value, stacktrace.rstrip().split("\n"))
 
@@ -199,17 +250,14 @@ class Recorder:
         return "# The script was not loaded."
 
     def _code_cell(self, name: str, count: int, source: str, summary: ProcedureSummary, about: About) -> dict[str, Any]:
+        metadata = {"oet": {"call": name}, **_timing(name, summary)}
+        return _code(name, source, count, self._outputs(name, about), metadata)
+
+    def _outputs(self, name: str, about: About) -> list[dict[str, Any]]:
         def cut(size: int) -> str:
             return f"\n[{size} characters of output are left out here; all of it is in {about.events}]\n"
 
-        return {
-            "id": name,
-            "cell_type": "code",
-            "source": source,
-            "execution_count": count,
-            "outputs": self._cells[name].json(cut) if name in self._cells else [],
-            "metadata": {"oet": {"call": name}, **_timing(name, summary)},
-        }
+        return self._cells[name].json(cut) if name in self._cells else []
 
     def _events_table(self, about: About) -> str:
         if not self._events:
@@ -269,6 +317,19 @@ def raised(stacktrace: str) -> tuple[str, str]:
 def encode(content: dict[str, Any]) -> bytes:
     """Encode a record as a file, in the form in which Jupyter keeps notebooks: keys in order, indented by one."""
     return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1) + b"\n"
+
+
+def _code(
+    name: str, source: str, count: int | None, outputs: list[dict[str, Any]], metadata: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "id": name,
+        "cell_type": "code",
+        "source": source,
+        "execution_count": count,
+        "outputs": outputs,
+        "metadata": metadata,
+    }
 
 
 def _markdown(name: str, source: str) -> dict[str, Any]:

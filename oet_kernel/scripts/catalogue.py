@@ -23,12 +23,14 @@ from oet_kernel.models import (
     ScriptList,
     ScriptSchema,
 )
+from oet_kernel.notebook import SUFFIX
 from oet_kernel.scripts.annotations import readable
 from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.fitting import faults
 from oet_kernel.scripts.listing import first_line, walk
 from oet_kernel.scripts.names import ScriptUnreadable
-from oet_kernel.scripts.schema import Function, Reading, read_script
+from oet_kernel.scripts.notebooks import read_file, title_of
+from oet_kernel.scripts.schema import Function, Reading
 
 _LARGEST = 4 << 20
 """Bytes of a script that is read; a larger one is not looked into."""
@@ -222,16 +224,15 @@ class ScriptCatalogue:
         return ScriptList(scripts, text)
 
     def _summary(self, path: Path) -> str | None:
-        status = os.stat(path)
-        if path.suffix == ".ipynb":
-            return None
-        version = Version.of(status)
+        version = Version.of(os.stat(path))
         if not self._summaries.has(path, version):
+            # the text of a notebook may stand behind a long output
+            most, read = (_LARGEST, title_of) if path.suffix == SUFFIX else (_HEAD, first_line)
             try:
-                source, version = _load(path, _HEAD)
+                source, version = _load(path, most)
             except PermissionError:
                 return None
-            return self._summaries.put(path, version, first_line(source[:_HEAD]))
+            return self._summaries.put(path, version, read(source[:most]))
         return self._summaries.get(path, version)
 
 
@@ -288,9 +289,7 @@ def _load(path: Path, most: int) -> tuple[bytes, Version]:
 
 def _interpret(path: Path, source: bytes) -> Reading | ScriptUnreadable:
     why = None
-    if path.suffix == ".ipynb":
-        why = "a notebook: what it takes is known only when it runs"
-    elif len(source) > _LARGEST:
+    if len(source) > _LARGEST:
         why = f"the script has more than {_LARGEST} bytes and is not looked into"
     if why is not None:
         return Reading(
@@ -298,6 +297,6 @@ def _interpret(path: Path, source: bytes) -> Reading | ScriptUnreadable:
             main=Function(name="main", description=None, unknown=why),
         )
     try:
-        return read_script(source)
+        return read_file(path, source)
     except ScriptUnreadable as error:
         return error

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.ipynb import TEXT, notebook
+
 SCRIPT = '''"""Observe a block.
 
 Use it so:
@@ -94,7 +96,10 @@ def test_help_without_a_script_is_the_commands_own(oet, command):
     ("name", "text", "says"),
     [
         ("gone.py", None, "cannot be read here: No such file or directory"),
-        ("broken.py", "x = 1\ndef main(:\n", "not Python: line 2: SyntaxError"),
+        ("broken.py", "x = 1\ndef main(:\n", "cannot be run: line 2: SyntaxError"),
+        ("broken.ipynb", "{}", "cannot be run: this is no notebook"),
+        ("any.ipynb", notebook((TEXT, "# Scan it"), ("", "1")), "Scan it Arguments of init: --ANY"),
+        ("some.ipynb", notebook(("parameters", "n: int = 1  # how many")), "--n int how many [default: 1]"),
         ("bare.py", "def main(): pass\n", "None."),
         ("open.py", "from common import main\n", "Not known: main is imported (common.main)"),
     ],

@@ -35,6 +35,10 @@ def event(topic, **fields):
         ("procedure.lifecycle.stopped", {"result": [SUMMARY]}, "- Procedure 4 (file:///x.py) execution stopped on subarray 3"),  # noqa: E501
         ("procedure.lifecycle.statechange", {"new_state": "READY"}, None),
         ("procedure.output.display", {"data": {"text/plain": "<Figure>"}}, "- Display: <Figure>"),
+        ("procedure.cell.started", {"number": 3, "count": 10, "source": None}, "- [cell 3/10]"),
+        ("procedure.cell.started", {"number": 3, "count": 10, "source": "n = 1"}, "- [cell 3/10], arguments"),
+        ("procedure.cell.failed", {"number": 3, "count": 10, "stacktrace": "x\nValueError: y\n"}, "- [cell 3/10] failed: ValueError: y"),  # noqa: E501
+        ("procedure.cell.finished", {"number": 3, "count": 10}, None),
         ("my.own", {"a": 1, "b": "x"}, "- my.own: a=1, b=x"),
         ("user.script.announce", {"other": 1}, "- user.script.announce: {'other': 1}"),
     ],

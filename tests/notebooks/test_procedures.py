@@ -4,6 +4,7 @@ import json
 from itertools import count
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from tests.conftest import Listener, serve
@@ -123,6 +124,59 @@ def test_calibrate_shows_a_plot_and_publishes_a_fit_for_each_antenna(play):
     (plot,) = of(events, "procedure.output.display")
     assert "image/png" in plot["data"]
     assert announced(events)[-1] == "Integration 2 of 2"
+
+
+def test_scan_is_run_cell_by_cell_and_its_record_is_the_notebook_with_its_plot(play, server):
+    procedure, events, subarray = play("scan.ipynb", main={"samples": 20, "source": "M87"})
+    assert procedure["state"] == "COMPLETE", procedure["history"]["stacktrace"]
+    assert [one["id"] for one in of(events, "procedure.cell.finished")] == [
+        *("parameters", "injected-parameters", "allocate", "injected-parameters", "scan", "plot", "result", "release")
+    ]
+    released = of(events, "subarray.resources.deallocated")
+    assert [one["subarray_id"] for one in released] == [subarray]
+    record = nbformat.reads(
+        server.http.get(f"/procedures/{procedure['uri'].rsplit('/')[-1]}/record").text, as_version=4
+    )
+    nbformat.validate(record)
+    cells = {cell.id: cell for cell in record.cells}
+    assert list(cells)[:4] == ["heading", "title", "parameters", "injected-parameters-1"]
+    assert "samples = 20" in cells["injected-parameters-2"].source
+    assert "image/png" in cells["plot"].outputs[0].data
+    assert cells["result"].outputs[0].text.startswith("M87: peak ")
+
+
+def test_scan_refuses_an_argument_that_is_no_parameter(server):
+    script = {"script_type": "filesystem", "script_uri": (PROCEDURES / "scan.ipynb").as_uri()}
+    body = {"script": script, "script_args": {"init": {"args": [], "kwargs": {"sample": 3, "interval": "x"}}}}
+    reply = server.http.post("/procedures", json=body)
+    assert reply.status_code == 400
+    assert "$.script_args.init.kwargs.sample: unexpected, init takes subarray_id, source" in reply.json()["Message"]
+    assert '$.script_args.init.kwargs.interval: expected number, got string "x"' in reply.json()["Message"]
+
+
+def test_disk_is_run_by_bash(tmp_path, kernelspecs):
+    with serve(tmp_path, JUPYTER_PATH=str(kernelspecs)) as own, Listener(own) as listener:
+        script = {"script_type": "filesystem", "script_uri": (PROCEDURES / "disk.ipynb").as_uri()}
+        main = {"args": [], "kwargs": {"needed": 10**9}}
+        own.http.post("/procedures", json={"script": script, "script_args": {"init": {"args": [], "kwargs": {}}}})
+        own.until(1, "READY")
+        own.http.put("/procedures/1", json={"state": "RUNNING", "script_args": {"main": main}})
+        procedure = own.until(1)
+        seen = []
+        for event in listener.events():
+            seen.append(event)
+            if event["topic"] in LAST_WORDS:
+                break
+        record = nbformat.reads(own.http.get("/procedures/1/record").text, as_version=4)
+    assert procedure["state"] == "FAILED"
+    assert "disk.ipynb, cell 3 has failed: 1" in procedure["history"]["stacktrace"]
+    said = "".join(event["text"] for event in of(seen, "procedure.output.stream"))
+    assert "1000000000 are needed" in said
+    assert said.endswith("checked / for subarray 1\n")
+    nbformat.validate(record)
+    (error,) = next(cell for cell in record.cells if cell.id == "decide").outputs
+    assert (error.output_type, error.ename) == ("error", "CellFailed")
+    assert record.metadata.kernelspec.name == "bash"
 
 
 @pytest.mark.parametrize("where", ["init", "main"])

@@ -162,11 +162,26 @@ async def test_schema_of_a_script(root):
     assert found.main["required"] == ["b"]
 
 
-async def test_schema_of_a_notebook_is_open(root):
-    path = write(root / "a.ipynb", json.dumps({"cells": []}))
-    found = await ScriptCatalogue([root]).schema(path.as_uri())
-    assert "notebook" in found.init["x-open"]
-    assert "notebook" in found.main["x-open"]
+async def test_schema_of_a_notebook_is_read_from_its_cells(root):
+    cells = [
+        {"cell_type": "markdown", "source": "# Scan\n\nback and forth"},
+        {"cell_type": "code", "source": "count: int = 3", "metadata": {"tags": ["parameters"]}},
+    ]
+    path = write(root / "a.ipynb", json.dumps({"nbformat": 4, "cells": cells}))
+    catalogue = ScriptCatalogue([root])
+    found = await catalogue.schema(path.as_uri())
+    assert found.docstring == "Scan"
+    assert found.init["properties"]["count"]["default"] == 3
+    assert found.main["properties"]["count"]["type"] == "integer"
+    assert [one.docstring for one in (await catalogue.scripts()).scripts] == ["Scan"]
+    with pytest.raises(MalformedRequest, match=r"init\.kwargs\.counts: unexpected, init takes count, subarray_id"):
+        await catalogue.check_init(FileSystemScript(script_uri=path.as_uri()), ProcedureInput([], {"counts": 3}))
+
+
+async def test_what_is_no_notebook_has_no_schema(root):
+    path = write(root / "a.ipynb", "{}")
+    with pytest.raises(MalformedRequest, match="no notebook"):
+        await ScriptCatalogue([root]).schema(path.as_uri())
 
 
 async def test_schema_of_a_script_that_is_too_large_is_open(root, monkeypatch):

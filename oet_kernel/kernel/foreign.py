@@ -1,0 +1,319 @@
+"""Runs the cells of a notebook in the kernel of another language, a child of this one.
+
+What it says goes out from here: it is journaled, found again whatever becomes of the service, and the child ends with
+this process. What was on its way when the child died is lost, as with any kernel that keeps no journal.
+"""
+
+import atexit
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import KernelManager
+
+from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.models import ProcedureInput
+from oet_kernel.record.markup import call
+
+START_DEADLINE = 60.0
+"""Seconds that a kernel has to take requests."""
+_SUBSCRIBED = 0.2
+"""Seconds after its first answer in which a kernel that heard of our subscription says something."""
+_FLUSH_DEADLINE = 5.0
+"""Seconds that the output of a cell may come behind the answer."""
+_LEAVE_DEADLINE = 0.3
+"""Seconds that a kernel has to end when it was asked to."""
+_FORWARDED = frozenset({"stream", "display_data", "execute_result", "update_display_data", "clear_output"})
+_EVENT_MIME = "application/vnd.oet.event+json"
+"""Of a display that is an event: how a script of any language publishes one."""
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class NoKernel(Exception):
+    """The notebook's kernel is not to be had."""
+
+
+class CellFailed(Exception):
+    """A cell has failed, in the words of its kernel."""
+
+
+class KernelDied(Exception):
+    """The kernel that runs the cells has ended."""
+
+
+class ForeignCells:
+    """One kernel of another language.
+
+    Parameters
+    ----------
+    name
+        Of its kernelspec.
+    publisher
+        Where what it says goes out.
+    publish
+        Publishes an event.
+    folder
+        A private folder, for its connection file and its output below Jupyter.
+    sockets
+        Beginning of the paths of its sockets; None for tcp on the loopback device.
+    coroutines
+        Names of the coroutine functions that the cells define.
+
+    Raises
+    ------
+    NoKernel
+        When there is no such kernelspec; with the names of those there are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        publisher: Publisher,
+        publish: Any,
+        folder: Path,
+        sockets: str | None,
+        coroutines: frozenset[str] = frozenset(),
+    ) -> None:
+        self._spec = find_spec(name)
+        self.name = name
+        self.display_name: str = self._spec.display_name
+        self._publisher = publisher
+        self._publish = publish
+        self._coroutines = coroutines
+        self._stdio = folder / "stdio.log"
+        context = zmq.Context()
+        context.rcvhwm = 0  # a burst is to wait here and not to be dropped there
+        address = {"transport": "ipc", "ip": sockets} if sockets and _speaks_ipc(self._spec) else {}
+        self._manager = KernelManager(
+            kernel_name=name, connection_file=str(folder / "notebook-kernel.json"), context=context, **address
+        )
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._pidfd = -1
+        self._interrupted = False
+
+    def start(self) -> None:
+        """Start the kernel, and wait until it takes requests and is heard.
+
+        Raises
+        ------
+        KernelDied
+            When it has ended before.
+        NoKernel
+            When it does not start, or does not answer.
+        """
+        with self._noting_interrupts():
+            try:
+                with open(self._stdio, "ab") as stdio:
+                    # or each kernel on ipykernel begins with four lines about its debugger
+                    env = {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+                    self._manager.start_kernel(env=env, stdout=stdio, stderr=stdio, stdin=subprocess.DEVNULL)
+            except OSError as error:
+                raise NoKernel(f"The kernel {self.name} does not start: {error}") from None
+            atexit.register(self.close)
+            self._pidfd = os.pidfd_open(self._manager.provisioner.pid)
+            self._shell, self._iopub = self._manager.connect_shell(), self._manager.connect_iopub()
+            self._poller = zmq.Poller()
+            for source in (self._iopub, self._shell, self._pidfd, self._wake):
+                self._poller.register(source, zmq.POLLIN)
+            self._await_ready()
+
+    def run(self, name: str, source: str) -> None:
+        """Run a cell."""
+        content = {
+            "code": source, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False,
+            "stop_on_error": False,
+        }  # fmt: skip
+        with self._noting_interrupts():
+            reply = self._finish(self._request("execute_request", content), name)
+        if self._interrupted:
+            raise KeyboardInterrupt(f"{name} was interrupted")
+        if reply["status"] != "ok":
+            raise CellFailed(_failure(name, reply))
+
+    def assignments(self, values: dict[str, Any]) -> str:
+        """Write arguments in the language of the cells, by papermill's rules."""
+        from papermill.exceptions import PapermillException  # takes seconds to import, and few need it
+        from papermill.translators import papermill_translators
+
+        try:
+            translator = papermill_translators.find_translator(self.name, self._spec.language)
+            return "\n".join(translator.assign(name, translator.translate(value)) for name, value in values.items())
+        except (PapermillException, NotImplementedError) as error:
+            raise TypeError(f"Arguments cannot be written in {self._spec.language}: {error}") from None
+
+    def call(self, name: str, arguments: ProcedureInput) -> None:
+        """Call a function that the cells have defined, in Python."""
+        self.run(f"the call of {name}", f"{call(name, arguments, awaited=name in self._coroutines)};")
+
+    def close(self) -> None:
+        """End the kernel: ask, then kill."""
+        atexit.unregister(self.close)
+        if self._pidfd < 0:
+            return
+        control = self._manager.connect_control()
+        control.linger = int(_LEAVE_DEADLINE * 1000)
+        self._manager.session.send(control, "shutdown_request", {"restart": False})
+        ended = zmq.Poller()
+        ended.register(self._pidfd, zmq.POLLIN)
+        ended.poll(int(_LEAVE_DEADLINE * 1000))
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        control.close()
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + START_DEADLINE
+        answered, heard = False, False
+        self._request("kernel_info_request", {})
+        while not (answered and heard):
+            if self._interrupted:
+                raise KeyboardInterrupt
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise NoKernel(f"The kernel {self.name} has not answered within {START_DEADLINE:g} s")
+            ready = self._ready(min(left, _SUBSCRIBED) if answered else left)
+            while (message := self._receive(self._iopub)) is not None:
+                heard = True
+                self._take(message)
+            while (message := self._receive(self._shell)) is not None:
+                answered = True
+            if not ready and answered and not heard:
+                # it answered before it had heard that somebody listens: one more answer is to show that it has
+                self._request("kernel_info_request", {})
+                answered = False
+            self._watch(ready, "before it took requests")
+
+    def _finish(self, request: str, name: str) -> dict[str, Any]:
+        """Pass on what the kernel says until it has answered and is idle; give its answer."""
+        reply: dict[str, Any] | None = None
+        idle, flushed_by = False, 0.0
+        while reply is None or not idle:
+            left = None if reply is None else flushed_by - time.monotonic()
+            if left is not None and left <= 0:
+                self._say(f"{name} is done, but its kernel has not said that this is all: output may be missing")
+                break
+            ready = self._ready(left)
+            while (message := self._receive(self._iopub)) is not None:
+                idle = self._take(message, request) or idle
+            while (message := self._receive(self._shell)) is not None:
+                if message["parent_header"].get("msg_id") == request:
+                    reply, flushed_by = message["content"], time.monotonic() + _FLUSH_DEADLINE
+            if self._wake in ready:
+                os.eventfd_read(self._wake)
+                self._manager.interrupt_kernel()
+            self._watch(ready, f"while it ran {name}")
+        assert reply is not None
+        return reply
+
+    def _ready(self, seconds: float | None) -> dict[Any, int]:
+        return dict(self._poller.poll(None if seconds is None else int(seconds * 1000) + 1))
+
+    def _watch(self, ready: dict[Any, int], when: str) -> None:
+        if self._pidfd in ready:
+            while (message := self._receive(self._iopub)) is not None:
+                self._take(message)
+            status = self._manager.provisioner.process.wait()
+            os.close(self._pidfd)
+            self._pidfd = -1
+            how = signal.Signals(-status).name if status < 0 else f"exit code {status}"
+            raise KernelDied(f"The kernel {self.name} ended with {how} {when}")
+
+    def _request(self, msg_type: str, content: dict[str, Any]) -> str:
+        if self._pidfd < 0:
+            raise KernelDied(f"The kernel {self.name} has ended")
+        return str(self._manager.session.send(self._shell, msg_type, content)["header"]["msg_id"])
+
+    def _receive(self, socket: Any) -> dict[str, Any] | None:
+        """Take the next message that has come; None when there is none."""
+        try:
+            message: dict[str, Any] | None = self._manager.session.recv(socket, mode=zmq.NOBLOCK)[1]
+        except ValueError as error:  # not signed as ours are, or torn
+            self._say(f"The kernel {self.name} has sent a message that cannot be read: {error}")
+            return {"msg_type": "", "parent_header": {}, "content": {}}
+        return message
+
+    def _take(self, message: dict[str, Any], request: str = "") -> bool:
+        """Pass on what the kernel has said; tell whether it said that it is done with a request."""
+        kind, content = message["msg_type"], message["content"]
+        if kind == "status":
+            return bool(content.get("execution_state") == "idle" and message["parent_header"].get("msg_id") == request)
+        data = content.get("data")
+        if isinstance(data, dict) and isinstance(event := data.get(_EVENT_MIME), dict) and "topic" in event:
+            self._publish(str(event.pop("topic")), event)
+        elif kind in _FORWARDED:
+            self._publisher.send(kind, msgspec.json.encode(content))
+        return False
+
+    def _say(self, text: str) -> None:
+        self._publisher.send("stream", msgspec.json.encode({"name": "stderr", "text": f"{text}\n"}))
+
+    @contextmanager
+    def _noting_interrupts(self) -> Iterator[None]:
+        """Have an interrupt wake the loop, and tear nothing."""
+        self._interrupted = False
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        usual = signal.signal(signal.SIGINT, lambda signum, frame: self._interrupt())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        os.eventfd_write(self._wake, 1)
+
+
+def find_spec(name: str) -> KernelSpec:
+    """Find a kernelspec.
+
+    Parameters
+    ----------
+    name
+        Its name.
+
+    Raises
+    ------
+    NoKernel
+        When there is none; with the names of those there are.
+    """
+    manager = KernelSpecManager()
+    try:
+        return manager.get_kernel_spec(name)
+    except NoSuchKernel:
+        there = ", ".join(sorted(manager.find_kernel_specs())) or "none"
+        raise NoKernel(
+            f"The notebook asks for the kernel {name}, which is not installed here; there are: {there}. "
+            f"Install it, or choose one of these in JupyterLab and save the notebook."
+        ) from None
+
+
+def is_own_environment(spec: KernelSpec) -> bool:
+    """Tell whether a Python kernelspec starts the interpreter that this is."""
+    program = spec.argv[0] if spec.argv else ""
+    if os.sep not in program:  # Jupyter takes its own interpreter for a plain ``python3``
+        return program.startswith("python")
+    # not resolved: the interpreters of virtual environments are links to one and the same
+    return os.path.dirname(os.path.abspath(program)) == os.path.dirname(os.path.abspath(sys.executable))
+
+
+def _speaks_ipc(spec: KernelSpec) -> bool:
+    """Tell whether a kernel is known to take sockets of files: those on ipykernel do, of others some do not."""
+    return bool(spec.argv) and Path(spec.argv[0]).name.startswith("python")
+
+
+def _failure(name: str, reply: dict[str, Any]) -> str:
+    what = ": ".join(str(one) for one in (reply.get("ename"), reply.get("evalue")) if one) or reply["status"]
+    lines = [_ANSI.sub("", str(line)) for line in reply.get("traceback") or ()]
+    return "\n".join([f"{name} has failed: {what}", *lines])

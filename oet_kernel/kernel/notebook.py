@@ -1,0 +1,164 @@
+"""A notebook as a program of the `Runner`: runs its cells, and says of each when it began and how it ended."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from oet_kernel import topics
+from oet_kernel.kernel.cells import Cells
+from oet_kernel.kernel.loader import format_failure
+from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.models import ProcedureInput
+from oet_kernel.notebook import FINALLY, INIT, INJECTED, MAY_RAISE, Cell, Notebook, cell_name, injection
+
+
+class NotebookProgram:
+    """A notebook that is run here.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    notebook
+        As it was read.
+    defined
+        The functions of a procedure that its cells define: those are called then, and its cells run when it is loaded.
+        Empty for a notebook that is run cell by cell.
+    cells
+        Where its cells are run.
+    publisher, publish
+        Where its output goes, and what publishes an event.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        notebook: Notebook,
+        defined: Collection[str],
+        cells: Cells,
+        publisher: Publisher,
+        publish: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
+        self._path = path
+        self._notebook = notebook
+        self._defined = defined
+        self._cells = cells
+        self._publisher = publisher
+        self._publish = publish
+        self._held: dict[str, Any] = {}
+        """Arguments of ``init`` that wait for ``main``, since nothing is run before."""
+        self.open = False
+        """Whether its ``finally`` cells are still to be run."""
+
+    @property
+    def has_init(self) -> bool:
+        """Whether ``init`` has something to do."""
+        if self._defined:
+            return "init" in self._defined
+        return bool(self._notebook.parameters or self._notebook.tagged(INIT))
+
+    def load(self) -> None:
+        """Run the cells that define the functions."""
+        if self._defined:
+            with self._closing_on_failure():
+                for cell in self._notebook.cells:
+                    if FINALLY not in cell.tags:
+                        self._run(cell)
+
+    def init(self, arguments: ProcedureInput) -> None:
+        """Call ``init``, or run the cells that are tagged so, with the arguments."""
+        with self._closing_on_failure():
+            if self._defined:
+                self._cells.call("init", arguments)
+                return
+            if (defaults := self._notebook.parameters) is not None:
+                self._run(defaults)
+            self._inject(_by_name(arguments))
+            for cell in self._notebook.tagged(INIT):
+                self._run(cell)
+
+    def main(self, arguments: ProcedureInput) -> None:
+        """Call ``main``, or run the other cells, with the arguments; those that ``init`` was given hold on."""
+        with self._closing_on_failure():
+            if self._defined:
+                self._cells.call("main", arguments)
+            else:
+                self._inject({**self._held, **_by_name(arguments)})
+                for cell in self._notebook.main:
+                    self._run(cell)
+        self.close()
+
+    def hold(self, arguments: ProcedureInput) -> None:
+        """Keep the arguments of an ``init`` that has nothing to do, for ``main``."""
+        if not self._defined:
+            self._held = _by_name(arguments)
+
+    def close(self) -> None:
+        """Run the cells tagged ``finally``, each once in a procedure's life, however the others fare."""
+        if not self.open:
+            return
+        self.open = False
+        first: Exception | None = None
+        for cell in self._notebook.tagged(FINALLY):
+            try:
+                self._run(cell)
+            except Exception as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+    def leave(self) -> None:
+        """Run the cells tagged ``finally`` if the process ends between ``init`` and ``main``."""
+        with suppress(BaseException):  # what went wrong was said, and there is nobody to raise it to
+            self.close()
+
+    @contextmanager
+    def _closing_on_failure(self) -> Iterator[None]:
+        self.open = True
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _inject(self, values: dict[str, Any]) -> None:
+        if values:
+            defaults = self._notebook.parameters
+            cell = injection(0 if defaults is None else defaults.number, self._cells.assignments(values))
+            self._run(cell)
+
+    def _run(self, cell: Cell) -> None:
+        about = {
+            "call": self._publisher.call,
+            "id": cell.id,
+            "number": cell.number,
+            "count": self._notebook.count,
+            "tags": list(cell.tags),
+        }
+        source = cell.source if cell.tags == (INJECTED,) else None
+        self._publish(topics.CELL_STARTED, {**about, "source": source})
+        name = cell_name(self._path, cell.number) if source is None else f"{self._path.name}, injected parameters"
+        try:
+            self._cells.run(name, cell.source)
+        except BaseException as error:
+            expected = MAY_RAISE in cell.tags and isinstance(error, Exception)
+            self._publisher.synchronise()
+            self._publish(topics.CELL_FAILED, {**about, "stacktrace": format_failure(error), "expected": expected})
+            if not expected:
+                raise
+        else:
+            self._publisher.synchronise()
+            self._publish(topics.CELL_FINISHED, about)
+
+
+def _by_name(arguments: ProcedureInput) -> dict[str, Any]:
+    if arguments.args:
+        raise TypeError(
+            f"A notebook that does not define main takes arguments by name only, and was given "
+            f"{len(arguments.args)} by position"
+        )
+    for name in arguments.kwargs:
+        if not name.isidentifier():
+            raise TypeError(f"An argument of a notebook is a variable in its cells, and {name!r} is no name of one")
+    return arguments.kwargs

@@ -1,0 +1,103 @@
+"""Opens a notebook: reads it, chooses where its cells are run, runs those that define its functions."""
+
+import atexit
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from oet_kernel import topics
+from oet_kernel.kernel.cells import Cells, OwnCells
+from oet_kernel.kernel.loader import module_name
+from oet_kernel.kernel.notebook import NotebookProgram
+from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.kernel.provenance import SOURCE_LIMIT, script_facts
+from oet_kernel.kernel.runner import Opening
+from oet_kernel.notebook import OWN_KERNELS, Notebook, functions, python_source, read_notebook, without_outputs
+
+
+def open_notebook(
+    opening: Opening, shell: Any, publisher: Publisher, folder: str, sockets: str | None
+) -> NotebookProgram:
+    """Open a notebook in a kernel.
+
+    Parameters
+    ----------
+    opening
+        Which one, and what the procedure does for it.
+    shell
+        The kernel's shell.
+    publisher
+        Where output goes.
+    folder
+        The kernel's private folder; empty for none.
+    sockets
+        Beginning of the paths of the kernel's own sockets; None where it has none that are files.
+
+    Raises
+    ------
+    NotebookUnreadable
+        When it cannot be run.
+    NoKernel
+        When the kernel that it asks for is not to be had.
+    """
+    path = opening.path
+    data = path.read_bytes()
+    notebook = read_notebook(data)
+    defined = functions(notebook)
+    shown = without_outputs(data)
+    facts = {
+        **script_facts(path, data),
+        "source": shown.decode() if len(shown) <= SOURCE_LIMIT else None,
+        "by_cell": not defined,
+    }
+    opening.loading(python_source(notebook.cells) if notebook.python else "", facts)
+    cells: Cells
+    if _is_own(notebook):
+        cells = OwnCells(shell, opening.await_, opening.call)
+        cells.enter(path, module_name(path) if defined else None)
+    else:
+        cells = _start_foreign(notebook, publisher, folder, sockets, opening, defined)
+    program = NotebookProgram(path, notebook, defined, cells, publisher, opening.publish)
+    program.load()
+    if not program.has_init:
+        program.hold(opening.init)
+    atexit.register(program.leave)
+    return program
+
+
+def _is_own(notebook: Notebook) -> bool:
+    """Tell whether this kernel runs the cells: those of a Python notebook that names no other environment."""
+    if not notebook.python:
+        return False
+    if notebook.kernel is None or notebook.kernel in OWN_KERNELS:
+        return True
+    from oet_kernel.kernel.foreign import find_spec, is_own_environment  # few need it
+
+    return is_own_environment(find_spec(notebook.kernel))
+
+
+def _start_foreign(
+    notebook: Notebook,
+    publisher: Publisher,
+    folder: str,
+    sockets: str | None,
+    opening: Opening,
+    defined: dict[str, bool],
+) -> Cells:
+    from oet_kernel.kernel.foreign import ForeignCells  # few need it
+
+    cells = ForeignCells(
+        notebook.kernel or notebook.language,
+        publisher,
+        opening.publish,
+        Path(folder or tempfile.mkdtemp()),
+        f"{sockets}-nb" if sockets else None,
+        frozenset(name for name, coroutine in defined.items() if coroutine),
+    )
+    cells.start()
+    text = (
+        f"The cells run in the kernel {cells.name} ({cells.display_name}), a child of the procedure's own. It keeps no "
+        "journal: if it dies, what it had not yet handed over is lost, and of a burst of output it may drop some."
+    )
+    opening.publish(topics.ENVIRONMENT_LOG, {"text": text})
+    return cells

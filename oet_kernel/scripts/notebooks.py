@@ -1,0 +1,156 @@
+"""What a notebook takes, read from its cells; pure.
+
+One that defines ``main`` takes what its functions take. Any other takes by name what its cell tagged ``parameters``
+assigns, as papermill has it: the value is the default, an annotation or a ``# type:`` comment the type, any other
+comment behind it the description.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from oet_kernel.notebook import SUFFIX, Cell, Notebook, NotebookUnreadable, functions, python_source, read_notebook
+from oet_kernel.scripts.names import ScriptUnreadable, parse
+from oet_kernel.scripts.schema import Function, Parameter, Reading, read_script
+
+_TYPE = re.compile(r"#\s*type:\s*(?P<type>[^#]+?)\s*(?:#\s*(?P<text>.*))?\Z")
+_ANY = Parameter(name="parameters", kind="var-keyword", required=False, schema={})
+_SUBARRAY = Parameter(name="subarray_id", kind="keyword-only", required=False, schema={})
+"""What clients pass to every ``init``: it becomes a variable, whether the notebook uses it or not."""
+
+
+def read_notebook_schema(data: bytes) -> Reading:
+    """Read what a notebook's ``init`` and ``main`` take.
+
+    Parameters
+    ----------
+    data
+        The file.
+
+    Raises
+    ------
+    ScriptUnreadable
+        When it is no notebook.
+    """
+    try:
+        notebook = read_notebook(data)
+    except NotebookUnreadable as error:
+        raise ScriptUnreadable(str(error), None) from None
+    if functions(notebook):
+        return replace(read_script(python_source(notebook.cells)), docstring=notebook.title)
+    takes = _takes(notebook)
+    return Reading(docstring=notebook.title, init=replace(takes, name="init"), main=takes)
+
+
+def read_file(path: Path, data: bytes) -> Reading:
+    """Read what a script or a notebook takes, whichever a file's name says that it is.
+
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        What it holds.
+
+    Raises
+    ------
+    ScriptUnreadable
+        When it is not that.
+    """
+    return read_notebook_schema(data) if path.suffix == SUFFIX else read_script(data)
+
+
+def title_of(data: bytes) -> str | None:
+    """Give the title of a notebook; None where it has none, or is no notebook."""
+    try:
+        return read_notebook(data).title
+    except NotebookUnreadable:
+        return None
+
+
+def _takes(notebook: Notebook) -> Function:
+    nothing_known = Function(name="main", description=None, parameters=(_ANY,))
+    cell = notebook.parameters
+    if cell is None or not notebook.python:
+        return nothing_known  # papermill injects what it is given, and knows the assignments of Python only
+    # what it says as a function says all that a function's schema can tell
+    function = f"def main(*, {', '.join(_parameters(cell))}): {_docstring(cell)!r}"
+    try:
+        main = read_script("\n".join([*_definitions(notebook, cell), function])).main
+    except ScriptUnreadable:
+        main = None
+    if main is None or main.unknown is not None:
+        return nothing_known
+    named = any(one.name == _SUBARRAY.name for one in main.parameters)
+    return main if named else replace(main, parameters=(*main.parameters, _SUBARRAY))
+
+
+def _definitions(notebook: Notebook, cell: Cell) -> Iterator[str]:
+    """Give what annotations may name: imports, classes and constants of the cells."""
+    for one in notebook.cells:
+        if one is not cell:
+            for statement in _statements(one):
+                if isinstance(statement, ast.Import | ast.ImportFrom | ast.ClassDef):
+                    yield ast.unparse(statement)
+
+
+def _parameters(cell: Cell) -> Iterator[str]:
+    comments = _comments(cell)
+    assigned = {name: (kind, value) for name, kind, value in _assignments(cell)}  # the last one holds
+    for name, (annotation, value) in assigned.items():
+        kind = annotation or _type_of(comments.get(name, ""))
+        yield f"{name}{f': {kind}' if kind else ''} = {value}"
+
+
+def _type_of(comment: str) -> str | None:
+    found = _TYPE.match(comment)
+    if found is None:
+        return None
+    try:
+        ast.parse(found["type"], mode="eval")
+    except SyntaxError:
+        return None
+    return found["type"]
+
+
+def _docstring(cell: Cell) -> str:
+    lines = ["Parameters", "----------"]
+    for name, comment in _comments(cell).items():
+        typed = _TYPE.match(comment)
+        text = (typed["text"] or "" if typed else comment.lstrip("#")).strip()
+        lines += [name, f"    {text}"] if text else []
+    return "\n".join(lines)
+
+
+def _assignments(cell: Cell) -> Iterator[tuple[str, str | None, str]]:
+    """Give the names that a cell assigns at its top, with annotation and value."""
+    for statement in _statements(cell):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                yield name, None, ast.unparse(value)
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
+                yield name, ast.unparse(annotation), ast.unparse(value)
+
+
+def _comments(cell: Cell) -> dict[str, str]:
+    """Give the comments that stand behind assignments, by name."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(python_source((cell,))).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return {}
+    by_line = {token.end[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
+    found = {}
+    for statement in _statements(cell):
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+        if isinstance(target, ast.Name) and (comment := by_line.get(statement.end_lineno or 0)):
+            found[target.id] = comment
+    return found
+
+
+def _statements(cell: Cell) -> list[ast.stmt]:
+    return parse(python_source((cell,))).body

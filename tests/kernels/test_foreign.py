@@ -1,0 +1,170 @@
+"""Notebooks of another language: their own kernel runs the cells, and all it says goes through the procedure's."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import psutil
+import pytest
+
+from oet_kernel.models import ProcedureState, StopProcessCommand
+from tests.ipynb import notebook
+from tests.kernels.test_notebooks import cells, run, running
+
+pytestmark = pytest.mark.anyio
+S = ProcedureState
+NAME = "observe.ipynb"
+BYE = ("finally", "echo bye")
+
+
+def bash(*cells, **metadata):
+    return notebook(*cells, kernel="bash", language="bash", **metadata)
+
+
+@pytest.fixture(autouse=True)
+def _see_kernelspecs(kernelspecs, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", str(kernelspecs))
+
+
+def child_of(bench, pid):
+    """Find the process of the kernel that runs the cells."""
+    (child,) = psutil.Process(bench.service._find(pid).kernel.pid).children()
+    return child
+
+
+def lives(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_cells_are_run_in_order_with_the_arguments_in_their_language(bench):
+    text = bash(("parameters", "n=1\nname=x"), ("init", "echo init $n"),
+                ("", 'for i in $(seq $n); do echo "$name $i"; done'), BYE)  # fmt: skip
+    summary = await run(bench, text, {"n": 2}, {"name": "a 'quoted' $HOME"})
+    assert summary.state is S.COMPLETE, summary.history.stacktrace
+    assert bench.output(1) == "init 2\na 'quoted' $HOME 1\na 'quoted' $HOME 2\nbye\n"
+    assert bench.output(1, "stderr") == ""
+    injected = "injected-parameters"
+    assert cells(bench)["finished"] == ["a", injected, "b", injected, "c", "d"]
+    (log,) = bench.said("procedure.environment.log")
+    assert "kernel bash (Bash)" in log["text"]
+    assert "keeps no journal" in log["text"]
+
+
+async def test_arguments_without_a_form_in_the_language_are_refused(bench):
+    summary = await run(bench, bash(("", "true")), None, {"n": {"a": 1}})
+    assert summary.state is S.FAILED
+    assert "Arguments cannot be written in bash" in summary.history.stacktrace
+
+
+async def test_failing_cell_is_named_and_the_finally_cells_are_run(bench):
+    summary = await run(bench, bash(("", "true"), ("", "exit_with() { return $1; }; exit_with 3"), BYE))
+    assert summary.state is S.FAILED
+    assert "observe.ipynb, cell 2 has failed: 3" in summary.history.stacktrace
+    assert cells(bench)["failed"] == ["b"]
+    assert bench.output(1) == "bye\n"
+
+
+async def test_displays_and_lines_arrive_whole(bench):
+    text = bash(("", "seq 500"), ("", "echo '<b>bold</b>' | displayHTML"))
+    summary = await run(bench, text)
+    assert summary.state is S.COMPLETE
+    assert bench.output(1).splitlines()[:500] == [str(n) for n in range(1, 501)]
+    assert [one["data"] for one in bench.said("procedure.output.display")] == [{"text/html": "<b>bold</b>\n"}]
+
+
+async def test_stop_interrupts_the_cell_runs_the_finally_cells_and_leaves_no_process(bench):
+    pid = await running(bench, bash(("", "echo asleep; sleep 1000"), ("", "echo not reached"), BYE), "asleep")
+    child = child_of(bench, pid)
+    family = [child, *child.children(recursive=True)]
+    assert len(family) > 2
+    await bench.service.stop(StopProcessCommand(pid))
+    assert (await bench.until(pid)).state is S.STOPPED
+    assert [line for line in bench.output(pid).splitlines() if line.strip("^C")] == ["asleep", "bye"]
+    assert not any(map(lives, family))
+
+
+async def test_death_of_the_kernel_fails_the_procedure_with_how_it_came(bench):
+    pid = await running(bench, bash(("", "echo asleep; sleep 1000")), "asleep")
+    os.kill(child_of(bench, pid).pid, signal.SIGKILL)
+    summary = await bench.until(pid)
+    assert summary.state is S.FAILED
+    assert "The kernel bash ended with SIGKILL while it ran observe.ipynb, cell 1" in summary.history.stacktrace
+
+
+async def test_kill_of_the_procedures_kernel_takes_the_other_with_it(bench):
+    pid = await running(bench, bash(("", "echo asleep; sleep 1000")), "asleep")
+    child = child_of(bench, pid)
+    family = [child, *child.children(recursive=True)]
+    os.kill(bench.service._find(pid).kernel.pid, signal.SIGKILL)
+    assert (await bench.until(pid)).state is S.FAILED
+    assert not any(map(lives, family))
+
+
+@pytest.fixture
+def install_other(tmp_path, monkeypatch):
+    """Install a kernelspec named ``other``: a Python that is not this environment's."""
+
+    def install(*argv):
+        spec = tmp_path / "other" / "kernels" / "other"
+        spec.mkdir(parents=True)
+        launcher = tmp_path / "other" / "python"
+        launcher.symlink_to(sys.executable)
+        content = {"argv": [str(launcher), *argv], "display_name": "Other", "language": "python"}
+        content["env"] = {"PYTHONPATH": os.pathsep.join(one for one in sys.path if one.endswith("site-packages"))}
+        (spec / "kernel.json").write_text(json.dumps(content))
+        monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "other"))
+
+    return install
+
+
+@pytest.fixture
+def other(install_other):
+    """A kernel of another environment."""
+    install_other("-m", "ipykernel_launcher", "-f", "{connection_file}")
+
+
+async def test_python_of_another_environment_runs_in_its_own_kernel(bench, other):
+    text = notebook(
+        ("", "import os\nasync def main(n):\n    print('main', n, os.getppid() == here)"),
+        ("", "def init(here_=0):\n    global here\n    here = here_"),
+        kernel="other",
+    )
+    pid = await bench.ready(text, name=NAME)
+    await bench.start(pid, n=2)
+    summary = await bench.until(pid)
+    assert summary.state is S.COMPLETE, summary.history.stacktrace
+    assert bench.output(pid) == "main 2 False\n"
+
+
+async def test_event_of_any_language_is_a_display_of_its_own_type(bench, other):
+    data = {"application/vnd.oet.event+json": {"topic": "user.seen", "n": 1}}
+    text = notebook(("", f"from IPython.display import display\ndisplay({data}, raw=True)"), kernel="other")
+    summary = await run(bench, text)
+    assert summary.state is S.COMPLETE, summary.history.stacktrace
+    assert [one["n"] for one in bench.said("user.seen")] == [1]
+    assert bench.said("procedure.output.display") == []
+
+
+async def test_kernel_that_ends_before_it_is_ready_is_told(bench, install_other):
+    install_other("-c", "raise SystemExit(3)")
+    summary = await run(bench, notebook(("", "1"), kernel="other"))
+    assert summary.state is S.FAILED
+    assert "The kernel other ended with exit code 3 before it took requests" in summary.history.stacktrace
+
+
+async def test_stop_while_the_kernel_starts_ends_both(bench, tmp_path, install_other):
+    install_other("-c", "import time; time.sleep(1000)")
+    pid = await bench.create(notebook(("", "1"), kernel="other"), name=NAME)
+    with bench.bus.subscribe(["procedure.script"], procedure=pid) as events:
+        async with asyncio.timeout(15):
+            if not bench.said("procedure.script.loaded"):
+                await events.batch()
+    await bench.service.stop(StopProcessCommand(pid))
+    assert (await bench.until(pid)).state is S.STOPPED
+    left = [one for one in psutil.process_iter(["cmdline"]) if str(tmp_path / "other") in str(one.info["cmdline"])]
+    assert not any(map(lives, left))
