@@ -252,9 +252,10 @@ def test_no_value_that_an_annotation_admits_is_refused(data):
 
 
 @given(KINDS, JSON)
-def test_what_json_schema_admits_is_admitted_and_what_it_refuses_is_refused_but_for_booleans(kind, value):
+def test_what_json_schema_admits_is_admitted_and_what_it_refuses_is_refused(kind, value):
+    """But for truth values, which are numbers to Python, and for text, where a command line may have made a number."""
     made = schema_of(ast.parse(kind[0], mode="eval").body, NAMES)
     ours, theirs = mismatch(made, value, "$") is None, Draft202012Validator(made).is_valid(value)
     assert ours or not theirs
-    if "true" not in str(value).lower() and "false" not in str(value).lower():
+    if "string" not in str(made) and "true" not in str(value).lower() and "false" not in str(value).lower():
         assert ours == theirs
