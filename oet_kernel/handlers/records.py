@@ -21,7 +21,8 @@ class RecordHandler(OetHandler):
     async def get(self, root: str, pid: str) -> None:
         """Send it as it is now, in the ``format`` that was asked for: ``ipynb`` (the default) or ``html``."""
         number = id_of(pid, ResourceNotFound(f"No information available for PID={pid}"))
-        kind = self.query_text("format") or "ipynb"
+        kind = self.query_text("format")
+        kind = "ipynb" if kind is None else kind
         if kind not in _TYPES:
             raise MalformedRequest(f"format: expected one of {', '.join(_TYPES)}, got {kind!r}")
         records = self.context.records
