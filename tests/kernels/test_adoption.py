@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 DEADLINE = 30.0
 REAL_PYTHON = Path(sys.executable).resolve()
-LADDER = Ladder(5.0, 5.0, 5.0)
+LADDER = Ladder(15.0, 15.0, 15.0)
 HEAD = "import atexit, os, sys, time, threading\nfrom pathlib import Path\nfrom oet_kernel.api import publish\n"
 
 
