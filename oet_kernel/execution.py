@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
+from oet_kernel.errors import ControlTaken, DeadlineExceeded
 from oet_kernel.events.journal import Journal
-from oet_kernel.events.mapping import Announcement, Interest, Record, announce, interpret
+from oet_kernel.events.mapping import Announcement, Control, Interest, Record, announce, interpret
 from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, find_record
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
@@ -28,6 +29,10 @@ _BEFORE_INIT = frozenset(
     {ProcedureState.CREATING, ProcedureState.PREP_ENV, ProcedureState.IDLE, ProcedureState.LOADING}
 )
 """States in which a preparation can be begun again; a kernel that has had its script does not take it twice."""
+
+
+_CONTROL_SECONDS = 10.0
+"""For a kernel to say that control of it has changed hands; its control channel answers while the script runs."""
 
 
 class Workshop(Struct, frozen=True):
@@ -86,6 +91,10 @@ class Execution:
         """The procedure of that abort script; None before it was created."""
         self.autostart = row.autostart
         """It is to be started as soon as it is READY."""
+        self.controller = row.controller
+        """Who has taken control of its kernel; None while attached clients may only look."""
+        self.quiet = False
+        """Its script has failed by an exception of its own, and has left nothing at work."""
         self.kernel: LocalKernel | None = None
         self._offset = 0
         """How far its kernel was heard, in bytes of the kernel's journal."""
@@ -94,6 +103,8 @@ class Execution:
         self._changed = asyncio.Event()
         self._preparation: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[bool] | None = None
+        self._hands = asyncio.Lock()
+        self._handed_over = asyncio.Event()
 
     def save(self) -> None:
         """Have what it is now written down, with the events of this turn of the event loop."""
@@ -109,6 +120,7 @@ class Execution:
                 abort=self.abort,
                 abort_id=self.abort_id,
                 autostart=self.autostart,
+                controller=self.controller,
             )
         )
 
@@ -201,6 +213,48 @@ class Execution:
             self._ending = asyncio.create_task(self._stop())
         return await asyncio.shield(self._ending)
 
+    async def hand_over(self, who: str, taken: bool) -> None:
+        """Take control of the kernel, or give it back; it holds when this returns.
+
+        Parameters
+        ----------
+        who
+            Who asks for it.
+        taken
+            False to give it back, which anybody may.
+
+        Raises
+        ------
+        ControlTaken
+            When somebody else has it.
+        DeadlineExceeded
+            When the kernel does not answer.
+        """
+        async with self._hands:
+            if taken and self.controller not in (None, who):
+                raise ControlTaken(
+                    f"Cannot take control of procedure {self.id}: {self.controller} has it; "
+                    f"it is given back with: oet attach {self.id} --release"
+                )
+            if self.kernel is None or taken == (self.controller is not None):
+                return
+            self._handed_over.clear()
+            self.kernel.control(who, taken)
+            try:
+                async with asyncio.timeout(_CONTROL_SECONDS):
+                    await self._handed_over.wait()
+            except TimeoutError:
+                raise DeadlineExceeded(
+                    f"The kernel of procedure {self.id} did not say within {_CONTROL_SECONDS:g} s that control of it "
+                    "has changed hands; try again, or stop the procedure"
+                ) from None
+
+    def _hear_control(self, control: Control, at: float) -> None:
+        self.controller = control.who if control.taken else None
+        self.save()
+        self._audience.say(self, announce(topics.KERNEL_CONTROL, str(self.id), **msgspec.structs.asdict(control)), at)
+        self._handed_over.set()
+
     async def detach(self) -> None:
         """Let the procedure go on without this service."""
         for task in (self._preparation, self._ending):
@@ -214,6 +268,11 @@ class Execution:
         """Let the kernel of a procedure that has ended go."""
         if self._ending is None and self.kernel is not None:
             self._ending = asyncio.create_task(self._end_kernel())
+
+    @property
+    def dismissed(self) -> bool:
+        """True once its kernel is to end."""
+        return self._ending is not None
 
     async def gone(self) -> None:
         """Wait until the kernel that was dismissed has gone."""
@@ -307,6 +366,8 @@ class Execution:
                 case Interest():
                     self.interests.add(meaning.topic)
                     self.save()
+                case Control():
+                    self._hear_control(meaning, record.t)
                 case _:
                     self._hear_fact(meaning)
         self._offset = offset
@@ -320,11 +381,16 @@ class Execution:
                 self.kernel.note_idle()
         if isinstance(fact, lifecycle.LoadFinished):
             self.source_sha256 = fact.source_sha256
+        if isinstance(fact, lifecycle.Failed):
+            self.quiet = fact.quiet
         self.learn(fact)
 
     def _kernel_ended(self, epitaph: str) -> None:
         self.interests.clear()
         assert self.kernel is not None
+        if self.controller is not None:
+            self._hear_control(Control(self.controller, taken=False), self.kernel.ended_at or time.time())
+        self._handed_over.set()
         self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph))
         self._audience.kernel_gone(self)
 

@@ -7,6 +7,7 @@ subarray and its claim, for one.
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ from oet_kernel import topics
 from oet_kernel.aborts import Aborts
 from oet_kernel.announcer import Announcer
 from oet_kernel.errors import (
+    NoKernel,
     OetError,
     ShuttingDown,
     StartRefused,
@@ -33,10 +35,12 @@ from oet_kernel.events.event import Event
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement
 from oet_kernel.execution import Execution, Workshop
+from oet_kernel.kept import KeptKernels
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.limits import Limits
 from oet_kernel.models import (
     GitScript,
+    KernelInfo,
     PrepareProcessCommand,
     ProcedureInput,
     ProcedureState,
@@ -99,6 +103,7 @@ class ScriptExecutionService:
         self._workshop = Workshop(journal, sources, kernels, self._limits.ladder)
         self._announcer = Announcer(journal, base_url)
         self._roster = Roster(self._limits.history)
+        self._kept = KeptKernels(self._limits.keep_failed)
         self._subarrays = Subarrays()
         self._aborts = Aborts(self._limits, self._roster, self._subarrays, self._announcer, self._create_abort)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -194,6 +199,7 @@ class ScriptExecutionService:
                 f"Cannot create a procedure: {alive} are active and {self._limits.kernels} are allowed; "
                 "stop one that is not needed, or raise OetApp.max_kernels"
             )
+        self._kept.make_room(self._limits.kernels - alive - 1)
         execution = self._create(command, main or ProcedureInput(), autostart=autostart)
         on_created(execution.id)
         created = self._summary(execution)  # its preparation does not wait for the disk
@@ -283,6 +289,8 @@ class ScriptExecutionService:
         """
         execution = self._find(command.process_uid)
         if execution.state.inactive:
+            self._kept.let_go(execution)
+            await execution.gone()
             return StopOutcome(stopped=False, aborted=[])
         execution.request_id = self._announcer.request_id()
         self._announcer.request(topics.REQUEST_STOP, execution.request_id, execution.id, cmd=command)
@@ -329,6 +337,67 @@ class ScriptExecutionService:
             self._announcer.result(topics.POOL_LIST, request_id, summaries)
         return summaries
 
+    # --- looking inside
+
+    def kernel(self, pid: int) -> KernelInfo:
+        """Tell how a client attaches to the kernel of a procedure.
+
+        Parameters
+        ----------
+        pid
+            Its id.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is no such procedure, or it is no longer listed.
+        NoKernel
+            When it has no kernel that takes requests.
+        """
+        execution = self._find(pid)
+        connection = None if execution.kernel is None or execution.dismissed else execution.kernel.connection
+        if execution.kernel is None or connection is None:
+            raise NoKernel(
+                f"Cannot look into procedure {pid}: it is {execution.state.name} and has no kernel that answers"
+            )
+        return KernelInfo(
+            procedure=pid,
+            state=execution.state,
+            id=execution.kernel.folder.name,
+            host=socket.gethostname(),
+            pid=execution.kernel.pid,
+            control=execution.controller,
+            kept_until=self._kept.until(pid),
+            connection=connection,
+        )
+
+    async def control(self, pid: int, who: str, taken: bool) -> KernelInfo:
+        """Take control of the kernel of a procedure, so that attached clients may type, or give it back.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure.
+        who
+            Who asks for it.
+        taken
+            False to give it back.
+
+        Raises
+        ------
+        ResourceNotFound, NoKernel
+            As for `kernel`.
+        ControlTaken
+            When somebody else has it.
+        DeadlineExceeded
+            When the kernel does not answer.
+        """
+        self.kernel(pid)
+        await self._find(pid).hand_over(who, taken)
+        with suppress(StoreUnusable):
+            await self._journal.settled()
+        return self.kernel(pid)
+
     async def wait(self, pid: int, *states: ProcedureState) -> ProcedureSummary:
         """Wait until a procedure is in one of these states, or inactive.
 
@@ -348,6 +417,7 @@ class ScriptExecutionService:
     async def close(self) -> None:
         """Stop every procedure, and take no new ones."""
         self._closing = True
+        await self._kept.close()
         await asyncio.gather(*(execution.stop() for execution in self._roster.active))
         await asyncio.gather(*(execution.gone() for execution in self._roster))
         await self._workshop.kernels.close()
@@ -357,6 +427,7 @@ class ScriptExecutionService:
         self._closing = True
         for task in list(self._tasks):
             task.cancel()
+        await self._kept.close()
         await asyncio.gather(*(execution.detach() for execution in self._roster))
         await self._workshop.kernels.detach()
 
@@ -384,6 +455,7 @@ class ScriptExecutionService:
 
     def kernel_gone(self, execution: Execution) -> None:
         """Free what the process of a procedure may have been at work on."""
+        self._kept.let_go(execution)
         self._release(execution)
 
     # --- rules
@@ -391,12 +463,20 @@ class ScriptExecutionService:
     def _retire(self, execution: Execution) -> None:
         """A procedure has ended: free its subarray, let its kernel go, forget the oldest that have ended."""
         self._release(execution)
-        execution.dismiss()
+        if not self._kept.keep(execution, self._limits.kernels - len(self._roster.active)):
+            execution.dismiss()
         if isinstance(execution.procedure.script, GitScript):
             self._do(self._retain_sources())
         for forgotten in self._roster.retire(execution):
-            if forgotten.kernel is not None:
+            self._kept.let_go(forgotten)
+            if forgotten.kernel is not None and not forgotten.kernel_alive:
                 self._state.forget(forgotten.kernel.folder)
+            elif forgotten.kernel is not None:
+                self._do(self._forget(forgotten, forgotten.kernel.folder))
+
+    async def _forget(self, execution: Execution, folder: Path) -> None:
+        await execution.gone()
+        self._state.forget(folder)
 
     async def _retain_sources(self) -> None:
         used = [one.path for one in self._roster.active if one.path]

@@ -4,7 +4,9 @@ Each step is announced as an ``oet_call`` message, which the service maps to lif
 
     {"call": "load", "phase": "started"}
     {"call": "load", "phase": "finished", "has_init": true, "source_sha256": "9f86d0..."}
-    {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ..."}
+    {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ...", "quiet": true}
+
+`quiet`: nothing of the script is at work any more.
 """
 
 import asyncio
@@ -25,7 +27,8 @@ from msgspec import Struct, field
 
 from oet_kernel import api, topics
 from oet_kernel.kernel.encoding import encode_event
-from oet_kernel.kernel.loader import format_failure, load
+from oet_kernel.kernel import remains
+from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.kernel.provenance import environment_facts, script_facts, source_text
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
@@ -58,6 +61,14 @@ class EventRequest(Struct):
     fields: dict[str, Any]
 
 
+class ControlRequest(Struct):
+    """Content of an ``oet_control_request`` on the control channel."""
+
+    who: str
+    """Who has taken control of the kernel, or gives it back."""
+    taken: bool
+
+
 class Runner:
     """One script in one kernel, from its loading to the end of its ``main``.
 
@@ -75,16 +86,23 @@ class Runner:
     def __init__(self, publisher: Publisher, after_call: Callable[[], None]) -> None:
         self._publisher = publisher
         self._after_call = after_call
-        self._module: ModuleType | None = None
+        self.module: ModuleType | None = None
+        """The script; None before it was loaded."""
         self._name = ""
         self._source = self._sha256 = ""
         self._loop: asyncio.Runner | None = None
         self._bridge = PubSubBridge(self.publish, self._subscribed)
         self._deliveries: queue.SimpleQueue[EventRequest] | None = None
         self._asked: set[str] = set()
+        self._threads = frozenset(threading.enumerate())
         self.idle = threading.Event()
         """Set while no function of the script runs."""
         self.idle.set()
+
+    @property
+    def name(self) -> str:
+        """Id of the procedure, as text; empty before its script is prepared."""
+        return self._name
 
     def publish(self, topic: str, fields: Mapping[str, Any]) -> None:
         """Publish an event of the script.
@@ -111,11 +129,12 @@ class Runner:
 
     def _prepare(self, request: PrepareRequest) -> None:
         self._name = str(request.procedure)
+        self._threads = frozenset(threading.enumerate())
         threading.main_thread().name = self._name
         api.connect(self.publish)
         self._bridge.install(self._name)
         if self._step("load", lambda: self._load(Path(request.path), request.changes)):
-            init = getattr(self._module, "init", None)
+            init = getattr(self.module, "init", None)
             if init is not None:
                 self._step("init", lambda: self._call_init(init, request.init))
         self.publish(topics.ENVIRONMENT_DESCRIBED, environment_facts(self._source))  # takes a while: after READY
@@ -157,8 +176,8 @@ class Runner:
 
     def _load(self, path: Path, changes: Changes) -> dict[str, Any]:
         _follow(changes)
-        self._module = load(path, lambda source: self._about_to_run(path, source))
-        has_init = hasattr(self._module, "init")
+        self.module = load(path, lambda source: self._about_to_run(path, source))
+        has_init = hasattr(self.module, "init")
         if not has_init:
             self._function("main")
         return {"has_init": has_init, "source_sha256": self._sha256}
@@ -173,9 +192,9 @@ class Runner:
         self._function("main")
 
     def _function(self, name: str) -> Callable[..., Any]:
-        function = getattr(self._module, name, None)
+        function = getattr(self.module, name, None)
         if not callable(function):
-            file = getattr(self._module, "__file__", "the script")
+            file = getattr(self.module, "__file__", "the script")
             raise AttributeError(
                 f"{file} has no function {name}(); a procedure needs one, to be run when it is started"
             )
@@ -208,7 +227,9 @@ class Runner:
         if error is None:
             self._say(call=name, phase="finished", **(extra or {}))
             return True
-        self._say(call=name, phase="failed", stacktrace=format_failure(error))
+        trace = format_failure(error)
+        leave_to_debugger(error)
+        self._say(call=name, phase="failed", stacktrace=trace, quiet=not remains.at_work(self._threads))
         return False
 
     def _say(self, **content: Any) -> None:

@@ -1,0 +1,32 @@
+"""What a script leaves at work when it has failed: threads and processes that nobody waits for."""
+
+import threading
+from collections.abc import Collection
+from pathlib import Path
+
+_OURS = "oet-"
+"""Beginning of the names of threads that are the kernel's own."""
+
+
+def at_work(before: Collection[threading.Thread]) -> bool:
+    """Tell whether something of the script still runs.
+
+    Parameters
+    ----------
+    before
+        The threads that there were before the script.
+
+    Returns
+    -------
+    bool
+        True for a thread that has begun since, or a child process. What runs below Python is not seen.
+    """
+    threads = (one for one in threading.enumerate() if one not in before and not one.name.startswith(_OURS))
+    return any(threads) or any(_children(task) for task in Path("/proc/self/task").iterdir())
+
+
+def _children(task: Path) -> str:
+    try:
+        return (task / "children").read_text().strip()
+    except OSError:  # the thread has ended meanwhile
+        return ""
