@@ -32,7 +32,7 @@ class Record(Struct, frozen=True):
     type: str
     """Jupyter message type."""
     call: str | None
-    """The function of the script that was called last: ``load``, ``init``, ``main``; ``console`` for an attached client."""
+    """The function of the script that was called last, ``load``, ``init``, ``main``; or ``console``."""
     content: msgspec.Raw
     """The message's content, a JSON object."""
 

@@ -1,4 +1,4 @@
-"""``/procedures/<id>/kernel``: how a Jupyter client attaches to the kernel of a procedure, and who has control of it."""
+"""``/procedures/<id>/kernel``: how a Jupyter client attaches to a procedure, and who has control of it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Console: what guests type into a kernel: who may, what they see of the script, what is said of it, how it is ended."""
+"""Console: what guests type into a kernel: what they see of the script, what is told of it, how it is interrupted."""
 
 import ctypes
 import os
@@ -90,7 +90,7 @@ class Console:
     def show(self, module: ModuleType | None, names: MutableMapping[str, Any]) -> None:
         """Have the script's names in the console as they are now.
 
-        A name that was bound in the console stays the console's. To bind one of the script's anew: ``script.name = ...``.
+        A name that was bound in the console stays the console's; ``script.name = ...`` binds one of the script's.
 
         Parameters
         ----------

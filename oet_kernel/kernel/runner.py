@@ -26,8 +26,8 @@ import msgspec
 from msgspec import Struct, field
 
 from oet_kernel import api, topics
-from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.kernel import remains
+from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.kernel.provenance import environment_facts, script_facts, source_text
