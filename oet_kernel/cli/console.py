@@ -18,7 +18,7 @@ from oet_kernel.cli.attach import rights
 from oet_kernel.models import KernelInfo
 
 _LEAVE = frozenset({"exit", "quit", "exit()", "quit()"})
-_NAME = re.compile(r"\?{0,2}\s*(?P<name>[^\W\d]\w*(?:\.\w+)*)\s*(?P<more>\?{0,2})")
+_NAME = re.compile(r"\?{0,2}\s*(?P<name>[^\W\d]\w*(?:\.\w+)*)\s*\?{0,2}")
 _ANSWER_SECONDS = 10.0
 
 
@@ -43,20 +43,23 @@ class ConsoleShell(ZMQTerminalInteractiveShell):
         if cell.strip() in _LEAVE:
             self.ask_exit()
         elif self.read_only and (found := _NAME.fullmatch(cell.strip())):
-            self._inspect(found["name"], len(found["more"]) // 2)
+            self._inspect(found["name"], explained="?" in cell, source="??" in cell)
         else:
             super().run_cell(cell, store_history)
 
-    def _inspect(self, name: str, detail: int) -> None:
-        msg_id = self.client.inspect(name, len(name), detail)
+    def _inspect(self, name: str, *, explained: bool, source: bool) -> None:
+        omitted = [] if explained else ["docstring"]
+        content = {"code": name, "cursor_pos": len(name), "detail_level": int(source), "omit_sections": omitted}
+        message = self.client.session.msg("inspect_request", content)
+        self.client.shell_channel.send(message)
         while True:
             try:
                 reply = run_sync(self.client.shell_channel.get_msg)(timeout=_ANSWER_SECONDS)
             except Empty:
                 click.echo("The kernel does not answer", err=True)
                 return
-            if reply["parent_header"].get("msg_id") == msg_id:
-                click.echo(reply["content"].get("data", {}).get("text/plain") or f"{name} is not defined")
+            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                click.echo(reply["content"].get("data", {}).get("text/plain", "").rstrip() or f"{name} is not defined")
                 return
 
 
