@@ -8,6 +8,7 @@ import pytest
 from oet_kernel.errors import NoKernel
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import DEADLINE, Bench, serve
+from tests.guests import attached
 
 pytestmark = pytest.mark.anyio
 
@@ -183,3 +184,14 @@ def _runs(pid: int) -> bool:
     except psutil.TimeoutExpired:
         return True
     return False
+
+
+async def test_kernel_is_kept_under_a_guest_who_was_there_before_the_failure(make_bench):
+    bench = make_bench(keep_failed=60.0)
+    pid = await bench.ready(FAILS)
+    connection = bench.service.kernel(pid).connection
+    with attached(connection) as guest:
+        await asyncio.to_thread(guest.subshell)
+        await bench.start(pid)
+        assert (await bench.until(pid)).state is _S.FAILED
+        assert kept(bench, pid)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 _OURS = "oet-"
 """Beginning of the names of threads that are the kernel's own."""
+_MACHINERY = ("ipykernel.", "zmq.")
+"""Where the classes of further such threads are: those of subshells, of ZeroMQ's own memory."""
 
 
 def at_work(before: Collection[threading.Thread]) -> bool:
@@ -21,8 +23,14 @@ def at_work(before: Collection[threading.Thread]) -> bool:
     bool
         True for a thread that has begun since, or a child process. What runs below Python is not seen.
     """
-    threads = (one for one in threading.enumerate() if one not in before and not one.name.startswith(_OURS))
-    return any(threads) or any(_children(task) for task in Path("/proc/self/task").iterdir())
+    begun = set(threading.enumerate()).difference(before)
+    return any(not _is_machinery(one) for one in begun) or any(
+        _children(task) for task in Path("/proc/self/task").iterdir()
+    )
+
+
+def _is_machinery(thread: threading.Thread) -> bool:
+    return thread.name.startswith(_OURS) or type(thread).__module__.startswith(_MACHINERY)
 
 
 def _children(task: Path) -> str:

@@ -1,5 +1,6 @@
 """``/procedures/<id>/kernel`` over the wire."""
 
+import httpx
 import pytest
 
 from oet_kernel.client import ApiError, AsyncClient, Client
@@ -20,12 +21,8 @@ def ready(server):
 
 def test_connection_of_a_ready_procedure_is_that_of_a_guest(server, ready):
     kernel = server.http.get(f"/procedures/{ready}/kernel").json()["kernel"]
-    assert (kernel["procedure"], kernel["state"], kernel["control"], kernel["kept_until"]) == (
-        ready,
-        "READY",
-        None,
-        None,
-    )
+    assert (kernel["procedure"], kernel["state"]) == (ready, "READY")
+    assert (kernel["control"], kernel["kept_until"]) == (None, None)
     with attached(Connection(**kernel["connection"])) as guest:
         assert guest.execute("1")["ename"] == "ReadOnly"
 
@@ -79,7 +76,7 @@ def test_failed_procedure_has_a_kernel_until_it_is_stopped(server):
 
 def test_nothing_is_told_without_a_token(server, ready):
     for method in ("GET", "PUT"):
-        reply = server.http.request(method, f"/procedures/{ready}/kernel", headers={"Authorization": "token wrong"})
+        reply = httpx.request(method, f"{server.url}/procedures/{ready}/kernel", timeout=DEADLINE)  # no cookie either
         assert reply.status_code == 403
         assert "key" not in reply.text
 
