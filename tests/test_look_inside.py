@@ -109,7 +109,7 @@ async def test_with_control_what_is_typed_is_an_event_with_who_and_its_output_is
 async def test_error_of_what_is_typed_is_an_event_and_no_failure_of_the_procedure(bench):
     pid = await bench.ready(IDLE)
     await bench.service.control(pid, "alice", True)
-    await guest_does(bench, pid, lambda guest: guest.execute("raise SystemExit(3)"))
+    await guest_does(bench, pid, lambda guest: guest.execute("raise SystemExit(3)", stop_on_error=False))
     await guest_does(bench, pid, lambda guest: guest.execute("1 / 0"))
     error = await heard(bench, "procedure.output.error", pid, lambda fields: fields["ename"] == "ZeroDivisionError")
     assert error["call"] == "console"
