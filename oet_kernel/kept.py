@@ -74,6 +74,7 @@ class KeptKernels:
             self.let_go(next(iter(self._places.values())).execution)
 
     async def close(self) -> None:
-        """Let all go, and wait until they have gone."""
+        """Let all go, wait until they have gone, and keep no more."""
+        self._seconds = 0.0
         self.make_room(0)
         await asyncio.gather(*self._leaving)

@@ -195,3 +195,13 @@ async def test_kernel_is_kept_under_a_guest_who_was_there_before_the_failure(mak
         await bench.start(pid)
         assert (await bench.until(pid)).state is _S.FAILED
         assert kept(bench, pid)
+
+
+async def test_procedure_that_fails_while_the_service_ends_leaves_no_kernel(make_bench):
+    bench = make_bench(keep_failed=60.0)
+    pid = await bench.ready(FAILS)
+    await bench.service._kept.close()
+    await bench.start(pid)
+    await bench.until(pid)
+    assert not kept(bench, pid)
+    await gone(bench, pid)
