@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
-from oet_kernel.errors import ControlTaken, DeadlineExceeded
+from oet_kernel.control import KernelControl
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement, Control, Interest, Record, announce, interpret
 from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, find_record
@@ -29,10 +29,6 @@ _BEFORE_INIT = frozenset(
     {ProcedureState.CREATING, ProcedureState.PREP_ENV, ProcedureState.IDLE, ProcedureState.LOADING}
 )
 """States in which a preparation can be begun again; a kernel that has had its script does not take it twice."""
-
-
-_CONTROL_SECONDS = 10.0
-"""For a kernel to say that control of it has changed hands; its control channel answers while the script runs."""
 
 
 class Workshop(Struct, frozen=True):
@@ -91,8 +87,8 @@ class Execution:
         """The procedure of that abort script; None before it was created."""
         self.autostart = row.autostart
         """It is to be started as soon as it is READY."""
-        self.controller = row.controller
-        """Who has taken control of its kernel; None while attached clients may only look."""
+        self.control = KernelControl(row.id, row.controller)
+        """Who has control of its kernel."""
         self.quiet = False
         """Its script has failed by an exception of its own, and has left nothing at work."""
         self.kernel: LocalKernel | None = None
@@ -103,8 +99,6 @@ class Execution:
         self._changed = asyncio.Event()
         self._preparation: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[bool] | None = None
-        self._hands = asyncio.Lock()
-        self._handed_over = asyncio.Event()
 
     def save(self) -> None:
         """Have what it is now written down, with the events of this turn of the event loop."""
@@ -120,7 +114,7 @@ class Execution:
                 abort=self.abort,
                 abort_id=self.abort_id,
                 autostart=self.autostart,
-                controller=self.controller,
+                controller=self.control.holder,
             )
         )
 
@@ -214,46 +208,14 @@ class Execution:
         return await asyncio.shield(self._ending)
 
     async def hand_over(self, who: str, taken: bool) -> None:
-        """Take control of the kernel, or give it back; it holds when this returns.
-
-        Parameters
-        ----------
-        who
-            Who asks for it.
-        taken
-            False to give it back, which anybody may.
-
-        Raises
-        ------
-        ControlTaken
-            When somebody else has it.
-        DeadlineExceeded
-            When the kernel does not answer.
-        """
-        async with self._hands:
-            if taken and self.controller not in (None, who):
-                raise ControlTaken(
-                    f"Cannot take control of procedure {self.id}: {self.controller} has it; "
-                    f"it is given back with: oet attach {self.id} --release"
-                )
-            if self.kernel is None or taken == (self.controller is not None):
-                return
-            self._handed_over.clear()
-            self.kernel.control(who, taken)
-            try:
-                async with asyncio.timeout(_CONTROL_SECONDS):
-                    await self._handed_over.wait()
-            except TimeoutError:
-                raise DeadlineExceeded(
-                    f"The kernel of procedure {self.id} did not say within {_CONTROL_SECONDS:g} s that control of it "
-                    "has changed hands; try again, or stop the procedure"
-                ) from None
+        """Take control of the kernel, or give it back; as for `KernelControl.hand_over`."""
+        if self.kernel is not None:
+            await self.control.hand_over(self.kernel, who, taken)
 
     def _hear_control(self, control: Control, at: float) -> None:
-        self.controller = control.who if control.taken else None
+        self.control.heard(control)
         self.save()
         self._audience.say(self, announce(topics.KERNEL_CONTROL, str(self.id), **msgspec.structs.asdict(control)), at)
-        self._handed_over.set()
 
     async def detach(self) -> None:
         """Let the procedure go on without this service."""
@@ -388,9 +350,9 @@ class Execution:
     def _kernel_ended(self, epitaph: str) -> None:
         self.interests.clear()
         assert self.kernel is not None
-        if self.controller is not None:
-            self._hear_control(Control(self.controller, taken=False), self.kernel.ended_at or time.time())
-        self._handed_over.set()
+        if self.control.holder is not None:
+            self._hear_control(Control(self.control.holder, taken=False), self.kernel.ended_at or time.time())
+        self.control.ended()
         self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph))
         self._audience.kernel_gone(self)
 

@@ -7,7 +7,6 @@ subarray and its claim, for one.
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -22,7 +21,6 @@ from oet_kernel import topics
 from oet_kernel.aborts import Aborts
 from oet_kernel.announcer import Announcer
 from oet_kernel.errors import (
-    NoKernel,
     OetError,
     ShuttingDown,
     StartRefused,
@@ -35,12 +33,12 @@ from oet_kernel.events.event import Event
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement
 from oet_kernel.execution import Execution, Workshop
+from oet_kernel.inside import Inside
 from oet_kernel.kept import KeptKernels
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.limits import Limits
 from oet_kernel.models import (
     GitScript,
-    KernelInfo,
     PrepareProcessCommand,
     ProcedureInput,
     ProcedureState,
@@ -104,6 +102,8 @@ class ScriptExecutionService:
         self._announcer = Announcer(journal, base_url)
         self._roster = Roster(self._limits.history)
         self._kept = KeptKernels(self._limits.keep_failed)
+        self.inside = Inside(self._roster, self._kept, journal)
+        """The kernels, for whoever wants to look into them."""
         self._subarrays = Subarrays()
         self._aborts = Aborts(self._limits, self._roster, self._subarrays, self._announcer, self._create_abort)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -336,67 +336,6 @@ class ScriptExecutionService:
             self._announcer.request(topics.REQUEST_LIST, request_id, pids=pids)
             self._announcer.result(topics.POOL_LIST, request_id, summaries)
         return summaries
-
-    # --- looking inside
-
-    def kernel(self, pid: int) -> KernelInfo:
-        """Tell how a client attaches to the kernel of a procedure.
-
-        Parameters
-        ----------
-        pid
-            Its id.
-
-        Raises
-        ------
-        ResourceNotFound
-            When there is no such procedure, or it is no longer listed.
-        NoKernel
-            When it has no kernel that takes requests.
-        """
-        execution = self._find(pid)
-        connection = None if execution.kernel is None or execution.dismissed else execution.kernel.connection
-        if execution.kernel is None or connection is None:
-            raise NoKernel(
-                f"Cannot look into procedure {pid}: it is {execution.state.name} and has no kernel that answers"
-            )
-        return KernelInfo(
-            procedure=pid,
-            state=execution.state,
-            id=execution.kernel.folder.name,
-            host=socket.gethostname(),
-            pid=execution.kernel.pid,
-            control=execution.controller,
-            kept_until=self._kept.until(pid),
-            connection=connection,
-        )
-
-    async def control(self, pid: int, who: str, taken: bool) -> KernelInfo:
-        """Take control of the kernel of a procedure, so that attached clients may type, or give it back.
-
-        Parameters
-        ----------
-        pid
-            Id of the procedure.
-        who
-            Who asks for it.
-        taken
-            False to give it back.
-
-        Raises
-        ------
-        ResourceNotFound, NoKernel
-            As for `kernel`.
-        ControlTaken
-            When somebody else has it.
-        DeadlineExceeded
-            When the kernel does not answer.
-        """
-        self.kernel(pid)
-        await self._find(pid).hand_over(who, taken)
-        with suppress(StoreUnusable):
-            await self._journal.settled()
-        return self.kernel(pid)
 
     async def wait(self, pid: int, *states: ProcedureState) -> ProcedureSummary:
         """Wait until a procedure is in one of these states, or inactive.

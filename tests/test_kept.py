@@ -32,7 +32,7 @@ async def gone(bench: Bench, pid: int) -> None:
 
 def kept(bench: Bench, pid: int) -> bool:
     try:
-        return bench.service.kernel(pid).kept_until is not None
+        return bench.service.inside.kernel(pid).kept_until is not None
     except NoKernel:
         return False
 
@@ -189,7 +189,7 @@ def _runs(pid: int) -> bool:
 async def test_kernel_is_kept_under_a_guest_who_was_there_before_the_failure(make_bench):
     bench = make_bench(keep_failed=60.0)
     pid = await bench.ready(FAILS)
-    connection = bench.service.kernel(pid).connection
+    connection = bench.service.inside.kernel(pid).connection
     with attached(connection) as guest:
         await asyncio.to_thread(guest.subshell)
         await bench.start(pid)

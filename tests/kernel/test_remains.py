@@ -2,36 +2,31 @@
 
 import subprocess
 import sys
-import threading
 
-from oet_kernel.kernel.remains import at_work
+import pytest
 
-
-def test_script_that_left_nothing_is_quiet():
-    assert not at_work(threading.enumerate())
-
-
-def test_thread_that_still_runs_is_at_work_until_it_ends():
-    before, gate = threading.enumerate(), threading.Event()
-    thread = threading.Thread(target=gate.wait)
-    thread.start()
-    assert at_work(before)
-    gate.set()
-    thread.join()
-    assert not at_work(before)
+HEAD = (
+    "import subprocess, sys, threading\nfrom oet_kernel.kernel.remains import at_work\nbefore = threading.enumerate()\n"
+)
+THREAD = "gate = threading.Event()\nthread = threading.Thread(target=gate.wait, name={name!r})\nthread.start()\n"
+PROCESS = "child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)\n"
+SAY = "print(at_work(before))\n"
 
 
-def test_threads_of_the_kernel_itself_do_not_count():
-    before, gate = threading.enumerate(), threading.Event()
-    thread = threading.Thread(target=gate.wait, name="oet-events")
-    thread.start()
-    assert not at_work(before)
-    gate.set()
-    thread.join()
+def said(code: str) -> str:
+    """Run code in a process of its own, which has no threads and no children."""
+    return subprocess.run([sys.executable, "-c", HEAD + code], text=True, capture_output=True, check=True).stdout
 
 
-def test_process_that_still_runs_is_at_work():
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        assert at_work(threading.enumerate())
-        child.communicate(b"\n")
-    assert not at_work(threading.enumerate())
+@pytest.mark.parametrize(
+    ("code", "answers"),
+    [
+        (SAY, ["False"]),
+        (THREAD.format(name="scan") + SAY + "gate.set()\nthread.join()\n" + SAY, ["True", "False"]),
+        (THREAD.format(name="oet-events") + SAY + "gate.set()\n", ["False"]),
+        (PROCESS + SAY + "child.communicate(b'\\n')\n" + SAY, ["True", "False"]),
+    ],
+    ids=["nothing", "thread", "thread of the kernel itself", "process"],
+)
+def test_what_a_script_has_left_is_at_work_until_it_ends(code, answers):
+    assert said(code).split() == answers
