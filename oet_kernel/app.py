@@ -23,7 +23,7 @@ from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import BadConfiguration, OetError, StoreUnusable
 from oet_kernel.events.bus import QUEUE_BYTES, EventBus
 from oet_kernel.events.journal import Journal
-from oet_kernel.handlers import about, activities, archive, procedures, records, scripts, stream
+from oet_kernel.handlers import about, activities, archive, kernels, procedures, records, scripts, stream
 from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
@@ -112,6 +112,9 @@ class OetApp(ExtensionApp):
     )
     history = Integer(10, min=0, help="How many inactive procedures stay listed.").tag(config=True)
     max_kernels = Integer(200, min=1, help="How many procedures may be active at once.").tag(config=True)
+    keep_failed_seconds = Float(
+        600.0, min=0, help="How long the kernel of a procedure that has failed stays, to be looked into; 0 for not."
+    ).tag(config=True)
     starting_kernels = Integer(4, min=1, help="How many kernel processes are started at the same instant.").tag(
         config=True
     )
@@ -245,6 +248,7 @@ class OetApp(ExtensionApp):
                 history=self.history,
                 kernels=self.max_kernels,
                 ladder=ladder,
+                keep_failed=self.keep_failed_seconds,
                 exclusive=self.exclusive,
                 abort_script=abort,
                 abort_deadline=self.abort_seconds,
@@ -274,7 +278,7 @@ class OetApp(ExtensionApp):
         """List the handlers under each root of the API."""
         for root in self._roots():
             pattern = f"/({re.escape(root)})"
-            for module in (procedures, records, archive, activities, scripts, stream, about):
+            for module in (procedures, kernels, records, archive, activities, scripts, stream, about):
                 self.handlers.extend(module.routes(pattern))
             self.handlers.append((rf"{pattern}(?:/.*)?", NotFoundHandler))
         if self._standalone:

@@ -99,6 +99,20 @@ class StartRefused(OetError):
     type = "StartRefused"
 
 
+class NoKernel(OetError):
+    """The procedure has no kernel that can be looked into: it is not up yet, or has gone."""
+
+    status = HTTPStatus.CONFLICT
+    type = "NoKernel"
+
+
+class ControlTaken(OetError):
+    """Somebody else has control of the kernel."""
+
+    status = HTTPStatus.CONFLICT
+    type = "ControlTaken"
+
+
 class TooManyKernels(OetError):
     """The configured number of kernels is alive already."""
 

@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
+from oet_kernel.control import KernelControl
 from oet_kernel.events.journal import Journal
-from oet_kernel.events.mapping import Announcement, Interest, Record, announce, interpret
+from oet_kernel.events.mapping import Announcement, Control, Interest, Record, announce, interpret
 from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, find_record
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
@@ -86,6 +87,10 @@ class Execution:
         """The procedure of that abort script; None before it was created."""
         self.autostart = row.autostart
         """It is to be started as soon as it is READY."""
+        self.control = KernelControl(row.id, row.controller)
+        """Who has control of its kernel."""
+        self.quiet = False
+        """Its script has failed by an exception of its own, and has left nothing at work."""
         self.kernel: LocalKernel | None = None
         self._offset = 0
         """How far its kernel was heard, in bytes of the kernel's journal."""
@@ -109,6 +114,7 @@ class Execution:
                 abort=self.abort,
                 abort_id=self.abort_id,
                 autostart=self.autostart,
+                controller=self.control.holder,
             )
         )
 
@@ -201,6 +207,16 @@ class Execution:
             self._ending = asyncio.create_task(self._stop())
         return await asyncio.shield(self._ending)
 
+    async def hand_over(self, who: str, taken: bool) -> None:
+        """Take control of the kernel, or give it back; as for `KernelControl.hand_over`."""
+        if self.kernel is not None:
+            await self.control.hand_over(self.kernel, who, taken)
+
+    def _hear_control(self, control: Control, at: float) -> None:
+        self.control.heard(control)
+        self.save()
+        self._audience.say(self, announce(topics.KERNEL_CONTROL, str(self.id), **msgspec.structs.asdict(control)), at)
+
     async def detach(self) -> None:
         """Let the procedure go on without this service."""
         for task in (self._preparation, self._ending):
@@ -214,6 +230,11 @@ class Execution:
         """Let the kernel of a procedure that has ended go."""
         if self._ending is None and self.kernel is not None:
             self._ending = asyncio.create_task(self._end_kernel())
+
+    @property
+    def dismissed(self) -> bool:
+        """True once its kernel is to end."""
+        return self._ending is not None
 
     async def gone(self) -> None:
         """Wait until the kernel that was dismissed has gone."""
@@ -307,6 +328,8 @@ class Execution:
                 case Interest():
                     self.interests.add(meaning.topic)
                     self.save()
+                case Control():
+                    self._hear_control(meaning, record.t)
                 case _:
                     self._hear_fact(meaning)
         self._offset = offset
@@ -320,11 +343,16 @@ class Execution:
                 self.kernel.note_idle()
         if isinstance(fact, lifecycle.LoadFinished):
             self.source_sha256 = fact.source_sha256
+        if isinstance(fact, lifecycle.Failed):
+            self.quiet = fact.quiet
         self.learn(fact)
 
     def _kernel_ended(self, epitaph: str) -> None:
         self.interests.clear()
         assert self.kernel is not None
+        if self.control.holder is not None:
+            self._hear_control(Control(self.control.holder, taken=False), self.kernel.ended_at or time.time())
+        self.control.ended()
         self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph))
         self._audience.kernel_gone(self)
 

@@ -13,9 +13,11 @@ class Limits(Struct, frozen=True, kw_only=True):
     history: int = 10
     """How many inactive procedures stay listed."""
     kernels: int = 200
-    """How many kernels may be alive at once."""
+    """How many procedures may be active at once; with the kernels that are kept after a failure there are no more."""
     ladder: Ladder = Ladder()
     """How long each rung of a stop may take."""
+    keep_failed: float = 0.0
+    """For how many seconds the kernel of a procedure whose script has failed stays, to be looked into."""
     exclusive: bool = True
     """Whether one procedure at a time runs on a subarray."""
     abort_script: Path | None = None

@@ -267,6 +267,51 @@ class ActivitySummary(Struct, frozen=True, kw_only=True):
     state: ActivityState
 
 
+class Connection(Struct, frozen=True, kw_only=True):
+    """How a Jupyter client reaches a kernel: the content of a connection file."""
+
+    transport: str
+    """``ipc``: Unix sockets of the service's machine, for the service's own user."""
+    ip: str
+    """Beginning of the sockets' paths, or an address."""
+    shell_port: int
+    iopub_port: int
+    stdin_port: int
+    control_port: int
+    hb_port: int
+    key: str
+    """Signs messages as a guest's: it opens nothing that control does not."""
+    signature_scheme: str
+    kernel_name: str
+
+
+class KernelInfo(Struct, frozen=True, kw_only=True):
+    """The kernel of a procedure, for whoever wants to look inside."""
+
+    procedure: int
+    state: ProcedureState
+    """Of the procedure."""
+    id: str
+    """Of the kernel, on its machine."""
+    host: str
+    """Name of that machine."""
+    pid: int
+    """Process id."""
+    control: str | None
+    """Who has taken control; None while all may only look."""
+    kept_until: float | None
+    """When the kernel of a procedure that has failed goes, in Unix seconds; None for one that is at work."""
+    connection: Connection
+
+
+class ControlUpdate(Struct, frozen=True, kw_only=True):
+    """Take control of a kernel, or give it back; body of ``PUT /procedures/<id>/kernel``."""
+
+    control: bool
+    who: str = ""
+    """Who the client says it is; counts only where the server does not know its users by name."""
+
+
 def to_json(value: Any) -> bytes:
     """Encode a record as the JSON that goes over the wire.
 

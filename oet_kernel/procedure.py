@@ -123,6 +123,8 @@ class Failed(Struct, frozen=True):
 
     at: float
     stacktrace: str
+    quiet: bool = False
+    """Whether the kernel says that nothing of the script is at work any more."""
 
 
 class StopAccepted(Struct, frozen=True):

@@ -33,6 +33,8 @@ from oet_kernel.events.event import Event
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement
 from oet_kernel.execution import Execution, Workshop
+from oet_kernel.inside import Inside
+from oet_kernel.kept import KeptKernels
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.limits import Limits
 from oet_kernel.models import (
@@ -99,6 +101,9 @@ class ScriptExecutionService:
         self._workshop = Workshop(journal, sources, kernels, self._limits.ladder)
         self._announcer = Announcer(journal, base_url)
         self._roster = Roster(self._limits.history)
+        self._kept = KeptKernels(self._limits.keep_failed)
+        self.inside = Inside(self._roster, self._kept, journal)
+        """The kernels, for whoever wants to look into them."""
         self._subarrays = Subarrays()
         self._aborts = Aborts(self._limits, self._roster, self._subarrays, self._announcer, self._create_abort)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -194,6 +199,7 @@ class ScriptExecutionService:
                 f"Cannot create a procedure: {alive} are active and {self._limits.kernels} are allowed; "
                 "stop one that is not needed, or raise OetApp.max_kernels"
             )
+        self._kept.make_room(self._limits.kernels - alive - 1)
         execution = self._create(command, main or ProcedureInput(), autostart=autostart)
         on_created(execution.id)
         created = self._summary(execution)  # its preparation does not wait for the disk
@@ -283,6 +289,8 @@ class ScriptExecutionService:
         """
         execution = self._find(command.process_uid)
         if execution.state.inactive:
+            self._kept.let_go(execution)
+            await execution.gone()
             return StopOutcome(stopped=False, aborted=[])
         execution.request_id = self._announcer.request_id()
         self._announcer.request(topics.REQUEST_STOP, execution.request_id, execution.id, cmd=command)
@@ -348,6 +356,7 @@ class ScriptExecutionService:
     async def close(self) -> None:
         """Stop every procedure, and take no new ones."""
         self._closing = True
+        await self._kept.close()
         await asyncio.gather(*(execution.stop() for execution in self._roster.active))
         await asyncio.gather(*(execution.gone() for execution in self._roster))
         await self._workshop.kernels.close()
@@ -357,6 +366,7 @@ class ScriptExecutionService:
         self._closing = True
         for task in list(self._tasks):
             task.cancel()
+        await self._kept.close()
         await asyncio.gather(*(execution.detach() for execution in self._roster))
         await self._workshop.kernels.detach()
 
@@ -384,6 +394,7 @@ class ScriptExecutionService:
 
     def kernel_gone(self, execution: Execution) -> None:
         """Free what the process of a procedure may have been at work on."""
+        self._kept.let_go(execution)
         self._release(execution)
 
     # --- rules
@@ -391,12 +402,20 @@ class ScriptExecutionService:
     def _retire(self, execution: Execution) -> None:
         """A procedure has ended: free its subarray, let its kernel go, forget the oldest that have ended."""
         self._release(execution)
-        execution.dismiss()
+        if not self._kept.keep(execution, self._limits.kernels - len(self._roster.active)):
+            execution.dismiss()
         if isinstance(execution.procedure.script, GitScript):
             self._do(self._retain_sources())
         for forgotten in self._roster.retire(execution):
-            if forgotten.kernel is not None:
+            self._kept.let_go(forgotten)
+            if forgotten.kernel is not None and not forgotten.kernel_alive:
                 self._state.forget(forgotten.kernel.folder)
+            elif forgotten.kernel is not None:
+                self._do(self._forget(forgotten, forgotten.kernel.folder))
+
+    async def _forget(self, execution: Execution, folder: Path) -> None:
+        await execution.gone()
+        self._state.forget(folder)
 
     async def _retain_sources(self) -> None:
         used = [one.path for one in self._roster.active if one.path]

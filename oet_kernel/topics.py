@@ -1,7 +1,7 @@
 """The catalogue of topics: what each event is about and which fields it has.
 
 Source: the wire contract of the original, and for ``procedure.output``, ``procedure.environment``,
-``procedure.script`` and ``procedure.cell`` this project.
+``procedure.script``, ``procedure.cell``, ``procedure.kernel`` and ``procedure.console`` this project.
 Every event also carries ``msg_src`` and ``topic``; a field named here is always there.
 """
 
@@ -26,6 +26,9 @@ ACTIVITY_LIST = "activity.pool.list"
 OUTPUT_STREAM = "procedure.output.stream"
 OUTPUT_DISPLAY = "procedure.output.display"
 OUTPUT_CLEAR = "procedure.output.clear"
+OUTPUT_ERROR = "procedure.output.error"
+KERNEL_CONTROL = "procedure.kernel.control"
+CONSOLE_INPUT = "procedure.console.input"
 ENVIRONMENT_LOG = "procedure.environment.log"
 ENVIRONMENT_DESCRIBED = "procedure.environment.described"
 SCRIPT_LOADED = "procedure.script.loaded"
@@ -55,6 +58,9 @@ TOPICS = MappingProxyType(
         OUTPUT_STREAM: ("call", "name", "text"),
         OUTPUT_DISPLAY: ("call", "data", "metadata"),
         OUTPUT_CLEAR: ("call", "wait"),
+        OUTPUT_ERROR: ("call", "ename", "evalue", "traceback"),
+        KERNEL_CONTROL: ("who", "taken"),
+        CONSOLE_INPUT: ("who", "code", "msg_id"),
         ENVIRONMENT_LOG: ("text",),
         ENVIRONMENT_DESCRIBED: ("host", "user", "python", "packages"),
         SCRIPT_LOADED: ("path", "sha256", "commit", "source"),

@@ -8,6 +8,7 @@ import click
 
 from oet_kernel import __version__
 from oet_kernel.cli.activities import activity
+from oet_kernel.cli.attach import attach
 from oet_kernel.cli.doctor import doctor
 from oet_kernel.cli.history import events, history
 from oet_kernel.cli.options import Failure, Follows, explain, split_topics, with_service, with_topics
@@ -62,6 +63,7 @@ cli.add_command(record)
 cli.add_command(history)
 cli.add_command(events)
 cli.add_command(doctor)
+cli.add_command(attach)
 for older in (create, list_, start, stop, describe):
     cli.add_command(older)
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from oet_kernel.cli.documents import Document
 from oet_kernel.client import Client
-from oet_kernel.models import ProcedureInput, ProcedureSummary
+from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureSummary
 
 
 class Answer(Struct, frozen=True):
@@ -74,5 +74,15 @@ class Said(Struct, frozen=True, kw_only=True):
     as_json: bool = False
 
 
-Result = Answer | Following | Listening | Said | None
+class Attaching(Struct, frozen=True, kw_only=True):
+    """A kernel to look into: a terminal opens a console on it, what is no terminal is told how."""
+
+    info: KernelInfo
+    answer: Answer
+    """How it is reached."""
+    leave: Callable[[], None] | None
+    """Gives control back when the console is left; None where it was not taken."""
+
+
+Result = Answer | Following | Listening | Said | Attaching | None
 """None: the command has printed what there was to say."""

@@ -2,9 +2,12 @@
 
 import math
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import assert_never
 
 import click
@@ -13,9 +16,9 @@ from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.follow import follow, patiently
 from oet_kernel.cli.options import Failure, explain
 from oet_kernel.cli.printing import Printer, print_json
-from oet_kernel.cli.results import Answer, Following, Listening, Result, Said
+from oet_kernel.cli.results import Answer, Attaching, Following, Listening, Result, Said
 from oet_kernel.client import RESUME, ApiError, Client, ClientError
-from oet_kernel.models import ProcedureState, ProcedureSummary
+from oet_kernel.models import KernelInfo, ProcedureState, ProcedureSummary
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 5.0
@@ -46,6 +49,9 @@ def present(result: Result) -> int:
             return 0
         case Said():
             tell(result)
+            return 0
+        case Attaching():
+            _attach(result)
             return 0
         case Following():
             return _follow(result)
@@ -78,6 +84,28 @@ def tell(said: Said) -> None:
     with Client(said.server_url, said.token) as client:
         for event in client.procedure_events(said.pid, topics=said.topics, exclude=said.exclude):
             printer.event(event)
+
+
+def _attach(attaching: Attaching) -> None:
+    """Open a console, where there is a terminal and the kernel can be reached; else say how."""
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    if attaching.answer.as_json or not interactive or not _reachable(attaching.info):
+        show(attaching.answer)
+        return
+    from oet_kernel.cli.console import open_console  # takes long to import
+
+    try:
+        open_console(attaching.info)
+    finally:
+        if attaching.leave is not None:
+            attaching.leave()
+
+
+def _reachable(info: KernelInfo) -> bool:
+    """Tell whether a kernel is on this machine, and this user's."""
+    connection = info.connection
+    here = info.host == socket.gethostname()
+    return here and (connection.transport != "ipc" or Path(f"{connection.ip}-{connection.shell_port}").is_socket())
 
 
 def _follow(following: Following) -> int:

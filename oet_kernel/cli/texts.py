@@ -26,6 +26,9 @@ _TEXTS = {
     "procedure.lifecycle.failed": "Procedure {id} ({script}) execution failed on subarray {subarray}",
     "procedure.lifecycle.stopped": "Procedure {id} ({script}) execution stopped on subarray {subarray}",
     "procedure.environment.log": "Environment of procedure {source}: {text}",
+    "procedure.kernel.control": "Kernel of procedure {source}: {who} has {taken_or_given}",
+    "procedure.console.input": "Console of procedure {source}: {who} typed: {code}",
+    "procedure.output.error": "Console of procedure {source}: {ename}: {evalue}",
     "activity.lifecycle.running": "Activity {result[id]} ({result[activity_name]} on {result[sbd_id]}) running",
     "activity.pool.list": "Enumerating current activities and status",
     "user.script.announce": "Script message: {msg}",
@@ -104,6 +107,7 @@ def _about(event: Event) -> dict[str, Any]:
         "source": event.msg_src,
         "injected": ", arguments" if event.fields.get("source") is not None else "",
         "last_line": str(event.fields.get("stacktrace") or "").rstrip().rpartition("\n")[2],
+        "taken_or_given": "taken control" if event.fields.get("taken") else "given control back",
     }
 
 

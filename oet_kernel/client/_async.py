@@ -14,6 +14,7 @@ from oet_kernel.client.errors import ApiError, ConnectionFailed
 from oet_kernel.models import (
     ActivityCommand,
     ActivitySummary,
+    KernelInfo,
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
@@ -94,6 +95,24 @@ class AsyncClient:
     async def record(self, pid: int, format: str = "ipynb") -> bytes:  # noqa: A002 - the API's own name
         """Get the record of a procedure as it is now, as a file: ``ipynb`` or ``html``."""
         return await self._send(_wire.record(pid, format))
+
+    async def kernel(self, pid: int) -> KernelInfo:
+        """Ask how a Jupyter client attaches to the kernel of a procedure."""
+        return _wire.read_kernel(await self._send(Request("GET", f"/procedures/{pid}/kernel")))
+
+    async def control(self, pid: int, taken: bool = True, who: str = "") -> KernelInfo:
+        """Take control of the kernel of a procedure, so that attached clients may type, or give it back.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure.
+        taken
+            False to give it back.
+        who
+            Who you are, for a service that does not know its users by name.
+        """
+        return _wire.read_kernel(await self._send(_wire.control(pid, taken, who)))
 
     async def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Do what a scheduling block says."""

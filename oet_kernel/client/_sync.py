@@ -16,6 +16,7 @@ from oet_kernel.client.errors import ApiError, ConnectionFailed
 from oet_kernel.models import (
     ActivityCommand,
     ActivitySummary,
+    KernelInfo,
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
@@ -96,6 +97,24 @@ class Client:
     def record(self, pid: int, format: str = "ipynb") -> bytes:  # noqa: A002 - the API's own name
         """Get the record of a procedure as it is now, as a file: ``ipynb`` or ``html``."""
         return self._send(_wire.record(pid, format))
+
+    def kernel(self, pid: int) -> KernelInfo:
+        """Ask how a Jupyter client attaches to the kernel of a procedure."""
+        return _wire.read_kernel(self._send(Request("GET", f"/procedures/{pid}/kernel")))
+
+    def control(self, pid: int, taken: bool = True, who: str = "") -> KernelInfo:
+        """Take control of the kernel of a procedure, so that attached clients may type, or give it back.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure.
+        taken
+            False to give it back.
+        who
+            Who you are, for a service that does not know its users by name.
+        """
+        return _wire.read_kernel(self._send(_wire.control(pid, taken, who)))
 
     def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Do what a scheduling block says."""

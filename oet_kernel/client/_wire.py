@@ -17,7 +17,9 @@ from oet_kernel.events.sse import Message
 from oet_kernel.models import (
     ActivityCommand,
     ActivitySummary,
+    ControlUpdate,
     FileSystemScript,
+    KernelInfo,
     ProcedureHistory,
     ProcedureInput,
     ProcedureState,
@@ -143,6 +145,10 @@ class _Stopped(Struct):
     abort_message: str
 
 
+class _OneKernel(Struct):
+    kernel: KernelInfo
+
+
 class _OneActivity(Struct):
     activity: ActivitySummary
 
@@ -253,6 +259,11 @@ def record(pid: int, kind: str) -> Request:
     return Request("GET", f"/procedures/{pid}/record?format={quote(kind)}")
 
 
+def control(pid: int, taken: bool, who: str) -> Request:
+    """Ask for control of a kernel, or give it back."""
+    return Request("PUT", f"/procedures/{pid}/kernel", to_json(ControlUpdate(control=taken, who=who)))
+
+
 def run_activity(command: ActivityCommand) -> Request:
     """Ask for an activity."""
     return Request("POST", "/activities", to_json(command))
@@ -336,6 +347,11 @@ def read_scripts(body: bytes) -> ScriptList:
 def read_schema(body: bytes) -> ScriptSchema:
     """Read a reply that says what a script takes."""
     return _decode(body, ScriptSchema)
+
+
+def read_kernel(body: bytes) -> KernelInfo:
+    """Read a reply that tells of a kernel."""
+    return _decode(body, _OneKernel).kernel
 
 
 def read_activity(body: bytes) -> ActivitySummary:

@@ -32,7 +32,7 @@ class Record(Struct, frozen=True):
     type: str
     """Jupyter message type."""
     call: str | None
-    """The function of the script that was called last: ``load``, ``init``, ``main``."""
+    """The function of the script that was called last, ``load``, ``init``, ``main``; or ``console``."""
     content: msgspec.Raw
     """The message's content, a JSON object."""
 
@@ -50,12 +50,20 @@ class Interest(Struct, frozen=True):
     topic: str
 
 
+class Control(Struct, frozen=True):
+    """Somebody has taken control of the kernel, or given it back."""
+
+    who: str
+    taken: bool
+
+
 class _OetCall(Struct):
     call: str
     phase: str
     has_init: bool = False
     source_sha256: str | None = None
     stacktrace: str = ""
+    quiet: bool = False
 
 
 class _Topic(Struct):
@@ -64,6 +72,7 @@ class _Topic(Struct):
 
 _topic = msgspec.json.Decoder(_Topic)
 _oet_call = msgspec.json.Decoder(_OetCall)
+_oet_control = msgspec.json.Decoder(Control)
 _any_object = msgspec.json.Decoder(dict[str, Any])
 
 _DISPLAYS = frozenset({"display_data", "execute_result", "update_display_data"})
@@ -84,7 +93,7 @@ def announce(topic: str, msg_src: str, /, **fields: Any) -> Announcement:
     return Announcement(topic, to_json({"msg_src": msg_src, "topic": topic, **fields}))
 
 
-def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest | None:
+def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest | Control | None:
     """Say what a message means.
 
     Parameters
@@ -96,7 +105,7 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
 
     Returns
     -------
-    Fact | Announcement | Interest | None
+    Fact | Announcement | Interest | Control | None
         None for a message that means nothing to the service.
 
     Raises
@@ -114,6 +123,8 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
             return KernelReady(record.t)
         case "oet_subscribe":
             return Interest(_topic.decode(record.content).topic)
+        case "oet_control":
+            return _oet_control.decode(record.content)
         case "stream":
             fields = _any_object.decode(record.content)
             text = {"name": str(fields.get("name")), "text": str(fields.get("text"))}
@@ -130,6 +141,12 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
         case "clear_output":
             fields = _any_object.decode(record.content)
             return _output(topics.OUTPUT_CLEAR, record, procedure, {"wait": bool(fields.get("wait"))})
+        case "error" if record.call == "console":  # a script's own comes as the failure of its call
+            fields = _any_object.decode(record.content)
+            lines = fields.get("traceback")
+            told = {"ename": str(fields.get("ename")), "evalue": str(fields.get("evalue"))}
+            told["traceback"] = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
+            return _output(topics.OUTPUT_ERROR, record, procedure, told)
         case _:
             return None
 
@@ -149,6 +166,6 @@ def _fact(message: _OetCall, at: float) -> Fact | None:
         case call, "finished":
             return CallFinished(at, call)
         case _, "failed":
-            return Failed(at, message.stacktrace)
+            return Failed(at, message.stacktrace, message.quiet)
         case _:
             return None

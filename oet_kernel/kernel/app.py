@@ -8,7 +8,9 @@ import atexit
 import ctypes
 import faulthandler
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,13 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Float, Type, Unicode
 
+from oet_kernel.kernel.console import Console
+from oet_kernel.kernel.guests import FROM_SERVICE, KernelSession, refusal
 from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel.orphan import OrphanWatch
 from oet_kernel.kernel.outgoing import JournalingIOPubThread, LineStream, Publisher
 from oet_kernel.kernel.program import Program
-from oet_kernel.kernel.runner import EventRequest, Opening, PrepareRequest, Runner, RunRequest
+from oet_kernel.kernel.runner import ControlRequest, EventRequest, Opening, PrepareRequest, Runner, RunRequest
 
 IOPUB_HIGH_WATER_MARK = 100_000
 """Messages held for a slow subscriber of ZeroMQ; the default of 1000 loses half of a burst."""
@@ -33,13 +37,18 @@ class OetKernel(IPythonKernel):
     """An IPython kernel that also prepares and runs a script, by messages of its own."""
 
     implementation = "oet_kernel"
+    control_handlers: dict[str, Any]
     msg_types = [*IPythonKernel.msg_types, "oet_prepare_request", "oet_run_request"]
-    control_msg_types = [*IPythonKernel.control_msg_types, "oet_event_request"]
+    control_msg_types = [*IPythonKernel.control_msg_types, "oet_control_request", "oet_event_request"]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._publisher = Publisher(self.session, self.iopub_thread)
         self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
+        self.console = Console(self.runner.publish)
+        self.control_handlers = {
+            msg_type: partial(self._admit, handler) for msg_type, handler in self.control_handlers.items()
+        }
 
     def _open_notebook(self, opening: Opening) -> Program:
         from oet_kernel.kernel.opening import open_notebook  # scripts need none of it
@@ -59,6 +68,71 @@ class OetKernel(IPythonKernel):
     async def oet_event_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Take an event for the script's listeners; on the control channel, so that it comes while ``main`` runs."""
         self.runner.deliver(msgspec.convert(parent["content"], EventRequest))
+
+    async def oet_control_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Let guests type, or only look; on the control channel, so that it holds at once."""
+        request = msgspec.convert(parent["content"], ControlRequest)
+        self.console.controller = request.who if request.taken else None
+        self._publisher.send("oet_control", msgspec.json.encode(request))
+
+    # --- guests
+
+    def should_handle(self, stream: Any, msg: dict[str, Any], idents: list[bytes]) -> bool:
+        """Refuse on the shell channel what a guest may not ask for."""
+        if msg[FROM_SERVICE]:
+            return True
+        why = refusal(msg["header"]["msg_type"], self.runner.name, self.console.controller is not None)
+        if why is not None:
+            self._refuse(stream, msg, idents, why)
+            return False
+        self.console.show(self.runner.module, self.shell.user_ns)
+        return True
+
+    async def _admit(
+        self, handler: Callable[..., Any], stream: Any, ident: list[bytes], parent: dict[str, Any]
+    ) -> None:
+        """Carry out a request on the control channel, unless it is a guest's who may not ask for it."""
+        msg_type = parent["header"]["msg_type"]
+        why = None if parent[FROM_SERVICE] else refusal(msg_type, self.runner.name, self.console.controller is not None)
+        if why is None:
+            await handler(stream, ident, parent)
+        else:
+            self._refuse(stream, parent, ident, why)
+
+    def _refuse(self, stream: Any, msg: dict[str, Any], idents: list[bytes], why: str) -> None:
+        msg_type = msg["header"]["msg_type"]
+        if not msg_type.endswith("_request"):
+            return  # has no reply
+        error = {"ename": "ReadOnly", "evalue": why, "traceback": [why]}
+        if msg_type == "execute_request":
+            self._publisher.show("error", error, msg)  # where a console looks
+            error |= {"execution_count": self.execution_count}
+        reply = f"{msg_type.removesuffix('request')}reply"
+        self.session.send(stream, reply, {"status": "error", **error}, msg, ident=idents)
+
+    async def execute_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Carry out code; a guest's is told to everybody first."""
+        if parent[FROM_SERVICE]:
+            await super().execute_request(stream, ident, parent)
+            return
+        content = parent["content"]
+        expressions = content.get("user_expressions") or {}
+        code = "\n".join(map(str, [content.get("code", ""), *expressions.values()]))
+        with self.console.typed(code, parent):
+            await super().execute_request(stream, ident, parent)
+
+    def _input_request(self, prompt: str, ident: Any, parent: Any, password: bool = False) -> str:
+        value: str = super()._input_request(prompt, ident, parent, password)
+        self.console.answered(prompt, value, password)
+        return value
+
+    async def interrupt_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Interrupt; a guest what was typed, never the script."""
+        if parent[FROM_SERVICE]:
+            await super().interrupt_request(stream, ident, parent)
+            return
+        self.console.interrupt()
+        self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
     def ready(self) -> None:
         """Say that requests are taken."""
@@ -88,6 +162,9 @@ class OetKernelApp(IPKernelApp):
         "orphan-seconds": "OetKernelApp.orphan_seconds",
     }
 
+    def _session_default(self) -> KernelSession:
+        return KernelSession(parent=self)
+
     def init_iopub(self, context: Any) -> None:
         """Make the IOPub socket; its high-water mark has no effect once it is bound."""
         self.iopub_socket = context.socket(zmq.XPUB)
@@ -113,6 +190,8 @@ class OetKernelApp(IPKernelApp):
         # to the file behind the streams: the thread that reads the pipe in between dies with the process
         faulthandler.enable(sys.stderr.fileno(), all_threads=False)
         adopt_orphans()
+        if self.journal_folder:
+            self.session.admit_guests()
         if self.journal_folder and self.orphan_seconds > 0:
             self._orphan_watch = OrphanWatch(
                 Path(self.journal_folder), self.orphan_seconds, self.kernel.runner.idle, self._end_orphan

@@ -10,7 +10,8 @@ A record is one line of JSON::
     {"n": 7, "t": 1601463545.57, "type": "oet_event", "call": "main", "content": {...}}
 
 `n` counts the process's messages from 1 (0 in a forked child, whose records are in order of the file alone), `t` is the
-time in Unix seconds, `type` the Jupyter message type, `call` the function that was called last.
+time in Unix seconds, `type` the Jupyter message type, `call` the function that was called last, or ``console`` for what
+an attached client has typed.
 """
 
 import errno
@@ -18,6 +19,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 JOURNAL = "iopub.jsonl"
@@ -27,6 +29,8 @@ BELL = "bell"
 RETRY_SECONDS = 0.5
 """How long to wait before what found no space on the disk is tried again."""
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+CALL: ContextVar[str | None] = ContextVar("oet_call", default=None)
+"""What says something where it is not the function that was called last; None where it is."""
 
 
 class Journal:
@@ -69,7 +73,8 @@ class Journal:
         OSError
             When the file cannot be written (a full disk): what is published must not be lost unnoticed.
         """
-        call = f'"{self.call}"' if self.call else "null"
+        name = CALL.get() or self.call
+        call = f'"{name}"' if name else "null"
         with self._lock:
             if self._numbered:
                 self._n += 1

@@ -116,6 +116,24 @@ def format_failure(error: BaseException) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def leave_to_debugger(error: BaseException) -> None:
+    """Have ``%debug`` and ``pdb.pm`` find an exception, its traceback beginning in the script.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    """
+    trace = error.__traceback__
+    while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    if trace is not None:
+        error.__traceback__ = trace
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+    if sys.version_info >= (3, 12):
+        sys.last_exc = error
+
+
 def _format_plainly(error: BaseException) -> str:
     """Give the frames and the class of an exception, and nothing that code of its own could spoil."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -245,9 +245,23 @@ class Publisher:
         if journal is not None:
             (journal.insist if insist else journal.append)(msg_type, content)
         if self._thread.attached:
-            message = self._session.msg(msg_type, msgspec.json.decode(content))
-            frames = self._session.serialize(message, ident=msg_type.encode())
-            IOPubThread.send_multipart(self._thread, frames)
+            self.show(msg_type, msgspec.json.decode(content))
+
+    def show(self, msg_type: str, content: dict[str, Any], parent: dict[str, Any] | None = None) -> None:
+        """Send a message to attached clients alone: it is not journaled.
+
+        Parameters
+        ----------
+        msg_type
+            Jupyter message type.
+        content
+            Its content.
+        parent
+            The request that it belongs to.
+        """
+        message = self._session.msg(msg_type, content, parent=parent)
+        frames = self._session.serialize(message, ident=msg_type.encode())
+        IOPubThread.send_multipart(self._thread, frames)
 
     def synchronise(self) -> None:
         """Have all output so far in the journal, in front of what is sent next."""

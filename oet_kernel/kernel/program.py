@@ -38,7 +38,7 @@ class ScriptProgram:
     """
 
     def __init__(self, module: ModuleType, call: Callable[[Callable[..., Any], ProcedureInput], None]) -> None:
-        self._module = module
+        self.module = module
         self._call = call
         if not self.has_init:
             self._function("main")
@@ -46,11 +46,11 @@ class ScriptProgram:
     @property
     def has_init(self) -> bool:
         """Whether it has an ``init``."""
-        return hasattr(self._module, "init")
+        return hasattr(self.module, "init")
 
     def init(self, arguments: ProcedureInput) -> None:
         """Call ``init``; there must be a ``main`` afterwards."""
-        self._call(self._module.init, arguments)
+        self._call(self.module.init, arguments)
         self._function("main")
 
     def main(self, arguments: ProcedureInput) -> None:
@@ -58,9 +58,9 @@ class ScriptProgram:
         self._call(self._function("main"), arguments)
 
     def _function(self, name: str) -> Callable[..., Any]:
-        function = getattr(self._module, name, None)
+        function = getattr(self.module, name, None)
         if not callable(function):
-            file = getattr(self._module, "__file__", "the script")
+            file = getattr(self.module, "__file__", "the script")
             raise AttributeError(
                 f"{file} has no function {name}(); a procedure needs one, to be run when it is started"
             )

@@ -4,7 +4,9 @@ Each step is announced as an ``oet_call`` message, which the service maps to lif
 
     {"call": "load", "phase": "started"}
     {"call": "load", "phase": "finished", "has_init": true, "source_sha256": "9f86d0..."}
-    {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ..."}
+    {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ...", "quiet": true}
+
+`quiet`: nothing of the script is at work any more.
 """
 
 import asyncio
@@ -17,14 +19,16 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 
 from oet_kernel import api, topics
+from oet_kernel.kernel import remains
 from oet_kernel.kernel.encoding import encode_event
-from oet_kernel.kernel.loader import format_failure, load
+from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.kernel.program import Program, ScriptProgram
 from oet_kernel.kernel.provenance import environment_facts, script_facts, source_text
@@ -75,6 +79,14 @@ class Opening(NamedTuple):
     """To be told the Python source and the facts, before anything runs."""
 
 
+class ControlRequest(Struct):
+    """Content of an ``oet_control_request`` on the control channel."""
+
+    who: str
+    """Who has taken control of the kernel, or gives it back."""
+    taken: bool
+
+
 class Runner:
     """One script in one kernel, from its loading to the end of its ``main``.
 
@@ -104,9 +116,20 @@ class Runner:
         self._bridge = PubSubBridge(self.publish, self._subscribed)
         self._deliveries: queue.SimpleQueue[EventRequest] | None = None
         self._asked: set[str] = set()
+        self._threads = frozenset(threading.enumerate())
         self.idle = threading.Event()
         """Set while no function of the script runs."""
         self.idle.set()
+
+    @property
+    def name(self) -> str:
+        """Id of the procedure, as text; empty before its script is prepared."""
+        return self._name
+
+    @property
+    def module(self) -> ModuleType | None:
+        """The script; None before it was loaded, and for a notebook, whose names are the shell's own."""
+        return self._program.module if isinstance(self._program, ScriptProgram) else None
 
     def publish(self, topic: str, fields: Mapping[str, Any]) -> None:
         """Publish an event of the script.
@@ -133,6 +156,7 @@ class Runner:
 
     def _prepare(self, request: PrepareRequest) -> None:
         self._name = str(request.procedure)
+        self._threads = frozenset(threading.enumerate())
         threading.main_thread().name = self._name
         api.connect(self.publish)
         self._bridge.install(self._name)
@@ -229,7 +253,9 @@ class Runner:
         if error is None:
             self._say(call=name, phase="finished", **(extra or {}))
             return True
-        self._say(call=name, phase="failed", stacktrace=format_failure(error))
+        trace = format_failure(error)
+        leave_to_debugger(error)
+        self._say(call=name, phase="failed", stacktrace=trace, quiet=not remains.at_work(self._threads))
         return False
 
     def _say(self, **content: Any) -> None:

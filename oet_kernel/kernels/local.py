@@ -18,6 +18,7 @@ from traitlets import Instance
 
 from oet_kernel.events.mapping import Record
 from oet_kernel.identity import read_identity, start_of
+from oet_kernel.kernel.guests import guest_key
 from oet_kernel.kernel.surroundings import Bounds, Changes, Surroundings
 from oet_kernel.kernels.adopted import AdoptedProcess
 from oet_kernel.kernels.obituaries import Ending, Obituaries
@@ -25,7 +26,7 @@ from oet_kernel.kernels.processes import MARK, describe_exit, kill_leftovers, ki
 from oet_kernel.kernels.specs import OneSpec, kernel_spec
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
-from oet_kernel.models import ProcedureInput
+from oet_kernel.models import Connection, ProcedureInput
 
 log = logging.getLogger(__name__)
 
@@ -331,6 +332,18 @@ class LocalKernel:
         """Wait until the process has ended and all that it has said was handed out."""
         if self.started:
             await self._exited.wait()
+
+    def control(self, who: str, taken: bool) -> None:
+        """Let attached clients type, or only look; the kernel answers with a record."""
+        self._send("control", "oet_control_request", {"who": who, "taken": taken})
+
+    @property
+    def connection(self) -> Connection | None:
+        """How a client attaches to it, as a guest; None while it takes no requests."""
+        if self._manager is None or not self.alive or not self._ready.is_set():
+            return None
+        info = {**self._manager.get_connection_info(), "kernel_name": "oet"}
+        return msgspec.convert({**info, "key": guest_key(info["key"]).decode()}, Connection)
 
     async def stop(self, ladder: Ladder) -> bool:
         """End the process, and wait until all that it has said was handed out; as `end` otherwise."""

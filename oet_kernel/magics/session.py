@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.options import explain
 from oet_kernel.cli.printing import Printer, print_json
-from oet_kernel.cli.results import Answer, Following, Listening, Result, Said
+from oet_kernel.cli.results import Answer, Attaching, Following, Listening, Result, Said
 from oet_kernel.cli.terminal import listen, show, tell
 from oet_kernel.client import Client, ClientError, Event
 from oet_kernel.magics.background import Background
@@ -86,6 +86,8 @@ class Session:
         match result:
             case None:
                 return None
+            case Attaching():  # a console in a notebook would wait for somebody to type
+                return self.present(result.answer, wait)
             case Answer(as_json=True):
                 show(result)
                 return None

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from oet_kernel import topics
@@ -29,6 +30,8 @@ OUTPUT_LIMIT = 8 << 20
 """Characters of output that a record holds, by default."""
 EVENT_ROWS = 1000
 """User events that a record lists: the first half of them, and the newest."""
+CONSOLE_CELLS = 500
+"""Cells typed by attached clients that a record shows: the first ones."""
 
 _S = ProcedureState
 _BEGUN = {_S.LOADING: "load", _S.INITIALISING: "init", _S.RUNNING: "main"}
@@ -38,6 +41,15 @@ _OWN = ("procedure", "request", "activity")
 _RAISED = re.compile(r"(?P<name>[\w.]*\w)(?:: ?(?P<value>.*)|\n.*)?\Z", re.DOTALL)
 _GROUP = re.compile(r"^ *[+|] ?", re.MULTILINE)
 _fields = msgspec.json.Decoder(dict[str, Any])
+
+
+class _Typed(Struct):
+    """What somebody has typed into the kernel."""
+
+    at: float
+    who: str
+    code: str
+    outputs: Outputs
 
 
 class Recorder:
@@ -67,6 +79,9 @@ class Recorder:
         self._first: list[tuple[float, str, str]] = []
         self._newest: deque[tuple[float, str, str]] = deque(maxlen=EVENT_ROWS // 2)
         self._events = 0
+        self._typed: list[_Typed] = []
+        self._untold = 0
+        """Cells that were typed and are not shown."""
         self._cell("load")
 
     def add(self, event: Event) -> None:
@@ -86,6 +101,12 @@ class Recorder:
                 self._show(fields)
             case topics.OUTPUT_CLEAR:
                 self._cell(fields.get("call")).clear(wait=bool(fields.get("wait")))
+            case topics.OUTPUT_ERROR:
+                told = (str(fields.get(name, "")) for name in ("ename", "evalue", "traceback"))
+                name, value, trace = told
+                self._cell(fields.get("call")).fail(name, value, trace.split("\n"))
+            case topics.CONSOLE_INPUT:
+                self._type(event.at, fields)
             case topics.ENVIRONMENT_LOG:
                 self._cell("load").write("stdout", str(fields.get("text", "")).rstrip("\n") + "\n")
             case topics.STATECHANGE:
@@ -129,6 +150,7 @@ class Recorder:
             _markdown("heading", heading(summary, self._script, self._environment, about)),
             *(self._script_cells(summary, about) if self._book is None else self._book_cells(self._book, about)),
             *self._call_cells(summary, about),
+            *self._console(),
             _markdown("events", self._events_table(about)),
             _markdown("states", states_table(summary)),
         ]
@@ -173,6 +195,8 @@ class Recorder:
 
     def _cell(self, name: Any) -> Outputs:
         """Find the outputs of a call; what belongs to none belongs to the call that is going on."""
+        if name == "console" and self._typed:
+            return self._typed[-1].outputs
         if name not in ("load", "init", "main"):
             name = self._current
         name = name if self._book is None else self._book.outputs_of(name)
@@ -203,6 +227,15 @@ class Recorder:
             cell.update(data, metadata, display_id)
         else:
             cell.show(data, metadata, display_id)
+
+    def _type(self, at: float, fields: dict[str, Any]) -> None:
+        code = str(fields.get("code", ""))
+        if "prompt" in fields and self._typed:  # an answer, to a debugger for one
+            self._typed[-1].outputs.write("stdout", f"{fields['prompt']}{code}\n")
+        elif len(self._typed) < CONSOLE_CELLS and self._space.take(len(code)):
+            self._typed.append(_Typed(at, str(fields.get("who")), code, Outputs(self._space, self._displays)))
+        else:
+            self._untold += 1
 
     def _enter(self, name: Any) -> None:
         if not isinstance(name, str) or name not in _S.__members__:
@@ -248,6 +281,20 @@ class Recorder:
         if self._script:
             return "# The script is too long to be kept here; its hash stands above."
         return "# The script was not loaded."
+
+    def _console(self) -> list[dict[str, Any]]:
+        """Show what attached clients have typed, beside the calls and not as one of them."""
+        if not self._typed:
+            return []
+        cells = [_markdown("console", "## Console\n\nTyped into the kernel by hand; no part of the script.")]
+        for number, typed in enumerate(self._typed, 1):
+            name = f"console-{number}"
+            cells.append(_markdown(f"{name}-by", f"{moment(typed.at)}, {code(typed.who)}:"))
+            metadata = {"oet": {"call": "console", "who": typed.who}}
+            cells.append(_code(name, typed.code, None, typed.outputs.json(_left_out), metadata))
+        if self._untold:
+            cells.append(_markdown("console-more", f"{self._untold} more cells were typed; all are in the events."))
+        return cells
 
     def _code_cell(self, name: str, count: int, source: str, summary: ProcedureSummary, about: About) -> dict[str, Any]:
         metadata = {"oet": {"call": name}, **_timing(name, summary)}
@@ -330,6 +377,10 @@ def _code(
         "outputs": outputs,
         "metadata": metadata,
     }
+
+
+def _left_out(size: int) -> str:
+    return f"\n[{size} characters of output are left out here]\n"
 
 
 def _markdown(name: str, source: str) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class ProcedureRow(Struct, frozen=True, kw_only=True):
     """The procedure of that abort script; None before it was created."""
     autostart: bool = False
     """It is to be started as soon as it is READY."""
+    controller: str | None = None
+    """Who has taken control of its kernel."""
 
     @property
     def id(self) -> int:

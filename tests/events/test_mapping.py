@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oet_kernel.events.mapping import Announcement, Interest, Record, interpret
+from oet_kernel.events.mapping import Announcement, Control, Interest, Record, interpret
 from oet_kernel.procedure import CallFinished, CallStarted, Failed, KernelReady, LoadFinished, LoadStarted
 
 
@@ -26,7 +26,11 @@ def record(kind, content, call="main"):
         ("oet_call", {"call": "main", "phase": "finished"}, CallFinished(5.0, "main")),
         ("oet_call", {"call": "main", "phase": "failed", "stacktrace": "trace"}, Failed(5.0, "trace")),
         ("oet_call", {"call": "main", "phase": "dreamt"}, None),
+        ("oet_call", {"call": "main", "phase": "failed", "stacktrace": "t", "quiet": True}, Failed(5.0, "t", True)),
         ("oet_subscribe", {"topic": "user"}, Interest("user")),
+        ("oet_control", {"who": "alice", "taken": True}, Control("alice", True)),
+        ("execute_input", {"code": "1", "execution_count": 1}, None),
+        ("error", {"ename": "ValueError", "evalue": "no", "traceback": []}, None),
         ("status", {"execution_state": "busy"}, None),
         ("comm_open", {}, None),
     ],
@@ -87,3 +91,12 @@ JSON = st.recursive(
 def test_forged_content_is_interpreted_or_refused(kind, content):
     with suppress(msgspec.MsgspecError):
         interpret(record(kind, content), 3)
+
+
+def test_error_of_what_is_typed_is_an_event_and_no_failure():
+    content = {"ename": "ValueError", "evalue": "no", "traceback": ["a", "b"]}
+    announcement = interpret(record("error", content, "console"), 3)
+    assert json.loads(announcement.data) == {
+        "msg_src": "3", "topic": "procedure.output.error", "call": "console",
+        "ename": "ValueError", "evalue": "no", "traceback": "a\nb",
+    }  # fmt: skip

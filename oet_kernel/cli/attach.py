@@ -1,0 +1,85 @@
+"""``oet attach``: look into the kernel of a procedure."""
+
+import getpass
+import socket
+
+import click
+import msgspec
+
+from oet_kernel.cli.documents import Document
+from oet_kernel.cli.options import PROCEDURE_ID, with_service
+from oet_kernel.cli.results import Answer, Attaching
+from oet_kernel.client import Client
+from oet_kernel.models import KernelInfo, ProcedureState
+
+
+@click.command()
+@click.argument("pid", type=PROCEDURE_ID)
+@click.option("--control", is_flag=True, help="Take control, so that code may be typed; everybody is told.")
+@click.option("--release", is_flag=True, help="Give control back, whoever has it, and attach to nothing.")
+@with_service
+def attach(
+    pid: int, control: bool, release: bool, server_url: str | None, token: str | None, as_json: bool
+) -> Attaching | Answer:
+    """Look into the kernel of procedure PID: a console on it, or how to open one.
+
+    Live output, completion and the inspection of names are always there. Code is refused unless control was taken; what
+    is typed then is an event. A console gives control back when it is left.
+    """
+    if control and release:
+        raise click.UsageError("--control and --release contradict each other; give one of them")
+    with Client(server_url, token) as client:
+        before = client.kernel(pid)
+        info = client.control(pid, control, who()) if control or release else before
+    answer = Answer(info, describe_kernel(info), as_json)
+    if release:
+        had = f"{before.control} had it" if before.control else "nobody had it"
+        return Answer(info, Document([f"Control of procedure {pid} is free ({had})."]), as_json)
+
+    def give_back() -> None:
+        with Client(server_url, token) as client:
+            client.control(pid, False, who())
+
+    return Attaching(info=info, answer=answer, leave=give_back if control else None)
+
+
+def who() -> str:
+    """Name the user of this terminal or notebook."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        name = "somebody"
+    return f"{name}@{socket.gethostname()}"
+
+
+def describe_kernel(info: KernelInfo) -> Document:
+    """Tell how a kernel is reached, and what may be done there.
+
+    Parameters
+    ----------
+    info
+        What the service says of it.
+    """
+    pid = info.procedure
+    head = f"Procedure {pid} is {info.state.name}; {rights(info)}"
+    connection = msgspec.json.format(msgspec.json.encode(info.connection), indent=2).decode()
+    return Document(
+        [
+            head,
+            connection,
+            f"To open a console on {info.host}: oet attach {pid}. For another Jupyter client, save the JSON above as a "
+            f"file that nobody else may read, and name it: jupyter console --existing FILE.",
+        ]
+    )
+
+
+def rights(info: KernelInfo) -> str:
+    """Say what may be done with a kernel now."""
+    pid = info.procedure
+    if info.control is None:
+        said = f"its kernel is read-only. To type code: oet attach {pid} --control"
+    else:
+        said = f"{info.control} has control. To give it back: oet attach {pid} --release"
+    if info.state is ProcedureState.FAILED:
+        said += "\nThe script has failed: with control, %debug looks into it where it did"
+    return said

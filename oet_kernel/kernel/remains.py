@@ -1,0 +1,40 @@
+"""What a script leaves at work when it has failed: threads and processes that nobody waits for."""
+
+import threading
+from collections.abc import Collection
+from pathlib import Path
+
+_OURS = "oet-"
+"""Beginning of the names of threads that are the kernel's own."""
+_MACHINERY = ("ipykernel.", "zmq.")
+"""Where the classes of further such threads are: those of subshells, of ZeroMQ's own memory."""
+
+
+def at_work(before: Collection[threading.Thread]) -> bool:
+    """Tell whether something of the script still runs.
+
+    Parameters
+    ----------
+    before
+        The threads that there were before the script.
+
+    Returns
+    -------
+    bool
+        True for a thread that has begun since, or a child process. What runs below Python is not seen.
+    """
+    begun = set(threading.enumerate()).difference(before)
+    return any(not _is_machinery(one) for one in begun) or any(
+        _children(task) for task in Path("/proc/self/task").iterdir()
+    )
+
+
+def _is_machinery(thread: threading.Thread) -> bool:
+    return thread.name.startswith(_OURS) or type(thread).__module__.startswith(_MACHINERY)
+
+
+def _children(task: Path) -> str:
+    try:
+        return (task / "children").read_text().strip()
+    except OSError:  # the thread has ended meanwhile
+        return ""
