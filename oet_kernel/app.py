@@ -418,9 +418,3 @@ def main(argv: list[str] | None = None) -> None:
     except (OetError, OSError) as error:
         sys.stderr.write(f"The service cannot start: {error}\n")
         sys.exit(2 if isinstance(error, BadConfiguration) else 1)
-
-
-if __name__ == "__main__":
-    from oet_kernel import app  # under the name by which Jupyter knows it
-
-    app.main()

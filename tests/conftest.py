@@ -317,7 +317,7 @@ def launch(folder: Path, *options: str, token: str | None = TOKEN, port: int = 0
         Variables that it gets besides those of this process.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "oet_kernel.app", f"--port={port}", f"--state-dir={folder / 'state'}"]
+    argv = [sys.executable, "-m", "oet_kernel.serve", f"--port={port}", f"--state-dir={folder / 'state'}"]
     argv += ["--OetApp.detach=False", *options]  # no test leaves a kernel behind
     if token:
         argv.append(f"--token={token}")

@@ -36,7 +36,7 @@ def embedded_service() -> Iterator[tuple[str, str]]:
     """
     token = secrets.token_hex(24)
     with tempfile.TemporaryDirectory(prefix="oet-run-", ignore_cleanup_errors=True) as folder:
-        argv = [sys.executable, "-m", "oet_kernel.app", "--port=0", f"--state-dir={folder}/state"]
+        argv = [sys.executable, "-m", "oet_kernel.serve", "--port=0", f"--state-dir={folder}/state"]
         env = {**os.environ, "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}
         with open(Path(folder, "server.log"), "w+") as log:
             process = subprocess.Popen(

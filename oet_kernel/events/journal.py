@@ -119,6 +119,7 @@ class Journal:
 
     async def written(self) -> None:
         """Wait like `settled`, but as long as it takes."""
+        self._flush()
         if self._newest is not None:
             await asyncio.wait([self._newest.committed])
 

@@ -96,7 +96,8 @@ class StreamHandler(OetHandler):
     async def _follow(self, subscription: Subscription) -> None:
         while True:
             try:
-                frames = await asyncio.wait_for(subscription.batch(), self.context.heartbeat)
+                async with asyncio.timeout(self.context.heartbeat):
+                    frames = await subscription.batch()
             except TimeoutError:
                 frames = comment("keep-alive")
             if frames is None:
@@ -108,7 +109,8 @@ class StreamHandler(OetHandler):
 
     async def _send(self, data: bytes) -> None:
         self.write(data)
-        await asyncio.wait_for(self.flush(), _WRITE_DEADLINE)
+        async with asyncio.timeout(_WRITE_DEADLINE):
+            await self.flush()
 
     def on_connection_close(self) -> None:
         """The listener has left."""

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from oet_kernel.hidden import hidden
 from oet_kernel.identity import write_identity
 
 
@@ -10,15 +11,11 @@ def main() -> None:
     """Start the kernel; ipykernel's debugger, which costs a fifth of the start, is left out."""
     if "--journal" in sys.argv:
         write_identity(Path(sys.argv[sys.argv.index("--journal") + 1]), forked=False)
-    hidden = "debugpy" not in sys.modules
-    if hidden:
-        sys.modules["debugpy"] = None  # type: ignore[assignment]
-    from oet_kernel.kernel.app import OetKernelApp
+    with hidden("debugpy"):  # a script may import it
+        from oet_kernel.kernel.app import OetKernelApp
 
-    app = OetKernelApp.instance()
-    app.initialize()
-    if hidden:
-        del sys.modules["debugpy"]  # a script may import it
+        app = OetKernelApp.instance()
+        app.initialize()
     app.start()
 
 

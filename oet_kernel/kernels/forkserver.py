@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from oet_kernel.kernel.forked import ForkedKernelApp
 
+from oet_kernel.hidden import hidden
 from oet_kernel.identity import start_of, write_identity
 from oet_kernel.kernel.launch import Launch
 
@@ -411,11 +412,10 @@ def main() -> None:
     options.add_argument("--orphan-seconds", type=float, default=0)
     options.add_argument("--preload", default="")
     given = options.parse_args()
-    sys.modules["debugpy"] = None  # type: ignore[assignment]
-    import oet_kernel.kernel.forked  # noqa: F401 - all that every kernel needs
+    with hidden("debugpy"):
+        import oet_kernel.kernel.forked  # noqa: F401 - all that every kernel needs
 
-    train()
-    del sys.modules["debugpy"]
+        train()
     preload(filter(None, given.preload.split(",")))
     server = ForkServer(given.socket, given.orphan_seconds)
     print(_READY, flush=True)  # noqa: T201 - its supervisor waits for it

@@ -134,17 +134,17 @@ class Store:
                     {"seq": one.seq, "procedure": one.procedure, "topic": one.topic, "at": one.at, "data": one.data}
                     for one in unit.events
                 ]
-                connection.execute(tables.events.insert(), rows)
+                connection.execute(_INSERT_EVENTS, rows)
             for procedure in unit.procedures.values():
-                _put(connection, tables.procedures, {"id": procedure.id}, _columns(procedure))
+                _procedures.put(connection, procedure.id, _columns(procedure))
             for kernel in unit.kernels.values():
                 values = {"folder": kernel.folder, "process": kernel.process, "offset": kernel.offset}
-                _put(connection, tables.kernels, {"procedure": kernel.procedure}, values)
+                _kernels.put(connection, kernel.procedure, values)
             for activity in unit.activities.values():
                 values = {"procedure": activity.procedure, "record": activity.record}
-                _put(connection, tables.activities, {"id": activity.id}, values)
+                _activities.put(connection, activity.id, values)
             for name, value in unit.counters.items():
-                _put(connection, tables.counters, {"name": name}, {"value": value})
+                _counters.put(connection, name, {"value": value})
 
     def trim(self, ended_before: float, most_bytes: int) -> bool:
         """Remove a slice of what retention no longer keeps: the procedures that ended longest ago, with their events.
@@ -207,7 +207,7 @@ class Store:
     def _remove_events(self, connection: sa.Connection, seqs: Sequence[int]) -> None:
         connection.execute(tables.events.delete().where(tables.events.c.seq.in_(seqs)))
         horizon = max(self._counter(connection, HORIZON), seqs[-1])
-        _put(connection, tables.counters, {"name": HORIZON}, {"value": horizon})
+        _counters.put(connection, HORIZON, {"value": horizon})
 
     def _bytes_in_use(self, connection: sa.Connection) -> int:
         pages, free, size = (
@@ -345,11 +345,30 @@ def _columns(row: ProcedureRow) -> dict[str, Any]:
     }
 
 
-def _put(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:
-    """Write a row, new or not."""
-    ((name, value),) = key.items()
-    if connection.execute(table.update().where(table.c[name] == value).values(**values)).rowcount == 0:
-        connection.execute(table.insert().values(**key, **values))
+class _Rows:
+    """Writes rows of a table, new or not; its statements are made once, which costs more than to carry them out.
+
+    Parameters
+    ----------
+    table
+        With a primary key of one column.
+    """
+
+    def __init__(self, table: sa.Table) -> None:
+        (key,) = table.primary_key.columns
+        self._insert = table.insert()
+        self._key = key.name
+        self._update = table.update().where(key == sa.bindparam("the_key"))
+
+    def put(self, connection: sa.Connection, key: Any, values: dict[str, Any]) -> None:
+        """Write one row."""
+        if connection.execute(self._update, {"the_key": key, **values}).rowcount == 0:
+            connection.execute(self._insert, {self._key: key, **values})
+
+
+_INSERT_EVENTS = tables.events.insert()
+_procedures, _kernels = _Rows(tables.procedures), _Rows(tables.kernels)
+_activities, _counters = _Rows(tables.activities), _Rows(tables.counters)
 
 
 def _below(topic: str) -> sa.ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,8 @@ async def fork_server() -> AsyncIterator[ForkServerSupervisor]:
 @pytest.fixture(params=["plain", "forked"])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     """A service in this process, once without and once with a fork server."""
-    async with forking() as server:
-        made = Bench(tmp_path, fork_server=server if request.param == "forked" else None)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(forking()) if request.param == "forked" else None
+        made = Bench(tmp_path, fork_server=server)
         yield made
         await made.close()
