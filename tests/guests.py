@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
+import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.session import Session
 from msgspec.structs import asdict
@@ -29,7 +30,18 @@ class Guest:
     def __init__(self, connection: Connection) -> None:
         self.client = BlockingKernelClient(session=_Session())
         self.client.load_connection_info({**asdict(connection), "key": connection.key.encode()})
-        self.client.start_channels(hb=False)
+        self.client.start_channels(hb=False, stdin=False)
+        self._connect_stdin()
+
+    def _connect_stdin(self) -> None:
+        """Connect and wait until that is done: a kernel's question to whom it does not know yet is asked of nobody."""
+        socket = self.client.context.socket(zmq.DEALER)
+        socket.identity = self.client.session.bsession
+        monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        socket.connect(self.client._make_url("stdin"))
+        assert monitor.poll(DEADLINE * 1000)
+        socket.disable_monitor()
+        self.client._stdin_channel = self.client.stdin_channel_class(socket, self.client.session, None)
 
     def ask(self, msg_type: str, channel: str = "shell", **content: Any) -> dict[str, Any]:
         """Send a request and give the content of its reply."""

@@ -7,6 +7,7 @@ mathematics is looked for, so that nothing a script says is taken for markup.
 import html
 import json
 import keyword
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -71,6 +72,11 @@ def listed(fields: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items())
 
 
+def _is_name(key: str) -> bool:
+    """Tell whether a keyword can be written as a name: Python normalises names (PEP 3131), and reserves some."""
+    return key.isidentifier() and not keyword.iskeyword(key) and unicodedata.normalize("NFKC", key) == key
+
+
 def call(name: str, arguments: ProcedureInput, *, awaited: bool = False) -> str:
     """Write a call as Python.
 
@@ -83,7 +89,7 @@ def call(name: str, arguments: ProcedureInput, *, awaited: bool = False) -> str:
     awaited
         Whether the function is a coroutine function.
     """
-    named = {key: value for key, value in arguments.kwargs.items() if key.isidentifier() and not keyword.iskeyword(key)}
+    named = {key: value for key, value in arguments.kwargs.items() if _is_name(key)}
     others = {key: value for key, value in arguments.kwargs.items() if key not in named}
     words = [repr(value) for value in arguments.args]
     words += [f"{key}={value!r}" for key, value in named.items()]

@@ -6,10 +6,11 @@ import os
 import threading
 from itertools import count
 
+import httpx
 import pytest
 from IPython.core.error import UsageError
 
-from oet_kernel.client import ClientError, ConnectionFailed
+from oet_kernel.client import ClientError
 from oet_kernel.magics.handle import ProcedureHandle
 from oet_kernel.magics.magic import RequestFailed
 from tests.conftest import DEADLINE, serve
@@ -344,14 +345,20 @@ def test_an_embedded_service_ends_when_the_magics_are_unloaded(notebook):
     assert isinstance(notebook(f"%oet list --server-url={url}").error, RequestFailed)
 
 
-def test_a_service_that_goes_away_is_told_to_whoever_waits(notebook, tmp_path):
-    with serve(tmp_path / "s") as gone:
+def test_procedure_is_followed_over_a_restart_of_the_service(notebook, tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    text = "def init(**kwargs): pass\ndef main(gate): open(gate).close()\n"
+    with serve(tmp_path / "s", "--OetApp.detach=True") as gone:
         notebook(f"%oet connect {gone.url} --token={gone.token}")
-        notebook(f"run = %oet run {notebook.script(FOREVER)}")
+        notebook(f"run = %oet run {notebook.script(text)} -- {gate}")
+        gone.until(notebook["run"].id, "RUNNING")
         gone.process.kill()
-    with pytest.raises(ConnectionFailed):
-        notebook.ended("run")
-    assert "has ended" in repr(notebook["run"])
+        gone.process.wait(DEADLINE)
+        port = httpx.URL(gone.url).port
+    with serve(tmp_path / "s", port=port):
+        gate.write_bytes(b"")
+        assert notebook.ended("run").state.name == "COMPLETE"
 
 
 def test_loading_twice_and_unloading_leaves_nothing(notebook):
