@@ -1,7 +1,9 @@
 """Fixtures for tests that need a service: in this process, or as users start it."""
 
+import asyncio
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -129,8 +131,6 @@ class Bench:
 
     async def until(self, pid: int, *states: ProcedureState) -> ProcedureSummary:
         """Wait until a procedure is in one of these states, or has ended."""
-        import asyncio
-
         async with asyncio.timeout(DEADLINE):
             return await self.service.wait(pid, *states)
 
@@ -188,6 +188,18 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
     yield make
     for one in made:
         await one.close()
+
+
+async def gone(pid: int, seconds: float = DEADLINE) -> bool:
+    """Wait for the end of a process; False when it is there after the deadline."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool((await asyncio.to_thread(select.select, [descriptor], [], [], seconds))[0])
+    finally:
+        os.close(descriptor)
 
 
 class Server:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.models import ProcedureInput
 from oet_kernel.state import StateFolder
+from tests.conftest import gone
 
 pytestmark = pytest.mark.anyio
 
@@ -169,18 +169,6 @@ async def hear(pipe: Path) -> str:
     """Wait until a script writes to a pipe."""
     async with asyncio.timeout(DEADLINE):
         return await asyncio.to_thread(pipe.read_text)
-
-
-async def gone(pid: int, seconds: float = DEADLINE) -> bool:
-    """Wait for the end of a process; False when it is there after the deadline."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool((await asyncio.to_thread(select.select, [descriptor], [], [], seconds))[0])
-    finally:
-        os.close(descriptor)
 
 
 def reap(pid: int) -> None:

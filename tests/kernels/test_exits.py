@@ -1,11 +1,10 @@
 """However a kernel's process ends, its procedure ends with it, and says how."""
 
-import asyncio
-
 import pytest
 
 from oet_kernel.kernels.processes import describe_exit
 from oet_kernel.models import ProcedureState
+from tests.conftest import gone
 
 pytestmark = pytest.mark.anyio
 
@@ -125,19 +124,7 @@ async def test_processes_that_a_dead_kernel_left_behind_are_ended(bench):
     await bench.start(pid)
     await bench.until(pid)
     child = int(bench.output(pid))
-    async with asyncio.timeout(5):
-        await asyncio.to_thread(_wait_gone, child)
-
-
-def _wait_gone(pid: int) -> None:
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        if process.status() != psutil.STATUS_ZOMBIE:
-            process.wait(5)
-    except psutil.NoSuchProcess:
-        pass
+    assert await gone(child, 5)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from oet_kernel.models import ProcedureState, StopProcessCommand
+from tests.conftest import gone
 from tests.ipynb import notebook
 from tests.kernels.test_notebooks import cells, run, running
 
@@ -32,13 +33,6 @@ def child_of(bench, pid):
     """Find the process of the kernel that runs the cells."""
     (child,) = psutil.Process(bench.service._find(pid).kernel.pid).children()
     return child
-
-
-def lives(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 async def test_cells_are_run_in_order_with_the_arguments_in_their_language(bench):
@@ -85,7 +79,8 @@ async def test_stop_interrupts_the_cell_runs_the_finally_cells_and_leaves_no_pro
     await bench.service.stop(StopProcessCommand(pid))
     assert (await bench.until(pid)).state is S.STOPPED
     assert [line for line in bench.output(pid).splitlines() if line.strip("^C")] == ["asleep", "bye"]
-    assert not any(map(lives, family))
+    for one in family:
+        assert await gone(one.pid)
 
 
 async def test_death_of_the_kernel_fails_the_procedure_with_how_it_came(bench):
@@ -102,7 +97,8 @@ async def test_kill_of_the_procedures_kernel_takes_the_other_with_it(bench):
     family = [child, *child.children(recursive=True)]
     os.kill(bench.service._find(pid).kernel.pid, signal.SIGKILL)
     assert (await bench.until(pid)).state is S.FAILED
-    assert not any(map(lives, family))
+    for one in family:
+        assert await gone(one.pid)
 
 
 @pytest.fixture
@@ -167,4 +163,5 @@ async def test_stop_while_the_kernel_starts_ends_both(bench, tmp_path, install_o
     await bench.service.stop(StopProcessCommand(pid))
     assert (await bench.until(pid)).state is S.STOPPED
     left = [one for one in psutil.process_iter(["cmdline"]) if str(tmp_path / "other") in str(one.info["cmdline"])]
-    assert not any(map(lives, left))
+    for one in left:
+        assert await gone(one.pid)
