@@ -28,7 +28,7 @@ def main(count, seconds):
 LINES = """
 def main(count, seconds):
     for number in range(count):
-        print("line", number)
+        print(f"line {number}")  # in one piece: what is counted must not be cut between two messages
 """
 
 
