@@ -156,7 +156,7 @@ class _Run:
                 begun = self._following.begin(self._client)
                 self._pid = begun.summary.id
                 if self._following.stops:
-                    stack.enter_context(_stop_on_interrupt(self._client, self._pid, self._following.run_abort))
+                    stack.enter_context(stop_on_interrupt(self._client, self._pid, self._following.run_abort))
                 if begun.answer is not None:
                     show(begun.answer)
                     if not begun.answer.as_json:
@@ -193,28 +193,39 @@ class _Run:
 
 
 @contextmanager
-def _stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
-    """Stop the procedure at the first Ctrl-C or SIGTERM, and go on to its last words; the second interrupts."""
+def stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
+    """Stop the procedure at the first Ctrl-C or SIGTERM, and go on to its last words; the second interrupts.
+
+    Parameters
+    ----------
+    client
+        Says where the service is. The stop has connections of its own: the second Ctrl-C closes these at any moment.
+    pid
+        Of the procedure.
+    abort
+        Whether the abort script is to run.
+    """
 
     def stop() -> None:
         # not in the signal's handler, which may have interrupted a print
         click.echo(f"\n[stopping procedure {pid}; Ctrl-C again to leave it]", err=True)
         try:
-            click.echo(client.stop(pid, abort=abort), err=True)
+            with Client(client.address.url, client.address.token) as stopping:
+                click.echo(stopping.stop(pid, abort=abort), err=True)
         except ClientError as error:
             click.echo(explain(error), err=True)
 
     def on_signal(signum: int, frame: object) -> None:
         for one in _SIGNALS:
             signal.signal(one, signal.default_int_handler)
-        stopping.start()
+        thread.start()
 
-    stopping = threading.Thread(target=stop, daemon=True)
+    thread = threading.Thread(target=stop, daemon=True)
     before = {one: signal.signal(one, on_signal) for one in _SIGNALS}
     try:
         yield
-        if stopping.ident is not None:
-            stopping.join()
+        if thread.ident is not None:
+            thread.join()
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

@@ -28,8 +28,9 @@ ENDLESS = {
 }
 SWALLOWS = (
     "import signal, time\ndef init(**k): pass\ndef main():\n"
-    "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    print('here')\n"
-    "    while True:\n        try: time.sleep(1000)\n        except KeyboardInterrupt: print('no')\n"
+    "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    word = 'here'\n"
+    "    while True:\n        try:\n            print(word)\n            time.sleep(1000)\n"
+    "        except KeyboardInterrupt: word = 'no'\n"
 )
 
 

@@ -110,8 +110,10 @@ SCRIPTS = {
     "a timer": """
         import signal, time
         def main():
-            signal.signal(signal.SIGALRM, signal.default_int_handler); signal.setitimer(signal.ITIMER_REAL, 0.01)
-            try: time.sleep(10)
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.01)
+                time.sleep(10)
             except KeyboardInterrupt: print("interrupted")
     """,
 }
