@@ -1,10 +1,14 @@
 """The Python client: `Client` for programs that wait, `AsyncClient` for those that do not."""
 
-from oet_kernel.client._async import AsyncClient
+from typing import TYPE_CHECKING, Any
+
 from oet_kernel.client._listening import RESUME
 from oet_kernel.client._sync import Client
 from oet_kernel.client._wire import AWAY, BACK, LOST, Event
 from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed, EventsLost, StreamEnded
+
+if TYPE_CHECKING:
+    from oet_kernel.client._async import AsyncClient
 
 __all__ = [
     "AWAY",
@@ -20,3 +24,12 @@ __all__ = [
     "EventsLost",
     "StreamEnded",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the asynchronous client for who asks for it: no command does."""
+    if name != "AsyncClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from oet_kernel.client._async import AsyncClient
+
+    return AsyncClient
