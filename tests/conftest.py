@@ -44,6 +44,10 @@ from oet_kernel.store.store import Store
 TOKEN = "test-token"
 DEADLINE = 30.0
 
+# what runs in the background of a shell, or by nohup, has them ignored, and so would all that a test starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 
 @pytest.fixture
 def anyio_backend() -> str:

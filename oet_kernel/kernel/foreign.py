@@ -314,6 +314,7 @@ def _speaks_ipc(spec: KernelSpec) -> bool:
 
 
 def _failure(name: str, reply: dict[str, Any]) -> str:
-    what = ": ".join(str(one) for one in (reply.get("ename"), reply.get("evalue")) if one) or reply["status"]
+    what = ": ".join(str(one) for one in (reply.get("ename"), reply.get("evalue")) if one).strip() or reply["status"]
     lines = [_ANSI.sub("", str(line)) for line in reply.get("traceback") or ()]
-    return "\n".join([f"{name} has failed: {what}", *lines])
+    # what it was comes last, as in a traceback of Python, whose last line is what one look shows
+    return "\n".join([f"{name} has failed:", *lines, what]) if lines else f"{name} has failed: {what}"

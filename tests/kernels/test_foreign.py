@@ -8,6 +8,7 @@ import sys
 
 import psutil
 import pytest
+from jupyter_client.kernelspec import find_kernel_specs
 
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import gone
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.anyio
 S = ProcedureState
 NAME = "observe.ipynb"
 BYE = ("finally", "echo bye")
+needs_r = pytest.mark.skipif("ir" not in find_kernel_specs(), reason="no kernel of R is installed")
 
 
 def bash(*cells, **metadata):
@@ -99,6 +101,40 @@ async def test_kill_of_the_procedures_kernel_takes_the_other_with_it(bench):
     assert (await bench.until(pid)).state is S.FAILED
     for one in family:
         assert await gone(one.pid)
+
+
+def R(*cells):  # noqa: N802 - the language's name
+    return notebook(*cells, kernel="ir", language="R")
+
+
+@needs_r
+async def test_r_runs_the_cells_with_its_arguments_and_shows_its_plots(bench):
+    text = R(("parameters", "n <- 1\nname <- 'x'"), ("init", "cat('init', n, '\\n')"),
+             ("", "for (i in 1:n) cat(name, i, '\\n')\nplot(1:n)"), ("finally", "cat('bye\\n')"))  # fmt: skip
+    summary = await run(bench, text, {"n": 2}, {"name": "a 'quoted' $HOME"})
+    assert summary.state is S.COMPLETE, summary.history.stacktrace
+    assert bench.output(1) == "init 2 \na 'quoted' $HOME 1 \na 'quoted' $HOME 2 \nbye\n"
+    (shown,) = bench.said("procedure.output.display")
+    assert "image/png" in shown["data"]
+
+
+@needs_r
+async def test_failing_cell_of_r_is_named_with_its_own_words(bench):
+    summary = await run(bench, R(("", "1 + 1"), ("", "stop('no flux')"), ("finally", "cat('bye\\n')")))
+    assert summary.state is S.FAILED
+    assert "observe.ipynb, cell 2 has failed:" in summary.history.stacktrace
+    assert summary.history.stacktrace.splitlines()[-1].endswith("no flux")
+    assert bench.output(1).endswith("bye\n")
+
+
+@needs_r
+async def test_stop_interrupts_a_cell_of_r(bench):
+    pid = await running(bench, R(("", "cat('asleep\\n')\nSys.sleep(1000)"), ("finally", "cat('bye\\n')")), "asleep")
+    child = child_of(bench, pid)
+    await bench.service.stop(StopProcessCommand(pid))
+    assert (await bench.until(pid)).state is S.STOPPED
+    assert bench.output(pid) == "asleep\nbye\n"
+    assert await gone(child.pid)
 
 
 @pytest.fixture

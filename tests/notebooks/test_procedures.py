@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.kernelspec import find_kernel_specs
 
 from tests.conftest import Listener, serve
 
@@ -177,6 +178,18 @@ def test_disk_is_run_by_bash(tmp_path, kernelspecs):
     (error,) = next(cell for cell in record.cells if cell.id == "decide").outputs
     assert (error.output_type, error.ename) == ("error", "CellFailed")
     assert record.metadata.kernelspec.name == "bash"
+
+
+@pytest.mark.skipif("ir" not in find_kernel_specs(), reason="no kernel of R is installed")
+@pytest.mark.parametrize("worst, end", [(1, "COMPLETE"), (0.001, "FAILED")])
+def test_gains_are_judged_by_r(play, worst, end):
+    procedure, events, subarray = play("gains.ipynb", init={"antennas": 2}, main={"worst": worst})
+    assert procedure["state"] == end, procedure["history"]["stacktrace"]
+    said = "".join(event["text"] for event in of(events, "procedure.output.stream") if event["name"] == "stdout")
+    assert said.startswith(f"2 antennas of subarray {subarray} observed\nantenna 1 drifts by ")
+    assert said.endswith(f"gains of subarray {subarray} were looked at\n")
+    assert any("image/png" in event["data"] for event in of(events, "procedure.output.display"))
+    assert ("too much drift: antenna 1, 2" in (procedure["history"]["stacktrace"] or "")) is (end == "FAILED")
 
 
 @pytest.mark.parametrize("where", ["init", "main"])

@@ -103,7 +103,9 @@ async def create(panel, path, **values):
         widget.value = str(value) if isinstance(widget.value, str) else value
     panel.create.create.click()
     said = await shows(panel.doing.message, "was created")
-    return int(said.partition("Procedure ")[2].partition(" ")[0])
+    pid = int(said.partition("Procedure ")[2].partition(" ")[0])
+    await until(panel.details.stop, "description", lambda text: text == f"Stop {pid}")
+    return pid
 
 
 def state(panel, pid):
