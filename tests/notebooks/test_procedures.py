@@ -181,7 +181,7 @@ def test_disk_is_run_by_bash(tmp_path, kernelspecs):
 
 
 @pytest.mark.skipif("ir" not in find_kernel_specs(), reason="no kernel of R is installed")
-@pytest.mark.parametrize("worst, end", [(1, "COMPLETE"), (0.001, "FAILED")])
+@pytest.mark.parametrize(("worst", "end"), [(1, "COMPLETE"), (0.001, "FAILED")])
 def test_gains_are_judged_by_r(play, worst, end):
     procedure, events, subarray = play("gains.ipynb", init={"antennas": 2}, main={"worst": worst})
     assert procedure["state"] == end, procedure["history"]["stacktrace"]
