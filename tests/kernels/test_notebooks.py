@@ -127,7 +127,7 @@ async def test_failing_cell_names_itself_and_the_finally_cells_are_run(bench):
         ("{}", "no notebook"),
         ('{"nbformat": 3, "worksheets": []}', "format 3"),
         (notebook(("", "1"), kernel="nowhere"), "kernel nowhere, which is not installed here; there are: "),
-        (notebook(("", "1"), kernel="ir", language="R"), "kernel ir, which is not installed here; there are: "),
+        (notebook(("", "1"), kernel="none", language="R"), "kernel none, which is not installed here; there are: "),
     ],
 )
 async def test_what_is_wrong_with_a_notebook_is_said(bench, text, told):
