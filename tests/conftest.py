@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import hypothesis
 import pytest
 
 from oet_kernel.events.bus import EventBus
@@ -43,6 +44,11 @@ from oet_kernel.store.store import Store
 
 TOKEN = "test-token"
 DEADLINE = 30.0
+
+# the same examples in every run, so that a failure is of the change at hand; new ones by --hypothesis-profile=explore
+hypothesis.settings.register_profile("fixed", derandomize=True)
+hypothesis.settings.register_profile("explore")
+hypothesis.settings.load_profile("fixed")
 
 # what runs in the background of a shell, or by nohup, has them ignored, and so would all that a test starts
 signal.signal(signal.SIGINT, signal.default_int_handler)

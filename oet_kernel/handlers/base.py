@@ -119,7 +119,8 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         MalformedRequest
             When it is given more than once.
         """
-        given = self.get_query_arguments(name)
+        # as it was sent: Tornado's own reading takes control characters and blanks away
+        given = [self.decode_argument(one, name) for one in self.request.query_arguments.get(name, ())]
         if len(given) > 1:
             raise MalformedRequest(f"{name}: expected once, got {len(given)} times; several topics or states go in one")
         return given[0] if given else None
@@ -238,4 +239,4 @@ def id_of(text: str, missing: ResourceNotFound) -> int:
 
 def query_list(value: str | None) -> tuple[str, ...]:
     """Read a comma-separated query argument."""
-    return tuple(part.strip() for part in (value or "").split(",") if part.strip())
+    return tuple(part.strip(" ") for part in (value or "").split(",") if part.strip(" "))

@@ -197,6 +197,13 @@ def test_archive_has_procedures_that_are_no_longer_listed_also_after_a_restart(t
     assert pages[1]["next"] is None
 
 
+@pytest.mark.parametrize("state", ["NONE", "\x13", "\x1f", "\n", "COMPLETE\x00", "complete"])
+def test_archive_refuses_a_state_that_there_is_not_down_to_what_cannot_be_seen(server, state):
+    reply = server.http.get("/archive", params={"state": state})
+    assert reply.status_code == 400
+    assert f"there is no state {state!r}" in reply.json()["Message"]
+
+
 # --- the service ends and comes back
 
 
