@@ -46,7 +46,7 @@ class Aborts:
         roster: Roster,
         subarrays: Subarrays,
         announcer: Announcer,
-        create: Callable[[PrepareProcessCommand], Execution],
+        create: Callable[[PrepareProcessCommand, str | None], Execution],
     ) -> None:
         self._script = limits.abort_script
         self._deadline = limits.abort_deadline
@@ -143,7 +143,8 @@ class Aborts:
         kwargs = {} if subarray_id is None else {"subarray_id": subarray_id}
         script = FileSystemScript(script_uri=self._script.resolve().as_uri())
         # created and remembered in one turn of the event loop: a service that comes after knows both or neither
-        execution = self._create(PrepareProcessCommand(script, ProcedureInput(kwargs=kwargs)))
+        command = PrepareProcessCommand(script, ProcedureInput(kwargs=kwargs))
+        execution = self._create(command, stopped.procedure.requested_by.get("stop"))
         stopped.abort_id = execution.id
         stopped.save()
         return execution

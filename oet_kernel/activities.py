@@ -161,13 +161,15 @@ class ActivityService:
                 if found.procedure.state.inactive:
                     del self._by_procedure[row.procedure]
 
-    async def run(self, command: ActivityCommand) -> ActivitySummary:
+    async def run(self, command: ActivityCommand, who: str | None = None) -> ActivitySummary:
         """Prepare an activity's script, and start it unless the command says otherwise.
 
         Parameters
         ----------
         command
             Which activity of which block.
+        who
+            Who asks for it.
 
         Raises
         ------
@@ -194,7 +196,9 @@ class ActivityService:
             self._journal.publish(announce(topics.ACTIVITY_RUNNING, SERVICE, **said), pid)
 
         prepare = PrepareProcessCommand(planned.script(command.create_env), calls.get("init", ProcedureInput()))
-        await self._service.prepare(prepare, calls["main"], autostart=not command.prepare_only, on_created=on_created)
+        await self._service.prepare(
+            prepare, calls["main"], autostart=not command.prepare_only, who=who, on_created=on_created
+        )
         return self.summarise(number)
 
     def summaries(self, numbers: Sequence[int] | None = None) -> list[ActivitySummary]:

@@ -123,4 +123,5 @@ def summary_of(procedure: Procedure, base_url: str) -> ProcedureSummary:
         history=procedure.history,
         state=procedure.state,
         uri=f"{base_url}/procedures/{procedure.id}",
+        requested_by=procedure.requested_by,
     )

@@ -188,13 +188,15 @@ class Execution:
                 return
             await self._changed.wait()
 
-    async def stop(self, *, abort: bool = False) -> bool:
+    async def stop(self, *, abort: bool = False, who: str | None = None) -> bool:
         """End the procedure; whoever asks while it is being done gets the same answer.
 
         Parameters
         ----------
         abort
             Whether the abort script is to follow; written down with the stop, so that it is not forgotten.
+        who
+            Who has asked for it; the first who did is kept.
 
         Returns
         -------
@@ -203,7 +205,7 @@ class Execution:
         """
         self.abort = self.abort or abort
         if self._ending is None:
-            self.learn(lifecycle.StopAccepted(time.time()))
+            self.learn(lifecycle.StopAccepted(time.time(), who))
             self._ending = asyncio.create_task(self._stop())
         return await asyncio.shield(self._ending)
 

@@ -88,6 +88,10 @@ class ProcedureInput(Struct, frozen=True):
 
 
 FunctionName = Literal["init", "main"]
+RequestName = Literal["create", "start", "stop"]
+
+USER = "X-OET-User"
+"""Header in which a client says who asks, percent-encoded."""
 
 
 class PrepareProcessCommand(Struct, frozen=True):
@@ -139,6 +143,8 @@ class ProcedureSummary(Struct, frozen=True, kw_only=True):
     state: ProcedureState
     uri: str
     """Absolute URL of the procedure."""
+    requested_by: dict[RequestName, str] = field(default_factory=dict)
+    """Who has asked for its creation, its start and its stop, as far as that is known."""
 
 
 class Listing(Struct, frozen=True):
@@ -308,8 +314,6 @@ class ControlUpdate(Struct, frozen=True, kw_only=True):
     """Take control of a kernel, or give it back; body of ``PUT /procedures/<id>/kernel``."""
 
     control: bool
-    who: str = ""
-    """Who the client says it is; counts only where the server does not know its users by name."""
 
 
 def to_json(value: Any) -> bytes:

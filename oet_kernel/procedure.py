@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oet_kernel.errors import IllegalTransition
-from oet_kernel.models import INACTIVE, ProcedureHistory, ProcedureInput, ProcedureState, Script
+from oet_kernel.models import INACTIVE, ProcedureHistory, ProcedureInput, ProcedureState, RequestName, Script
 
 _S = ProcedureState
 _END = frozenset({_S.FAILED, _S.STOPPED, _S.UNKNOWN})
@@ -45,6 +45,8 @@ class Procedure(Struct, frozen=True, kw_only=True):
     calls: dict[str, ProcedureInput] = field(default_factory=dict)
     """The arguments of each function that was asked for, by name; ``main`` once it was started."""
     history: ProcedureHistory = field(default_factory=ProcedureHistory)
+    requested_by: dict[RequestName, str] = field(default_factory=dict)
+    """Who has asked for what, as far as that is known."""
     stopping: bool = False
     """A stop was accepted: only STOPPED or UNKNOWN can follow."""
 
@@ -131,6 +133,7 @@ class StopAccepted(Struct, frozen=True):
     """Somebody asked for the end."""
 
     at: float
+    who: str | None = None
 
 
 class StopGivenUp(Struct, frozen=True):
@@ -152,6 +155,7 @@ class Started(Struct, frozen=True):
 
     at: float
     arguments: ProcedureInput
+    who: str | None = None
 
 
 class StartWithdrawn(Struct, frozen=True):
@@ -177,7 +181,7 @@ Fact = (
 )
 
 
-def create(pid: int, script: Script, init_args: ProcedureInput, at: float) -> Procedure:
+def create(pid: int, script: Script, init_args: ProcedureInput, at: float, who: str | None = None) -> Procedure:
     """Make a procedure in its first state.
 
     Parameters
@@ -190,8 +194,11 @@ def create(pid: int, script: Script, init_args: ProcedureInput, at: float) -> Pr
         What ``init`` will be called with.
     at
         Unix seconds.
+    who
+        Who has asked for it.
     """
-    return enter(Procedure(id=pid, script=script, calls={"init": init_args}), at, _S.CREATING)
+    procedure = Procedure(id=pid, script=script, calls={"init": init_args}, requested_by=_noted({}, "create", who))
+    return enter(procedure, at, _S.CREATING)
 
 
 def enter(procedure: Procedure, at: float, *states: ProcedureState, stacktrace: str | None = None) -> Procedure:
@@ -249,7 +256,7 @@ def apply(procedure: Procedure, fact: Fact) -> Procedure:
                 return procedure
     match fact:
         case StopAccepted():
-            return replace(procedure, stopping=True)
+            return replace(procedure, stopping=True, requested_by=_noted(procedure.requested_by, "stop", fact.who))
         case StopGivenUp():
             return procedure
         case Failed():
@@ -259,13 +266,20 @@ def apply(procedure: Procedure, fact: Fact) -> Procedure:
         case Started():
             if not procedure.startable:
                 return procedure
-            return replace(procedure, calls={**procedure.calls, "main": fact.arguments})
+            requested_by = _noted(procedure.requested_by, "start", fact.who)
+            return replace(procedure, calls={**procedure.calls, "main": fact.arguments}, requested_by=requested_by)
         case StartWithdrawn():
             if procedure.state is not _S.READY:
                 return procedure
-            return replace(procedure, calls={name: given for name, given in procedure.calls.items() if name != "main"})
+            calls = {name: given for name, given in procedure.calls.items() if name != "main"}
+            return replace(procedure, calls=calls, requested_by=_noted(procedure.requested_by, "start", None))
         case _:
             return _step(procedure, fact)
+
+
+def _noted(requested_by: Mapping[RequestName, str], request: RequestName, who: str | None) -> dict[RequestName, str]:
+    others = {name: one for name, one in requested_by.items() if name != request}
+    return {**others, request: who} if who else others
 
 
 def _step(procedure: Procedure, fact: Any) -> Procedure:

@@ -54,6 +54,8 @@ from oet_kernel.subarrays import Subarrays
 
 log = logging.getLogger(__name__)
 
+_ITSELF = "the service, which ended"
+
 
 class StopOutcome(Struct, frozen=True):
     """What a stop did."""
@@ -169,6 +171,7 @@ class ScriptExecutionService:
         main: ProcedureInput | None = None,
         *,
         autostart: bool = False,
+        who: str | None = None,
         on_created: Callable[[int], None] = lambda pid: None,
     ) -> ProcedureSummary:
         """Create a procedure; its preparation goes on after this returns.
@@ -181,6 +184,8 @@ class ScriptExecutionService:
             What ``main`` is called with where its start does not say.
         autostart
             Start it as soon as it is READY.
+        who
+            Who asks for it.
         on_created
             Called with its id in the same turn of the event loop: what is put into the journal there is written down
             with the procedure, or not at all.
@@ -200,7 +205,7 @@ class ScriptExecutionService:
                 "stop one that is not needed, or raise OetApp.max_kernels"
             )
         self._kept.make_room(self._limits.kernels - alive - 1)
-        execution = self._create(command, main or ProcedureInput(), autostart=autostart)
+        execution = self._create(command, main or ProcedureInput(), autostart=autostart, who=who)
         on_created(execution.id)
         created = self._summary(execution)  # its preparation does not wait for the disk
         try:
@@ -210,11 +215,13 @@ class ScriptExecutionService:
             raise
         return created
 
-    def _create(self, command: PrepareProcessCommand, main: ProcedureInput, *, autostart: bool) -> Execution:
+    def _create(
+        self, command: PrepareProcessCommand, main: ProcedureInput, *, autostart: bool, who: str | None
+    ) -> Execution:
         pid = self._journal.next_id("procedure")
         request_id = self._announcer.request_id()
         self._announcer.request(topics.REQUEST_CREATE, request_id, pid, cmd=command)
-        procedure = lifecycle.create(pid, command.script, command.init_args, time.time())
+        procedure = lifecycle.create(pid, command.script, command.init_args, time.time(), who)
         row = ProcedureRow(procedure=procedure, main=main, request_id=request_id, autostart=autostart)
         execution = Execution(row, self._workshop, self)
         self._roster.add(execution)
@@ -224,17 +231,19 @@ class ScriptExecutionService:
         execution.prepare()
         return execution
 
-    def _create_abort(self, command: PrepareProcessCommand) -> Execution:
+    def _create_abort(self, command: PrepareProcessCommand, who: str | None) -> Execution:
         self._take_command()
-        return self._create(command, ProcedureInput(), autostart=True)
+        return self._create(command, ProcedureInput(), autostart=True, who=who)
 
-    async def start(self, command: StartProcessCommand) -> ProcedureSummary:
+    async def start(self, command: StartProcessCommand, who: str | None = None) -> ProcedureSummary:
         """Run ``main`` of a procedure that is READY; leave any other as it is.
 
         Parameters
         ----------
         command
             Which procedure, and the arguments.
+        who
+            Who asks for it.
 
         Raises
         ------
@@ -252,7 +261,7 @@ class ScriptExecutionService:
         self._take_command()
         given, usual = command.run_args, execution.main
         arguments = ProcedureInput(given.args or usual.args, {**usual.kwargs, **given.kwargs})
-        started = lifecycle.Started(time.time(), arguments)
+        started = lifecycle.Started(time.time(), arguments, who)
         if self._limits.exclusive:
             holder = self._subarrays.claim(lifecycle.apply(execution.procedure, started).subarray, pid)
             if holder != pid and not command.force_start:
@@ -270,13 +279,15 @@ class ScriptExecutionService:
         execution.run(arguments)
         return self._summary(execution)
 
-    async def stop(self, command: StopProcessCommand) -> StopOutcome:
+    async def stop(self, command: StopProcessCommand, who: str | None = None) -> StopOutcome:
         """End a procedure, whatever it does, and run the abort script if asked to.
 
         Parameters
         ----------
         command
             Which procedure, and whether to abort its subarray's activity.
+        who
+            Who asks for it.
 
         Raises
         ------
@@ -294,16 +305,16 @@ class ScriptExecutionService:
             return StopOutcome(stopped=False, aborted=[])
         execution.request_id = self._announcer.request_id()
         self._announcer.request(topics.REQUEST_STOP, execution.request_id, execution.id, cmd=command)
-        outcome = await self._end(execution, abort=command.run_abort)
+        outcome = await self._end(execution, abort=command.run_abort, who=who)
         with suppress(StoreUnusable):  # a stop ends, even where nothing can be written
             await self._journal.settled()
         return outcome
 
-    async def _end(self, execution: Execution, *, abort: bool = False) -> StopOutcome:
+    async def _end(self, execution: Execution, *, abort: bool = False, who: str | None = None) -> StopOutcome:
         """Stop a procedure, and abort what its subarray does if that was asked for, now or before a restart."""
         abort = self._aborts.take(execution, abort)
         try:
-            if not await execution.stop(abort=abort):
+            if not await execution.stop(abort=abort, who=who):
                 assert execution.kernel is not None
                 raise StopFailed(
                     f"Cannot stop script with ID {execution.id}: its process {execution.kernel.pid} is there even "
@@ -357,7 +368,7 @@ class ScriptExecutionService:
         """Stop every procedure, and take no new ones."""
         self._closing = True
         await self._kept.close()
-        await asyncio.gather(*(execution.stop() for execution in self._roster.active))
+        await asyncio.gather(*(execution.stop(who=_ITSELF) for execution in self._roster.active))
         await asyncio.gather(*(execution.gone() for execution in self._roster))
         await self._workshop.kernels.close()
 
@@ -431,7 +442,7 @@ class ScriptExecutionService:
     async def _autostart(self, execution: Execution) -> None:
         while True:
             try:
-                await self.start(StartProcessCommand(execution.id))
+                await self.start(StartProcessCommand(execution.id), execution.procedure.requested_by.get("create"))
             except StartRefused as error:
                 execution.learn(lifecycle.Failed(time.time(), error.message))
             except StoreUnusable:

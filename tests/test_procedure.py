@@ -157,6 +157,19 @@ FACTS = st.one_of(
 )
 
 
+def test_who_asked_is_kept_of_the_request_that_counted():
+    procedure = create(1, SCRIPT, ProcedureInput(), 0.0, "alice")
+    for fact in GOOD_RUN[:5]:
+        procedure = apply(procedure, fact)
+    procedure = apply(procedure, Started(9.0, ProcedureInput(), "bob"))
+    assert procedure.requested_by == {"create": "alice", "start": "bob"}
+    withdrawn = apply(procedure, StartWithdrawn(9.0))
+    assert withdrawn.requested_by == {"create": "alice"}
+    for who in (None, "carol", "dora"):
+        procedure = apply(procedure, StopAccepted(10.0, who))
+    assert procedure.requested_by == {"create": "alice", "start": "bob"}, "the first stop said no name"
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Facts in any order, twice, late, forged, with a clock that jumps; and now and then the next good one."""
 

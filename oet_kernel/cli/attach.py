@@ -1,8 +1,5 @@
 """``oet attach``: look into the kernel of a procedure."""
 
-import getpass
-import socket
-
 import click
 import msgspec
 
@@ -30,7 +27,7 @@ def attach(
         raise click.UsageError("--control and --release contradict each other; give one of them")
     with Client(server_url, token) as client:
         before = client.kernel(pid)
-        info = client.control(pid, control, who()) if control or release else before
+        info = client.control(pid, control) if control or release else before
     answer = Answer(info, describe_kernel(info), as_json)
     if release:
         had = f"{before.control} had it" if before.control else "nobody had it"
@@ -38,18 +35,9 @@ def attach(
 
     def give_back() -> None:
         with Client(server_url, token) as client:
-            client.control(pid, False, who())
+            client.control(pid, False)
 
     return Attaching(info=info, answer=answer, leave=give_back if control else None)
-
-
-def who() -> str:
-    """Name the user of this terminal or notebook."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
-        name = "somebody"
-    return f"{name}@{socket.gethostname()}"
 
 
 def describe_kernel(info: KernelInfo) -> Document:

@@ -45,10 +45,11 @@ def list_history(summaries: Sequence[ProcedureSummary], more: bool, now: float) 
             _second(one.history.process_states),
             State(one.state.name),
             _ran(one.history.process_states, now),
+            one.requested_by.get("start") or one.requested_by.get("create", ""),
         )
         for one in summaries
     ]
-    parts: list[Table | str] = [Table(["ID", "Script", "Creation Time", "State", "Ran"], rows)]
+    parts: list[Table | str] = [Table(["ID", "Script", "Creation Time", "State", "Ran", "By"], rows)]
     if more:
         parts.append(
             " There are more: raise --limit, or say which ones by --state, --script, --subarray, --since, --until"
@@ -70,6 +71,8 @@ def describe_procedure(summary: ProcedureSummary) -> Document:
     if isinstance(summary.script, GitScript):
         git = summary.script.git_args
         parts.append(Table(["Repository", "Branch", "Commit"], [(git.git_repo, git.git_branch, git.git_commit)]))
+    if summary.requested_by:
+        parts.append(Table(["Request", "By"], list(summary.requested_by.items())))
     if summary.history.stacktrace:
         parts.append(f"Stack Trace:\n------------\n{summary.history.stacktrace.rstrip()}")
     return Document(parts)

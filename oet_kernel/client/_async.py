@@ -35,10 +35,14 @@ class AsyncClient:
         Its token; without it ``OET_TOKEN``, or what the service on this machine has left for its user.
     timeout
         Seconds that a reply may take; a stop with abort waits for the abort script to get ready.
+    user
+        Who asks, for a service that does not know its users by name; the system's user and host when None.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, timeout: float = 90.0) -> None:
-        self.address = _wire.find_address(url, token)
+    def __init__(
+        self, url: str | None = None, token: str | None = None, timeout: float = 90.0, *, user: str | None = None
+    ) -> None:
+        self.address = _wire.find_address(url, token, user)
         self._http = httpx.AsyncClient(timeout=timeout, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -100,7 +104,7 @@ class AsyncClient:
         """Ask how a Jupyter client attaches to the kernel of a procedure."""
         return _wire.read_kernel(await self._send(Request("GET", f"/procedures/{pid}/kernel")))
 
-    async def control(self, pid: int, taken: bool = True, who: str = "") -> KernelInfo:
+    async def control(self, pid: int, taken: bool = True) -> KernelInfo:
         """Take control of the kernel of a procedure, so that attached clients may type, or give it back.
 
         Parameters
@@ -109,10 +113,8 @@ class AsyncClient:
             Id of the procedure.
         taken
             False to give it back.
-        who
-            Who you are, for a service that does not know its users by name.
         """
-        return _wire.read_kernel(await self._send(_wire.control(pid, taken, who)))
+        return _wire.read_kernel(await self._send(_wire.control(pid, taken)))
 
     async def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Do what a scheduling block says."""

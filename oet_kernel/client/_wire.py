@@ -1,6 +1,8 @@
 """Requests and replies as values, shared by both clients; pure but for the reading of the environment."""
 
+import getpass
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,13 +10,14 @@ from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from oet_kernel import discovery
 from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed, StreamEnded
 from oet_kernel.errors import ErrorBody
 from oet_kernel.events.sse import Message
 from oet_kernel.models import (
+    USER,
     ActivityCommand,
     ActivitySummary,
     ControlUpdate,
@@ -24,6 +27,7 @@ from oet_kernel.models import (
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
+    RequestName,
     Script,
     ScriptList,
     ScriptSchema,
@@ -80,6 +84,8 @@ class Address(Struct, frozen=True):
 
     url: str
     token: str | None
+    user: str
+    """Who asks."""
     state_dir: str | None = None
     """State folder of the service, where the address or the token was looked up on this machine."""
     found_url: bool = False
@@ -88,7 +94,17 @@ class Address(Struct, frozen=True):
     @property
     def headers(self) -> dict[str, str]:
         """Headers of every request."""
-        return {"Authorization": f"token {self.token}"} if self.token else {}
+        authorization = {"Authorization": f"token {self.token}"} if self.token else {}
+        return {USER: quote(self.user, safe="@ "), **authorization}
+
+
+def own_name() -> str:
+    """Name the user of this process, and the machine."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        name = "somebody"
+    return f"{name}@{socket.gethostname()}"
 
 
 class _Procedure(Struct, frozen=True):
@@ -100,6 +116,7 @@ class _Procedure(Struct, frozen=True):
     state: ProcedureState
     uri: str
     id: int | None = None
+    requested_by: dict[RequestName, str] = field(default_factory=dict)
 
     @property
     def summary(self) -> ProcedureSummary:
@@ -113,6 +130,7 @@ class _Procedure(Struct, frozen=True):
             history=self.history,
             state=self.state,
             uri=self.uri,
+            requested_by=self.requested_by,
         )
 
 
@@ -157,7 +175,7 @@ class _ManyActivities(Struct):
     activities: list[ActivitySummary]
 
 
-def find_address(url: str | None, token: str | None) -> Address:
+def find_address(url: str | None, token: str | None, user: str | None = None) -> Address:
     """Say which service to talk to.
 
     Parameters
@@ -167,27 +185,30 @@ def find_address(url: str | None, token: str | None) -> Address:
         that this user runs on this machine, or the default address.
     token
         Its token; without it ``OET_TOKEN``, or that of the service on this machine which has this address.
+    user
+        Who asks; the system's user and host when None.
 
     Raises
     ------
     ClientError
         When the token cannot be sent in a header.
     """
+    user = user or own_name()
     older = os.environ.get("OET_REST_URI", "").rstrip("/").removesuffix("/procedures")
     url = (url or os.environ.get("OET_URL") or older).rstrip("/")
     token = token or os.environ.get("OET_TOKEN")
     if token and not (token.isascii() and token.isprintable()):
         raise ClientError("The token holds characters that no token has (not ASCII, or a line end); give it anew")
     if url and token:
-        return Address(url, token)
+        return Address(url, token, user)
     services = discovery.find()
     if not url:
         if not services:
-            return Address(DEFAULT_URL, token)
+            return Address(DEFAULT_URL, token, user)
         newest = services[0]
-        return Address(newest.url, token or newest.token, newest.state_dir, True, not token)
+        return Address(newest.url, token or newest.token, user, newest.state_dir, True, not token)
     same = next((service for service in services if _port_and_path(service.url) == _port_and_path(url)), None)
-    return Address(url, same.token, same.state_dir, found_token=True) if same else Address(url, None)
+    return Address(url, same.token, user, same.state_dir, found_token=True) if same else Address(url, None, user)
 
 
 def find_again(address: Address) -> Address:
@@ -259,9 +280,9 @@ def record(pid: int, kind: str) -> Request:
     return Request("GET", f"/procedures/{pid}/record?format={quote(kind)}")
 
 
-def control(pid: int, taken: bool, who: str) -> Request:
+def control(pid: int, taken: bool) -> Request:
     """Ask for control of a kernel, or give it back."""
-    return Request("PUT", f"/procedures/{pid}/kernel", to_json(ControlUpdate(control=taken, who=who)))
+    return Request("PUT", f"/procedures/{pid}/kernel", to_json(ControlUpdate(control=taken)))
 
 
 def run_activity(command: ActivityCommand) -> Request:

@@ -29,7 +29,8 @@ class ActivitiesHandler(_ActivityHandler):
     @authorized(action="execute", resource=RESOURCE)
     async def post(self, root: str) -> None:
         """Run one."""
-        summary = self.localise(await self.context.activities.run(decode(self.body, ActivityCommand)), root)
+        command = decode(self.body, ActivityCommand)
+        summary = self.localise(await self.context.activities.run(command, self.caller), root)
         self.set_header("Location", summary.uri)
         self.answer({"activity": summary}, 201)
 

@@ -1,7 +1,9 @@
 """What all request handlers share: size limit, error bodies, encoding."""
 
 import http
+import re
 from typing import Any
+from urllib.parse import unquote
 
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
@@ -19,11 +21,14 @@ from oet_kernel.errors import (
 )
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.journal import Journal
-from oet_kernel.models import to_json
+from oet_kernel.models import USER, to_json
 from oet_kernel.record.keeper import RecordKeeper
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
 
+_MADE_UP = re.compile(r"[0-9a-f]{32}")
+"""User name that Jupyter Server gives to whoever shows a token, another one each time."""
+_LONGEST_NAME = 200
 RESOURCE = "oet"
 """What an authorizer is asked about; the actions are read, write and execute."""
 
@@ -56,6 +61,16 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         self._body = bytearray()
         self._size = 0
         self._prepared = False
+
+    @property
+    def caller(self) -> str:
+        """Who asks: the user that the server knows, else what the client says, else where it is."""
+        username = str(self.current_user.username)
+        if not _MADE_UP.fullmatch(username):
+            return username
+        claimed = unquote(self.request.headers.get(USER, ""))
+        claimed = " ".join("".join(one if one.isprintable() else " " for one in claimed).split())
+        return claimed[:_LONGEST_NAME] or f"somebody at {self.request.remote_ip}"
 
     @property
     def service(self) -> ScriptExecutionService:

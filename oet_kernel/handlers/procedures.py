@@ -40,7 +40,7 @@ class ProceduresHandler(_ProcedureHandler):
         request = prepare_request(self.body)
         init = request.script_args.init_args
         seen = await self.context.catalogue.check_init(request.script, init)
-        summary = await self.service.prepare(PrepareProcessCommand(request.script, init))
+        summary = await self.service.prepare(PrepareProcessCommand(request.script, init), who=self.caller)
         self.context.catalogue.follow(summary.id, seen)
         summary = self.localise(summary, root)
         self.set_header("Location", summary.uri)
@@ -70,10 +70,10 @@ class ProcedureHandler(_ProcedureHandler):
                 main = update.script_args.main_args
                 if summary.state is ProcedureState.READY:  # any other is left as it is, whatever the arguments
                     await self.context.catalogue.check_main(uid, main, update.script_args.main_name)
-                summary = await self.service.start(StartProcessCommand(uid, run_args=main))
+                summary = await self.service.start(StartProcessCommand(uid, run_args=main), self.caller)
                 body = {"procedure": self.localise(summary, root)}
             case ProcedureState.STOPPED:
-                outcome = await self.service.stop(StopProcessCommand(uid, update.abort))
+                outcome = await self.service.stop(StopProcessCommand(uid, update.abort), self.caller)
                 body = {"abort_message": stop_message(uid, outcome.stopped, bool(outcome.aborted))}
             case _:
                 body = {"procedure": self.localise(summary, root)}

@@ -11,14 +11,14 @@ from oet_kernel.models import FileSystemScript, ProcedureSummary, Script
 from oet_kernel.record.markup import call, code, moment, table
 from oet_kernel.scripts.git import public_address
 
+_DONE = {"create": "Created", "start": "Started", "stop": "Stopped"}
+
 
 class About(Struct, frozen=True, kw_only=True):
     """What a record tells of a run besides what the run has said itself."""
 
     service: str | None = None
     """The service and its version."""
-    who: str | None = None
-    """Who asked for it."""
     events: str = "the service's archive"
     """Where all events of the procedure are, for what the record leaves out."""
 
@@ -54,7 +54,7 @@ def heading(summary: ProcedureSummary, loaded: Mapping[str, Any], environment: M
     known = {
         "Git commit": commit,
         "SHA-256 of the source": loaded.get("sha256"),
-        "Requested by": about.who,
+        **{f"{_DONE[name]} by": one for name, one in summary.requested_by.items()},
         "Run by": environment.get("user"),
         "Host": environment.get("host"),
         "Python": environment.get("python"),

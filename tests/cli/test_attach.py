@@ -7,7 +7,7 @@ import sys
 import pexpect
 import pytest
 
-from oet_kernel.cli.attach import who
+from oet_kernel.client._wire import own_name as who
 from tests.conftest import DEADLINE
 
 COUNTS = (
@@ -106,5 +106,8 @@ def test_console_with_control_answers_while_main_runs_and_gives_control_back(ser
     assert served.http.get(f"/procedures/{ready}/kernel").json()["kernel"]["control"] is None
     events = served.http.get(f"/procedures/{ready}/events").json()["events"]
     typed = [one["data"] for one in events if one["topic"] == "procedure.console.input"]
-    assert [(one["who"], one["code"]) for one in typed] == [(who(), "counter + 1"), (who(), "while True: pass")]
+    assert [(one["who"], one["code"]) for one in typed] == [
+        (who(), "counter + 1"),
+        (who(), "while True: pass"),
+    ]
     assert served.http.get(f"/procedures/{ready}").json()["procedure"]["state"] == "RUNNING"

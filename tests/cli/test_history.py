@@ -89,11 +89,13 @@ def ids(result):
     return [int(line.split()[0]) for line in result.out.splitlines() if line.split()[0].isdigit()]
 
 
-def test_history_lists_all_that_was_run_the_newest_first_and_how_long(called):
+def test_history_lists_all_that_was_run_the_newest_first_how_long_and_for_whom(called):
     result = called("history")
-    assert result.out.splitlines()[0].split() == ["ID", "Script", "Creation", "Time", "State", "Ran"]
+    assert result.out.splitlines()[0].split() == ["ID", "Script", "Creation", "Time", "State", "Ran", "By"]
     assert ids(result) == [3, 2, 1]
-    assert all(line.rstrip().endswith(" s") for line in result.out.splitlines() if line.split()[0].isdigit())
+    lines = [line.split() for line in result.out.splitlines() if line.split()[0].isdigit()]
+    assert {line[-4] for line in lines} == {"s"}
+    assert {" ".join(line[-3:]) for line in lines} == {"somebody at 127.0.0.1"}
     assert ids(called("list")) == [3]
 
 

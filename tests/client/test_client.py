@@ -126,18 +126,18 @@ def test_absent_service_is_said_with_what_to_do():
 @pytest.mark.parametrize(
     ("environment", "url", "token", "address"),
     [
-        ({}, None, None, Address(_wire.DEFAULT_URL, None)),
-        ({"OET_URL": "http://a/b/"}, None, None, Address("http://a/b", None)),
-        ({"OET_REST_URI": "http://a/api/v1.0/procedures"}, None, None, Address("http://a/api/v1.0", None)),
-        ({"OET_URL": "http://a", "OET_REST_URI": "http://b/procedures"}, None, None, Address("http://a", None)),
-        ({"OET_URL": "http://a", "OET_TOKEN": "t"}, "http://c", None, Address("http://c", "t")),
-        ({"OET_TOKEN": "t"}, "http://c", "u", Address("http://c", "u")),
+        ({}, None, None, Address(_wire.DEFAULT_URL, None, "me")),
+        ({"OET_URL": "http://a/b/"}, None, None, Address("http://a/b", None, "me")),
+        ({"OET_REST_URI": "http://a/api/v1.0/procedures"}, None, None, Address("http://a/api/v1.0", None, "me")),
+        ({"OET_URL": "http://a", "OET_REST_URI": "http://b/procedures"}, None, None, Address("http://a", None, "me")),
+        ({"OET_URL": "http://a", "OET_TOKEN": "t"}, "http://c", None, Address("http://c", "t", "me")),
+        ({"OET_TOKEN": "t"}, "http://c", "u", Address("http://c", "u", "me")),
     ],
 )
 def test_address_comes_from_arguments_then_environment(monkeypatch, environment, url, token, address):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert find_address(url, token) == address
+    assert find_address(url, token, "me") == address
 
 
 def test_service_on_this_machine_is_found_with_its_token():

@@ -11,7 +11,7 @@ from oet_kernel.client._listening import Listening, pauses
 from oet_kernel.client._wire import Address
 from oet_kernel.events.sse import frame, position
 
-ADDRESS = Address("http://h/api/v1.0", None)
+ADDRESS = Address("http://h/api/v1.0", None, "me")
 
 
 class Clock:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from oet_kernel.client import ApiError, AsyncClient, Client
-from oet_kernel.models import Connection
+from oet_kernel.models import USER, Connection
 from tests.conftest import DEADLINE
 from tests.guests import attached
 
@@ -32,16 +32,17 @@ def test_key_is_kept_out_of_caches(server, ready):
 
 
 def test_control_is_taken_in_the_name_that_the_client_gives_and_given_back(server, ready):
-    taken = server.http.put(f"/procedures/{ready}/kernel", json={"control": True, "who": " alice\n@dish7 "})
-    assert taken.json()["kernel"]["control"] == "alice @dish7"
-    other = server.http.put(f"/procedures/{ready}/kernel", json={"control": True, "who": "bob"})
+    path, take = f"/procedures/{ready}/kernel", {"control": True}
+    taken = server.http.put(path, json=take, headers={USER: "%20ali%C3%A7e%0A@dish7"})
+    assert taken.json()["kernel"]["control"] == "aliçe @dish7"
+    other = server.http.put(path, json=take, headers={USER: "bob"})
     assert (other.status_code, other.json()["type"]) == (409, "ControlTaken")
     assert f"oet attach {ready} --release" in other.json()["Message"]
     released = server.http.put(f"/procedures/{ready}/kernel", json={"control": False})
     assert released.json()["kernel"]["control"] is None
 
 
-@pytest.mark.parametrize("body", [{}, {"control": "yes"}, {"control": True, "who": 3}, []])
+@pytest.mark.parametrize("body", [{}, {"control": "yes"}, {"control": 3}, []])
 def test_body_that_says_something_else_is_refused(server, ready, body):
     reply = server.http.put(f"/procedures/{ready}/kernel", json=body)
     assert (reply.status_code, reply.json()["type"]) == (400, "Malformed Request")
@@ -82,9 +83,9 @@ def test_nothing_is_told_without_a_token(server, ready):
 
 
 def test_client_asks_for_kernel_and_control(server, ready):
-    with Client(server.url, server.token, timeout=DEADLINE) as client:
+    with Client(server.url, server.token, timeout=DEADLINE, user="alice") as client:
         assert client.kernel(ready).control is None
-        assert client.control(ready, who="alice").control == "alice"
+        assert client.control(ready).control == "alice"
         assert client.control(ready, False).control is None
         with pytest.raises(ApiError):
             client.kernel(999999)
@@ -92,7 +93,7 @@ def test_client_asks_for_kernel_and_control(server, ready):
 
 @pytest.mark.anyio
 async def test_async_client_does_the_same(server, ready):
-    async with AsyncClient(server.url, server.token, timeout=DEADLINE) as client:
-        assert (await client.control(ready, who="alice")).control == "alice"
+    async with AsyncClient(server.url, server.token, timeout=DEADLINE, user="alice") as client:
+        assert (await client.control(ready)).control == "alice"
         assert (await client.kernel(ready)).control == "alice"
         assert (await client.control(ready, False)).control is None

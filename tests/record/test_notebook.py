@@ -44,10 +44,10 @@ def test_run_has_a_cell_for_the_script_and_one_for_each_call(script):
 
 def test_heading_tells_what_was_run_by_whom_where_and_how_it_ended(script):
     script.load()
-    about = About(service="oet-kernel 1", who="maria")
+    about = About(service="oet-kernel 1")
     heading = record(script, "CREATING", "FAILED", about=about, stacktrace="Traceback:\nValueError: no <b>").cells[0]
     for told in ("observe.py", "FAILED", "init(subarray_id=1)", "main(2)", "ab" * 32, "c" * 40, "dish7", "astro",
-                 "maria", "3.11.7", "ipykernel 7.4.0", "helpers (no version)", "oet-kernel 1", "after 1.000 s",
+                 "3.11.7", "ipykernel 7.4.0", "helpers (no version)", "oet-kernel 1", "after 1.000 s",
                  "2020-09-13 12:26:40.000 UTC", "ValueError: no &lt;b&gt;"):  # fmt: skip
         assert told in heading.source
 
