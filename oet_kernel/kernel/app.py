@@ -8,14 +8,17 @@ import atexit
 import ctypes
 import faulthandler
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import zmq
+from ipykernel import ipkernel
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Float, Type, Unicode
@@ -33,6 +36,20 @@ IOPUB_HIGH_WATER_MARK = 100_000
 _PR_SET_CHILD_SUBREAPER = 36
 
 
+@contextmanager
+def _modules_left_alone() -> Iterator[None]:
+    """Keep ipykernel from listing the files of all modules for its debugger, which is not there.
+
+    A look at a module counts a reference to it, and so makes a page of memory that was shared with the fork server a
+    kernel's own: 2 MB of them.
+    """
+    ipkernel.sys = SimpleNamespace(modules={})
+    try:
+        yield
+    finally:
+        ipkernel.sys = sys
+
+
 class OetKernel(IPythonKernel):
     """An IPython kernel that also prepares and runs a script, by messages of its own."""
 
@@ -42,7 +59,8 @@ class OetKernel(IPythonKernel):
     control_msg_types = [*IPythonKernel.control_msg_types, "oet_control_request", "oet_event_request"]
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        with _modules_left_alone():
+            super().__init__(**kwargs)
         self._publisher = Publisher(self.session, self.iopub_thread)
         self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
         self.console = Console(self.runner.publish)
