@@ -3,8 +3,10 @@
 import array
 import asyncio
 import contextlib
+import logging
 import os
 import socket
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -12,9 +14,14 @@ from typing import Any, Self
 import msgspec
 
 from oet_kernel.kernels.obituaries import Ending, Obituaries
+from oet_kernel.kernels.processes import kill_tree
+
+log = logging.getLogger(__name__)
 
 HELLO_DEADLINE = 10.0
 """Seconds that a fork server has to say what it has."""
+END_DEADLINE = 5.0
+"""Seconds that it has to end."""
 
 
 class ForkServerDown(Exception):
@@ -136,11 +143,26 @@ class ForkServerConnection:
             raise
         return await future
 
-    async def end(self) -> None:
-        """End the fork server, and all that it has forked; returns when it has."""
-        with contextlib.suppress(ForkServerDown):
-            await self._send({"op": "end"})
-        await self.closed.wait()
+    async def end(self, deadline: float = END_DEADLINE) -> None:
+        """End the fork server, and all that it has forked; returns when it has.
+
+        Parameters
+        ----------
+        deadline
+            Seconds until it is killed: it may be frozen.
+        """
+        if self.closed.is_set():
+            return
+        (pid,) = struct.unpack_from("i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        try:
+            async with asyncio.timeout(deadline):
+                with contextlib.suppress(ForkServerDown):
+                    await self._send({"op": "end"})
+                await self.closed.wait()
+        except TimeoutError:
+            log.warning("The fork server, process %d, did not end within %g s; it is killed", pid, deadline)
+            await asyncio.to_thread(kill_tree, pid)
+            self.close()
 
     async def retire(self) -> None:
         """Let it end once its last kernel has ended; it takes no other client."""

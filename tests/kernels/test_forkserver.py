@@ -10,7 +10,7 @@ import pytest
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.models import ProcedureState, StopProcessCommand
-from tests.conftest import Bench
+from tests.conftest import Bench, gone
 from tests.kernels.conftest import forking
 
 pytestmark = pytest.mark.anyio
@@ -272,3 +272,14 @@ async def test_kernels_live_on_when_the_fork_server_is_killed_and_it_is_started_
     os.close(writer)
     assert (await forked.until(running)).state is ProcedureState.COMPLETE
     assert forked.output(running) == "open\n"
+
+
+async def test_frozen_fork_server_is_killed_with_its_kernels_at_the_deadline(tmp_path):
+    async with forking() as server:
+        bench = Bench(tmp_path, fork_server=server)
+        kernel = process(bench, await bench.ready(NOTHING))
+        os.kill(kernel.ppid(), signal.SIGSTOP)
+        async with asyncio.timeout(15):
+            await server._connection.end(deadline=0.1)
+        assert await gone(kernel.pid)
+        await bench.close()
