@@ -8,21 +8,19 @@ import atexit
 import ctypes
 import faulthandler
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import zmq
-from ipykernel import ipkernel
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Float, Type, Unicode
 
+from oet_kernel.kernel.checkpoints import PauseRequest
 from oet_kernel.kernel.console import Console
 from oet_kernel.kernel.guests import FROM_SERVICE, KernelSession, refusal
 from oet_kernel.kernel.journal import Journal
@@ -36,31 +34,18 @@ IOPUB_HIGH_WATER_MARK = 100_000
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-@contextmanager
-def _modules_left_alone() -> Iterator[None]:
-    """Keep ipykernel from listing the files of all modules for its debugger, which is not there.
-
-    A look at a module counts a reference to it, and so makes a page of memory that was shared with the fork server a
-    kernel's own: 2 MB of them.
-    """
-    ipkernel.sys = SimpleNamespace(modules={})
-    try:
-        yield
-    finally:
-        ipkernel.sys = sys
-
-
 class OetKernel(IPythonKernel):
     """An IPython kernel that also prepares and runs a script, by messages of its own."""
 
     implementation = "oet_kernel"
     control_handlers: dict[str, Any]
     msg_types = [*IPythonKernel.msg_types, "oet_prepare_request", "oet_run_request"]
-    control_msg_types = [*IPythonKernel.control_msg_types, "oet_control_request", "oet_event_request"]
+    control_msg_types = [
+        *IPythonKernel.control_msg_types, "oet_control_request", "oet_event_request", "oet_pause_request",
+    ]  # fmt: skip
 
     def __init__(self, **kwargs: Any) -> None:
-        with _modules_left_alone():
-            super().__init__(**kwargs)
+        super().__init__(**kwargs)
         self._publisher = Publisher(self.session, self.iopub_thread)
         self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
         self.console = Console(self.runner.publish)
@@ -92,6 +77,10 @@ class OetKernel(IPythonKernel):
         request = msgspec.convert(parent["content"], ControlRequest)
         self.console.controller = request.who if request.taken else None
         self._publisher.send("oet_control", msgspec.json.encode(request))
+
+    async def oet_pause_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Have the script wait at a checkpoint, or go on; the journal tells what became of it."""
+        self.runner.checkpoints.take(msgspec.convert(parent["content"], PauseRequest))
 
     # --- guests
 

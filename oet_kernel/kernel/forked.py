@@ -34,7 +34,6 @@ class ForkedKernelApp(OetKernelApp):
         )
         self._kernel_main = sys.modules["__main__"]
         sys.modules["__main__"] = ours
-        self._modules = set(sys.modules)
         if self._trait_values.get("session") is not None:
             raise RuntimeError("A Jupyter session was made before the fork: it would refuse to send in the children")
 
@@ -75,19 +74,6 @@ class ForkedKernelApp(OetKernelApp):
         self.init_extensions()
         self.init_code()
         self.begin()
-
-    def init_code(self) -> None:
-        """Run what the user's configuration says; the names of the modules that the shell knows were listed before."""
-        self._run_startup_files()
-        self._run_exec_lines()
-        self._run_exec_files()
-        if self.hide_initial_ns:
-            self._shell.user_ns_hidden.update(self._shell.user_ns)
-        self._run_cmd_line_code()
-        self._run_module()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self._shell._sys_modules_keys = self._modules
 
     def _adopt_shell(self) -> None:
         """Give the shell, which was made without a kernel, the kernel that was made with it."""

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 from oet_kernel.hidden import hidden
 from oet_kernel.identity import start_of, write_identity
 from oet_kernel.kernel.launch import Launch
-from oet_kernel.kernels.holes import fill_holes
 
 _PR_SET_CHILD_SUBREAPER = 36
 _KEPT_ENDINGS = 1000
@@ -158,7 +157,6 @@ class ForkServer:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _keep_exit_handlers_of_every_kernel(self._app)
         gc.collect()
-        fill_holes()
         gc.freeze()
         while True:
             patience = self._patience()
