@@ -124,4 +124,5 @@ def summary_of(procedure: Procedure, base_url: str) -> ProcedureSummary:
         state=procedure.state,
         uri=f"{base_url}/procedures/{procedure.id}",
         requested_by=procedure.requested_by,
+        pause=procedure.pause,
     )

@@ -9,17 +9,36 @@
 
 It does what ``pub.sendMessage`` of PyPubSub does in a procedure, and needs no PyPubSub. Where a script runs by hand or
 in a notebook, without a service, events are logged.
+
+A script that can be paused says where::
+
+    for scan in range(scans):
+        checkpoint(f"scan {scan}")
+        observe(scan)
 """
 
 import logging
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 
 _TOPIC = re.compile(r"[\w-]+(\.[\w-]+)*")
 _publish: Callable[[str, dict[str, Any]], None] | None = None
+
+
+class Checkpoints(Protocol):
+    """Where a procedure waits while somebody has asked for a pause."""
+
+    def wait(self, name: str) -> None:
+        """Pass a checkpoint, or wait there."""
+
+    async def wait_async(self, name: str) -> None:
+        """Pass a checkpoint, or wait there, while other tasks go on."""
+
+
+_checkpoints: Checkpoints | None = None
 
 
 def publish(topic: str, /, **fields: Any) -> None:
@@ -47,13 +66,63 @@ def publish(topic: str, /, **fields: Any) -> None:
         _publish(topic, fields)
 
 
-def connect(receiver: Callable[[str, dict[str, Any]], None]) -> None:
-    """Have events go to a function; called by the kernel before a script is loaded.
+def checkpoint(name: str, /) -> None:
+    """Wait here while a pause of the procedure is asked for; without one, and without a service, go on at once.
+
+    It may be called in any thread. All that runs in the thread waits, an event loop too: a coroutine that has others
+    beside it calls `async_checkpoint`. In a child process it does nothing.
+
+    Parameters
+    ----------
+    name
+        What the pause is told to be at, ``scan 3``; a pause can name the checkpoints that it is meant for.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When the procedure is stopped while it waits.
+    ValueError
+        When the name is not one line of text.
+    """
+    _check(name)
+    if _checkpoints is not None:
+        _checkpoints.wait(name)
+
+
+async def async_checkpoint(name: str, /) -> None:
+    """Wait as `checkpoint` does, in a coroutine: other tasks of its event loop go on until they come to one.
+
+    Parameters
+    ----------
+    name
+        As for `checkpoint`.
+
+    Raises
+    ------
+    asyncio.CancelledError
+        When the procedure is stopped while it waits.
+    ValueError
+        When the name is not one line of text.
+    """
+    _check(name)
+    if _checkpoints is not None:
+        await _checkpoints.wait_async(name)
+
+
+def _check(name: str) -> None:
+    if not (isinstance(name, str) and name.isprintable() and name):
+        raise ValueError(f"A checkpoint cannot be named {name!r}: its name is one line of text, scan 3")
+
+
+def connect(receiver: Callable[[str, dict[str, Any]], None], checkpoints: Checkpoints | None = None) -> None:
+    """Have events go to a function, and checkpoints be waited at; called by the kernel before a script is loaded.
 
     Parameters
     ----------
     receiver
         Takes a topic and its fields.
+    checkpoints
+        Where the script waits; None to wait nowhere.
     """
-    global _publish
-    _publish = receiver
+    global _publish, _checkpoints
+    _publish, _checkpoints = receiver, checkpoints

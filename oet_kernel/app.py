@@ -23,7 +23,7 @@ from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import BadConfiguration, OetError, StoreUnusable
 from oet_kernel.events.bus import QUEUE_BYTES, EventBus
 from oet_kernel.events.journal import Journal
-from oet_kernel.handlers import about, activities, archive, kernels, procedures, records, scripts, stream
+from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
 from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
@@ -278,7 +278,7 @@ class OetApp(ExtensionApp):
         """List the handlers under each root of the API."""
         for root in self._roots():
             pattern = f"/({re.escape(root)})"
-            for module in (procedures, kernels, records, archive, activities, scripts, stream, about):
+            for module in (procedures, pausing, kernels, records, archive, activities, scripts, stream, about):
                 self.handlers.extend(module.routes(pattern))
             self.handlers.append((rf"{pattern}(?:/.*)?", NotFoundHandler))
         if self._standalone:

@@ -113,6 +113,20 @@ class ControlTaken(OetError):
     type = "ControlTaken"
 
 
+class PauseRefused(OetError):
+    """The procedure cannot be paused: it has ended, or has nothing that could wait."""
+
+    status = HTTPStatus.CONFLICT
+    type = "PauseRefused"
+
+
+class NotPaused(OetError):
+    """The procedure cannot be resumed, since no pause is asked for."""
+
+    status = HTTPStatus.CONFLICT
+    type = "NotPaused"
+
+
 class TooManyKernels(OetError):
     """The configured number of kernels is alive already."""
 

@@ -16,9 +16,11 @@ from oet_kernel import topics
 from oet_kernel.control import KernelControl
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement, Control, Interest, Record, announce, interpret
+from oet_kernel.kernel.checkpoints import PauseReport
 from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, find_record
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
+from oet_kernel.pause import KernelPause, event_of, fact_of
 from oet_kernel.procedure import Fact
 from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.store.rows import KernelRow, ProcedureRow
@@ -89,6 +91,8 @@ class Execution:
         """It is to be started as soon as it is READY."""
         self.control = KernelControl(row.id, row.controller)
         """Who has control of its kernel."""
+        self.pausing = KernelPause(row.id)
+        """What its kernel is asked about pauses."""
         self.quiet = False
         """Its script has failed by an exception of its own, and has left nothing at work."""
         self.kernel: LocalKernel | None = None
@@ -219,6 +223,14 @@ class Execution:
         self.save()
         self._audience.say(self, announce(topics.KERNEL_CONTROL, str(self.id), **msgspec.structs.asdict(control)), at)
 
+    def _hear_pause(self, report: PauseReport, at: float) -> None:
+        before = self.procedure
+        if (fact := fact_of(report, at)) is not None:
+            self.learn(fact)
+        if self.procedure is not before and (announcement := event_of(report, self.id)) is not None:
+            self._audience.say(self, announcement, at)
+        self.pausing.heard(report)
+
     async def detach(self) -> None:
         """Let the procedure go on without this service."""
         for task in (self._preparation, self._ending):
@@ -332,6 +344,8 @@ class Execution:
                     self.save()
                 case Control():
                     self._hear_control(meaning, record.t)
+                case PauseReport():
+                    self._hear_pause(meaning, record.t)
                 case _:
                     self._hear_fact(meaning)
         self._offset = offset
@@ -355,6 +369,7 @@ class Execution:
         if self.control.holder is not None:
             self._hear_control(Control(self.control.holder, taken=False), self.kernel.ended_at or time.time())
         self.control.ended()
+        self.pausing.ended()
         self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph))
         self._audience.kernel_gone(self)
 
@@ -371,6 +386,8 @@ class Execution:
         if self._preparation is not None and not self._preparation.done():
             self._preparation.cancel()
             await asyncio.wait([self._preparation])
+        if self.kernel is not None and (self.procedure.pause is not None or self.pausing.asked):
+            await self.pausing.stop(self.kernel)  # or what cleans up after the interrupt would wait at a checkpoint
         stopped = await self._end_kernel()
         if not stopped:
             self.learn(lifecycle.StopGivenUp(time.time()))

@@ -122,6 +122,49 @@ class StopProcessCommand(Struct, frozen=True):
     """Run the abort script on the procedure's subarray afterwards."""
 
 
+class PauseProcessCommand(Struct, frozen=True):
+    """Have a procedure wait at a checkpoint."""
+
+    process_uid: int
+    """Id of the procedure."""
+    at: str | None = None
+    """Regular expression that the whole name of the checkpoint matches; None for the next one, whatever its name."""
+
+
+class ResumeProcessCommand(Struct, frozen=True):
+    """Let a procedure go on that is paused, or is to be."""
+
+    process_uid: int
+    """Id of the procedure."""
+
+
+class Pause(Struct, frozen=True):
+    """A pause that is asked for, until the procedure is resumed or has ended."""
+
+    asked: float
+    """Since when, in Unix seconds."""
+    at: str | None = None
+    """Regular expression of the checkpoints that it is meant for; None for any."""
+    who: str | None = None
+    """Who has asked for it; None where that is not known."""
+    checkpoint: str | None = None
+    """Where the procedure waits; None while it has come to no such checkpoint."""
+    since: float | None = None
+    """Since when it waits there, in Unix seconds."""
+
+    def __str__(self) -> str:
+        if self.checkpoint is not None:
+            return f"paused at {self.checkpoint}"
+        return "pausing" if self.at is None else f"pausing at {self.at}"
+
+
+class PauseRequest(Struct, frozen=True):
+    """Body of ``POST /procedures/<id>/pause``."""
+
+    at: str | None = None
+    """As for `PauseProcessCommand`."""
+
+
 class ProcedureHistory(Struct, frozen=True):
     """What became of a procedure, and when."""
 
@@ -145,6 +188,13 @@ class ProcedureSummary(Struct, frozen=True, kw_only=True):
     """Absolute URL of the procedure."""
     requested_by: dict[RequestName, str] = field(default_factory=dict)
     """Who has asked for its creation, its start and its stop, as far as that is known."""
+    pause: Pause | None = None
+    """None where none is asked for."""
+
+    @property
+    def standing(self) -> str:
+        """The state's name, and the pause behind it: ``RUNNING (paused at scan 3)``."""
+        return self.state.name if self.pause is None else f"{self.state.name} ({self.pause})"
 
 
 class Listing(Struct, frozen=True):

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oet_kernel.errors import IllegalTransition
-from oet_kernel.models import INACTIVE, ProcedureHistory, ProcedureInput, ProcedureState, RequestName, Script
+from oet_kernel.models import INACTIVE, Pause, ProcedureHistory, ProcedureInput, ProcedureState, RequestName, Script
 
 _S = ProcedureState
 _END = frozenset({_S.FAILED, _S.STOPPED, _S.UNKNOWN})
@@ -49,6 +49,8 @@ class Procedure(Struct, frozen=True, kw_only=True):
     """Who has asked for what, as far as that is known."""
     stopping: bool = False
     """A stop was accepted: only STOPPED or UNKNOWN can follow."""
+    pause: Pause | None = None
+    """The pause that is asked for; None without."""
 
     @property
     def state(self) -> ProcedureState:
@@ -164,6 +166,29 @@ class StartWithdrawn(Struct, frozen=True):
     at: float
 
 
+class PauseAsked(Struct, frozen=True):
+    """A pause is asked for, and nothing waits."""
+
+    at: float
+    checkpoints: str | None
+    """Regular expression of those that it is meant for; None for any."""
+    who: str | None = None
+    """Who has asked for it."""
+
+
+class Paused(Struct, frozen=True):
+    """The script waits at a checkpoint."""
+
+    at: float
+    checkpoint: str
+
+
+class PauseEnded(Struct, frozen=True):
+    """No pause is asked for any more."""
+
+    at: float
+
+
 Fact = (
     KernelReady
     | EnvironmentStarted
@@ -178,6 +203,9 @@ Fact = (
     | KernelExited
     | Started
     | StartWithdrawn
+    | PauseAsked
+    | Paused
+    | PauseEnded
 )
 
 
@@ -228,7 +256,8 @@ def enter(procedure: Procedure, at: float, *states: ProcedureState, stacktrace: 
             raise IllegalTransition(f"Procedure {procedure.id} cannot become {state.name} after {name}")
         past.append((state, max(at, past[-1][1]) if past else at))
     trace = stacktrace if stacktrace is not None else procedure.history.stacktrace
-    return replace(procedure, history=ProcedureHistory(past, trace))
+    pause = None if past and past[-1][0] in INACTIVE else procedure.pause
+    return replace(procedure, history=ProcedureHistory(past, trace), pause=pause)
 
 
 def apply(procedure: Procedure, fact: Fact) -> Procedure:
@@ -273,6 +302,8 @@ def apply(procedure: Procedure, fact: Fact) -> Procedure:
                 return procedure
             calls = {name: given for name, given in procedure.calls.items() if name != "main"}
             return replace(procedure, calls=calls, requested_by=_noted(procedure.requested_by, "start", None))
+        case PauseAsked() | Paused() | PauseEnded():
+            return _paused(procedure, fact)
         case _:
             return _step(procedure, fact)
 
@@ -280,6 +311,22 @@ def apply(procedure: Procedure, fact: Fact) -> Procedure:
 def _noted(requested_by: Mapping[RequestName, str], request: RequestName, who: str | None) -> dict[RequestName, str]:
     others = {name: one for name, one in requested_by.items() if name != request}
     return {**others, request: who} if who else others
+
+
+def _paused(procedure: Procedure, fact: PauseAsked | Paused | PauseEnded) -> Procedure:
+    """Follow a pause. Its state stays what it is: a procedure that is paused in ``main`` is RUNNING."""
+    pause = procedure.pause
+    match fact:
+        case PauseAsked():
+            # a task that waited may have been cancelled: the pause is the one that was asked for before
+            asked = fact.at if pause is None or pause.checkpoint is None else pause.asked
+            return replace(procedure, pause=Pause(asked, fact.checkpoints, fact.who))
+        case Paused() if pause is not None and pause.checkpoint != fact.checkpoint:
+            return replace(procedure, pause=replace(pause, checkpoint=fact.checkpoint, since=fact.at))
+        case PauseEnded() if pause is not None:
+            return replace(procedure, pause=None)
+        case _:
+            return procedure
 
 
 def _step(procedure: Procedure, fact: Any) -> Procedure:

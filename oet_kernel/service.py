@@ -46,6 +46,7 @@ from oet_kernel.models import (
     StartProcessCommand,
     StopProcessCommand,
 )
+from oet_kernel.pausing import Pauses
 from oet_kernel.roster import Roster
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.state import StateFolder
@@ -106,6 +107,8 @@ class ScriptExecutionService:
         self._kept = KeptKernels(self._limits.keep_failed)
         self.inside = Inside(self._roster, self._kept, journal)
         """The kernels, for whoever wants to look into them."""
+        self.pauses = Pauses(self._roster, self._announcer, journal)
+        """Has procedures wait at their checkpoints."""
         self._subarrays = Subarrays()
         self._aborts = Aborts(self._limits, self._roster, self._subarrays, self._announcer, self._create_abort)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -1,7 +1,8 @@
 """The catalogue of topics: what each event is about and which fields it has.
 
 Source: the wire contract of the original, and for ``procedure.output``, ``procedure.environment``,
-``procedure.script``, ``procedure.cell``, ``procedure.kernel`` and ``procedure.console`` this project.
+``procedure.script``, ``procedure.cell``, ``procedure.kernel`` and ``procedure.console``, and for what pauses and
+resumes, this project.
 Every event also carries ``msg_src`` and ``topic``; a field named here is always there.
 """
 
@@ -10,6 +11,8 @@ from types import MappingProxyType
 REQUEST_CREATE = "request.procedure.create"
 REQUEST_START = "request.procedure.start"
 REQUEST_STOP = "request.procedure.stop"
+REQUEST_PAUSE = "request.procedure.pause"
+REQUEST_RESUME = "request.procedure.resume"
 REQUEST_LIST = "request.procedure.list"
 REQUEST_ACTIVITY_RUN = "request.activity.run"
 REQUEST_ACTIVITY_LIST = "request.activity.list"
@@ -20,6 +23,10 @@ STARTED = "procedure.lifecycle.started"
 COMPLETE = "procedure.lifecycle.complete"
 FAILED = "procedure.lifecycle.failed"
 STOPPED = "procedure.lifecycle.stopped"
+PAUSING = "procedure.lifecycle.pausing"
+PAUSED = "procedure.lifecycle.paused"
+RESUMED = "procedure.lifecycle.resumed"
+UNPAUSED = "procedure.lifecycle.unpaused"
 POOL_LIST = "procedure.pool.list"
 ACTIVITY_RUNNING = "activity.lifecycle.running"
 ACTIVITY_LIST = "activity.pool.list"
@@ -42,6 +49,8 @@ TOPICS = MappingProxyType(
         REQUEST_CREATE: ("request_id", "cmd"),
         REQUEST_START: ("request_id", "cmd"),
         REQUEST_STOP: ("request_id", "cmd"),
+        REQUEST_PAUSE: ("request_id", "cmd"),
+        REQUEST_RESUME: ("request_id", "cmd"),
         REQUEST_LIST: ("request_id", "pids"),
         REQUEST_ACTIVITY_RUN: ("request_id", "cmd"),
         REQUEST_ACTIVITY_LIST: ("request_id", "activity_ids"),
@@ -52,6 +61,10 @@ TOPICS = MappingProxyType(
         COMPLETE: ("request_id", "result"),
         FAILED: ("request_id", "result"),
         STOPPED: ("request_id", "result"),
+        PAUSING: ("at", "who"),
+        PAUSED: ("checkpoint",),
+        RESUMED: ("checkpoint", "who"),
+        UNPAUSED: ("why",),
         POOL_LIST: ("request_id", "result"),
         ACTIVITY_RUNNING: ("request_id", "result"),
         ACTIVITY_LIST: ("request_id", "result"),
@@ -87,6 +100,10 @@ TOPICS = MappingProxyType(
     }
 )
 """Every topic of the contract and its fields, in the order in which they are documented."""
+
+
+PAUSES = frozenset({PAUSING, PAUSED, RESUMED, UNPAUSED})
+"""What tells of a pause."""
 
 
 def under(topic: str, prefix: str) -> bool:

@@ -1,5 +1,6 @@
 """What scripts import works in a procedure, and outside of one."""
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -43,3 +44,16 @@ def test_event_is_logged_where_there_is_no_service(monkeypatch, caplog):
 def test_import_pulls_in_nothing_heavy():
     code = "import sys, oet_kernel.api; print([m for m in ('tornado', 'zmq', 'httpx', 'msgspec') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_checkpoint_is_passed_where_there_is_no_service(monkeypatch):
+    monkeypatch.setattr(api, "_checkpoints", None)
+    assert api.checkpoint("scan 1") is None
+    assert asyncio.run(api.async_checkpoint("scan 1")) is None
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "\x1b[31mred", "\ud800", None, 3])
+def test_checkpoint_is_named_by_one_line_of_text(name):
+    for passed in (api.checkpoint, lambda name: asyncio.run(api.async_checkpoint(name))):
+        with pytest.raises(ValueError, match="one line of text"):
+            passed(name)

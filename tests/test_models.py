@@ -49,6 +49,8 @@ def test_procedure_has_the_form_of_the_contract():
         "script_args": {"init": {"args": [], "kwargs": {"subarray_id": 1}}, "main": {"args": [], "kwargs": {}}},
         "history": {"process_states": [["CREATING", 1601463545.57], ["IDLE", 1601463546.0]], "stacktrace": None},
         "state": "IDLE",
+        "requested_by": {},
+        "pause": None,
     }
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from oet_kernel.errors import IllegalTransition
-from oet_kernel.models import FileSystemScript, ProcedureInput, ProcedureState
+from oet_kernel.models import FileSystemScript, Pause, ProcedureInput, ProcedureState
 from oet_kernel.procedure import (
     TRANSITIONS,
     CallFinished,
@@ -20,6 +20,9 @@ from oet_kernel.procedure import (
     KernelReady,
     LoadFinished,
     LoadStarted,
+    PauseAsked,
+    Paused,
+    PauseEnded,
     Started,
     StartWithdrawn,
     StopAccepted,
@@ -138,6 +141,41 @@ def test_start_that_was_withdrawn_can_be_asked_for_again():
     assert apply(running, StartWithdrawn(8)) is running
 
 
+def test_a_pause_changes_no_state_and_is_over_when_it_is_resumed():
+    running = after(GOOD_RUN[:7])
+    asked = apply(running, PauseAsked(8, "scan .*"))
+    assert asked.pause == Pause(8, "scan .*")
+    waiting = apply(asked, Paused(9, "scan 1"))
+    assert waiting.pause == Pause(8, "scan .*", None, "scan 1", 9)
+    assert str(waiting.pause) == "paused at scan 1"
+    assert names(waiting) == names(running)
+    assert apply(waiting, PauseEnded(10)) == running
+    assert apply(asked, PauseEnded(10)) == running
+
+
+def test_a_pause_that_is_told_again_is_the_same():
+    waiting = after([*GOOD_RUN[:7], PauseAsked(8, None), Paused(9, "scan 1")])
+    assert apply(waiting, Paused(10, "scan 1")) is waiting
+    assert apply(waiting, PauseAsked(11, None)).pause == Pause(8), "what waited was cancelled"
+    assert apply(waiting, PauseAsked(11, None)).pause != apply(after([*GOOD_RUN[:7]]), PauseAsked(11, None)).pause
+
+
+def test_what_nobody_has_asked_for_is_no_pause():
+    running = after(GOOD_RUN[:7])
+    assert apply(running, Paused(9, "scan 1")) is running
+    assert apply(running, PauseEnded(9)) is running
+
+
+@pytest.mark.parametrize("end", [CallFinished(10, "main"), Failed(10, "trace"), KernelExited(10, "exit code 3")])
+def test_the_end_ends_a_pause(end):
+    waiting = after([*GOOD_RUN[:7], PauseAsked(8, None), Paused(9, "scan 1")])
+    assert apply(waiting, end).pause is None
+    stopping = apply(waiting, StopAccepted(10))
+    assert stopping.pause == waiting.pause
+    assert apply(stopping, PauseEnded(11)) is stopping
+    assert apply(stopping, KernelExited(12, "")).pause is None
+
+
 TIMES = st.floats(0, 1000)
 CALLS = st.sampled_from(["init", "main", "load", "something"])
 FACTS = st.one_of(
@@ -154,6 +192,9 @@ FACTS = st.one_of(
     st.builds(KernelExited, TIMES, st.text()),
     st.builds(Started, TIMES, st.builds(ProcedureInput)),
     st.builds(StartWithdrawn, TIMES),
+    st.builds(PauseAsked, TIMES, st.none() | st.text()),
+    st.builds(Paused, TIMES, st.text()),
+    st.builds(PauseEnded, TIMES),
 )
 
 
@@ -220,6 +261,10 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def a_trace_goes_with_failure_and_only_with_it(self):
         assert (self.procedure.history.stacktrace is not None) == (self.procedure.state is S.FAILED)
+
+    @invariant()
+    def nothing_that_has_ended_is_paused(self):
+        assert self.procedure.pause is None or not self.procedure.state.inactive
 
     @invariant()
     def main_runs_only_once_it_was_started(self):

@@ -4,7 +4,8 @@
 
 The block is a JSON file, named by `sb` when the procedure is created, or by `sb_json` when it is started (as activities
 do). Events go out through PyPubSub, as existing observing scripts send them; without the service they reach nobody, and
-the script runs all the same. Scans are simulated: a scan of 60 s takes 1 s at the default `speed` of 60.
+the script runs all the same. Scans are simulated: a scan of 60 s takes 1 s at the default `speed` of 60. It can be
+paused before each scan, at the checkpoints `scan 1`, `scan 2` and so on.
 """
 
 import json
@@ -13,6 +14,14 @@ import time
 from pathlib import Path
 
 from pubsub import pub
+
+try:
+    from oet_kernel.api import checkpoint
+except ImportError:  # run by hand where the service is not installed: nobody asks for a pause
+
+    def checkpoint(name):
+        """Go on."""
+
 
 TELESCOPES = ("ska_mid", "ska_low")
 
@@ -57,6 +66,7 @@ def main(sb_json: Path | None = None, sbi_id: str | None = None):
     try:
         definitions = {scan["scan_definition_id"]: scan for scan in sb["scan_definitions"]}
         for scan_id, definition_id in enumerate(sb["scan_sequence"], 1):
+            checkpoint(f"scan {scan_id}")
             observe(sb_id, scan_id, definitions[definition_id], len(sb["scan_sequence"]))
     except BaseException:
         say("sb.lifecycle.observation.finished.failed", sb_id=sb_id)

@@ -12,7 +12,7 @@ from oet_kernel.cli.attach import attach
 from oet_kernel.cli.doctor import doctor
 from oet_kernel.cli.history import events, history
 from oet_kernel.cli.options import Failure, Follows, explain, split_topics, with_service, with_topics
-from oet_kernel.cli.procedures import create, describe, list_, procedure, start, stop
+from oet_kernel.cli.procedures import create, describe, list_, pause, procedure, resume, start, stop
 from oet_kernel.cli.records import record
 from oet_kernel.cli.results import Listening
 from oet_kernel.cli.run import run
@@ -64,8 +64,8 @@ cli.add_command(history)
 cli.add_command(events)
 cli.add_command(doctor)
 cli.add_command(attach)
-for older in (create, list_, start, stop, describe):
-    cli.add_command(older)
+for short in (create, list_, start, pause, resume, stop, describe):
+    cli.add_command(short)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,6 +1,6 @@
-"""``oet procedure``: create, list, start, stop, describe."""
+"""``oet procedure``: create, list, start, pause, resume, stop, describe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -17,7 +17,7 @@ from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState
 @click.group()
 @with_service
 def procedure(server_url: str | None, token: str | None, as_json: bool) -> None:
-    """Create, list, start, stop and describe procedures."""
+    """Create, list, start, pause, resume, stop and describe procedures."""
 
 
 @procedure.command(cls=ScriptCommand, context_settings=FREE)
@@ -86,14 +86,30 @@ def start(
 def stop(pid: int | None, run_abort: bool, server_url: str | None, token: str | None, as_json: bool) -> Answer:
     """End a procedure."""
     with Client(server_url, token) as client:
-        if pid is None:
-            running = [one.id for one in client.procedures() if one.state is ProcedureState.RUNNING]
-            if len(running) != 1:
-                found = f"Procedures {', '.join(map(str, running))} are running" if running else "No procedures to stop"
-                raise Failure(f"{found}; say which one with --pid" if running else found)
-            (pid,) = running
-        message = client.stop(pid, abort=run_abort)
+        found = only(client, pid, lambda one: one.state is ProcedureState.RUNNING, "running", "stop")
+        message = client.stop(found, abort=run_abort)
     return Answer({"abort_message": message}, Document([message]), as_json)
+
+
+@procedure.command()
+@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the only one that runs.")
+@click.option("--at", metavar="REGEX", help="Only at a checkpoint whose whole name matches; else at the next one.")
+@with_service
+def pause(pid: int | None, at: str | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
+    """Have a procedure wait at a checkpoint, until it is resumed."""
+    with Client(server_url, token) as client:
+        found = only(client, pid, lambda one: one.state is ProcedureState.RUNNING, "running", "pause")
+        return _shown(client.pause(found, at), as_json)
+
+
+@procedure.command()
+@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the only one that is paused.")
+@with_service
+def resume(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
+    """Let a procedure go on that is paused, or is to be."""
+    with Client(server_url, token) as client:
+        found = only(client, pid, lambda one: one.pause is not None, "paused", "resume")
+        return _shown(client.resume(found), as_json)
 
 
 @procedure.command()
@@ -141,6 +157,18 @@ def newest(client: Client) -> ProcedureSummary:
     return summaries[-1]
 
 
+def only(client: Client, pid: int | None, is_meant: Callable[[ProcedureSummary], bool], what: str, verb: str) -> int:
+    """Find the procedure that a command is meant for where its user does not say: there must be one."""
+    if pid is not None:
+        return pid
+    found = [one.id for one in client.procedures() if is_meant(one)]
+    if not found:
+        raise Failure(f"No procedures to {verb}")
+    if len(found) > 1:
+        raise Failure(f"Procedures {', '.join(map(str, found))} are {what}; say which one with --pid")
+    return found[0]
+
+
 def startable(client: Client, pid: int | None) -> int:
     """Find the procedure to start, and see that it can be."""
     summary = newest(client) if pid is None else client.procedure(pid)
@@ -156,4 +184,8 @@ def startable(client: Client, pid: int | None) -> int:
 
 def begun(summary: ProcedureSummary, as_json: bool) -> Begun:
     """Say what a command has made or changed."""
-    return Begun(summary, Answer(summary, tables.list_procedures([summary]), as_json))
+    return Begun(summary, _shown(summary, as_json))
+
+
+def _shown(summary: ProcedureSummary, as_json: bool) -> Answer:
+    return Answer(summary, tables.list_procedures([summary]), as_json)

@@ -20,7 +20,7 @@ _ACTIVITY_SCRIPT = (
 def list_procedures(summaries: Sequence[ProcedureSummary]) -> Document:
     """Tabulate procedures, a line each, and say where there is more."""
     rows = [
-        (one.id, one.script.script_uri, _second(one.history.process_states), State(one.state.name)) for one in summaries
+        (one.id, one.script.script_uri, _second(one.history.process_states), State(one.standing)) for one in summaries
     ]
     table = Table(["ID", "Script", "Creation Time", "State"], rows)
     return Document([table, _DETAILS] if rows else [table], "\n")
@@ -43,7 +43,7 @@ def list_history(summaries: Sequence[ProcedureSummary], more: bool, now: float) 
             one.id,
             one.script.script_uri,
             _second(one.history.process_states),
-            State(one.state.name),
+            State(one.standing),
             _ran(one.history.process_states, now),
             one.requested_by.get("start") or one.requested_by.get("create", ""),
         )
@@ -73,6 +73,9 @@ def describe_procedure(summary: ProcedureSummary) -> Document:
         parts.append(Table(["Repository", "Branch", "Commit"], [(git.git_repo, git.git_branch, git.git_commit)]))
     if summary.requested_by:
         parts.append(Table(["Request", "By"], list(summary.requested_by.items())))
+    if summary.pause is not None:
+        who = f" by {summary.pause.who}" if summary.pause.who is not None else ""
+        parts.append(f"Pause: {summary.pause}, asked for at {_microsecond(summary.pause.asked)}{who}")
     if summary.history.stacktrace:
         parts.append(f"Stack Trace:\n------------\n{summary.history.stacktrace.rstrip()}")
     return Document(parts)

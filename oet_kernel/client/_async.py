@@ -80,6 +80,22 @@ class AsyncClient:
         """End a procedure, and run the abort script if asked to; gives the service's message."""
         return _wire.read_stopped(await self._send(_wire.stop(pid, abort)))
 
+    async def pause(self, pid: int, at: str | None = None) -> ProcedureSummary:
+        """Have a procedure wait at a checkpoint; does not wait until it is there.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure.
+        at
+            Regular expression of the checkpoint's whole name; None for the next one, whatever its name.
+        """
+        return _wire.read_procedure(await self._send(_wire.pause(pid, at)))
+
+    async def resume(self, pid: int) -> ProcedureSummary:
+        """Let a procedure go on that is paused, or is to be."""
+        return _wire.read_procedure(await self._send(Request("POST", f"/procedures/{pid}/resume")))
+
     async def procedure(self, pid: int) -> ProcedureSummary:
         """Describe a procedure."""
         return _wire.read_procedure(await self._send(Request("GET", f"/procedures/{pid}")))

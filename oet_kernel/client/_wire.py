@@ -23,6 +23,8 @@ from oet_kernel.models import (
     ControlUpdate,
     FileSystemScript,
     KernelInfo,
+    Pause,
+    PauseRequest,
     ProcedureHistory,
     ProcedureInput,
     ProcedureState,
@@ -117,6 +119,7 @@ class _Procedure(Struct, frozen=True):
     uri: str
     id: int | None = None
     requested_by: dict[RequestName, str] = field(default_factory=dict)
+    pause: Pause | None = None
 
     @property
     def summary(self) -> ProcedureSummary:
@@ -131,6 +134,7 @@ class _Procedure(Struct, frozen=True):
             state=self.state,
             uri=self.uri,
             requested_by=self.requested_by,
+            pause=self.pause,
         )
 
 
@@ -268,6 +272,11 @@ def start(pid: int, main: ProcedureInput | None) -> Request:
 def stop(pid: int, abort: bool) -> Request:
     """Ask for the end of a procedure."""
     return Request("PUT", f"/procedures/{pid}", to_json({"state": "STOPPED", "abort": abort}))
+
+
+def pause(pid: int, at: str | None) -> Request:
+    """Ask for a pause of a procedure."""
+    return Request("POST", f"/procedures/{pid}/pause", to_json(PauseRequest(at)))
 
 
 def schema(script: str | Path) -> Request:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from oet_kernel import topics
+from oet_kernel.kernel.checkpoints import PauseReport
 from oet_kernel.models import to_json
 from oet_kernel.procedure import (
     CallFinished,
@@ -73,6 +74,7 @@ class _Topic(Struct):
 _topic = msgspec.json.Decoder(_Topic)
 _oet_call = msgspec.json.Decoder(_OetCall)
 _oet_control = msgspec.json.Decoder(Control)
+_oet_pause = msgspec.json.Decoder(PauseReport)
 _any_object = msgspec.json.Decoder(dict[str, Any])
 
 _DISPLAYS = frozenset({"display_data", "execute_result", "update_display_data"})
@@ -93,7 +95,7 @@ def announce(topic: str, msg_src: str, /, **fields: Any) -> Announcement:
     return Announcement(topic, to_json({"msg_src": msg_src, "topic": topic, **fields}))
 
 
-def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest | Control | None:
+def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest | Control | PauseReport | None:
     """Say what a message means.
 
     Parameters
@@ -105,7 +107,7 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
 
     Returns
     -------
-    Fact | Announcement | Interest | Control | None
+    Fact | Announcement | Interest | Control | PauseReport | None
         None for a message that means nothing to the service.
 
     Raises
@@ -125,6 +127,8 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
             return Interest(_topic.decode(record.content).topic)
         case "oet_control":
             return _oet_control.decode(record.content)
+        case "oet_pause":
+            return _oet_pause.decode(record.content)
         case "stream":
             fields = _any_object.decode(record.content)
             text = {"name": str(fields.get("name")), "text": str(fields.get("text"))}

@@ -18,13 +18,15 @@ from oet_kernel.models import (
 )
 
 
-class _ProcedureHandler(OetHandler):
+class ProcedureResource(OetHandler):
+    """What handlers of procedures have in common."""
+
     def localise(self, summary: ProcedureSummary, root: str) -> ProcedureSummary:
         """Give the procedure the URL by which this client reaches it."""
         return replace(summary, uri=f"{self.api_url(root)}/procedures/{summary.id}")
 
 
-class ProceduresHandler(_ProcedureHandler):
+class ProceduresHandler(ProcedureResource):
     """All procedures."""
 
     @web.authenticated
@@ -47,7 +49,7 @@ class ProceduresHandler(_ProcedureHandler):
         self.answer({"procedure": summary}, 201)
 
 
-class ProcedureHandler(_ProcedureHandler):
+class ProcedureHandler(ProcedureResource):
     """One procedure."""
 
     @web.authenticated

@@ -23,6 +23,7 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Float, Type, Unicode
 
+from oet_kernel.kernel.checkpoints import PauseRequest
 from oet_kernel.kernel.console import Console
 from oet_kernel.kernel.guests import FROM_SERVICE, KernelSession, refusal
 from oet_kernel.kernel.journal import Journal
@@ -56,7 +57,9 @@ class OetKernel(IPythonKernel):
     implementation = "oet_kernel"
     control_handlers: dict[str, Any]
     msg_types = [*IPythonKernel.msg_types, "oet_prepare_request", "oet_run_request"]
-    control_msg_types = [*IPythonKernel.control_msg_types, "oet_control_request", "oet_event_request"]
+    control_msg_types = [
+        *IPythonKernel.control_msg_types, "oet_control_request", "oet_event_request", "oet_pause_request",
+    ]  # fmt: skip
 
     def __init__(self, **kwargs: Any) -> None:
         with _modules_left_alone():
@@ -92,6 +95,10 @@ class OetKernel(IPythonKernel):
         request = msgspec.convert(parent["content"], ControlRequest)
         self.console.controller = request.who if request.taken else None
         self._publisher.send("oet_control", msgspec.json.encode(request))
+
+    async def oet_pause_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Have the script wait at a checkpoint, or go on; the journal tells what became of it."""
+        self.runner.checkpoints.take(msgspec.convert(parent["content"], PauseRequest))
 
     # --- guests
 

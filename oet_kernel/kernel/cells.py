@@ -15,6 +15,10 @@ from oet_kernel.models import ProcedureInput
 class Cells(Protocol):
     """Where the cells of a notebook are run: this kernel, or another one."""
 
+    @property
+    def name(self) -> str | None:
+        """Name of the other kernel's kernelspec; None for this kernel."""
+
     def run(self, name: str, source: str) -> None:
         """Run a cell.
 
@@ -50,6 +54,8 @@ class OwnCells:
     call
         Calls a function of the procedure.
     """
+
+    name = None
 
     def __init__(
         self,

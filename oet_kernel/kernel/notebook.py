@@ -29,6 +29,8 @@ class NotebookProgram:
         Where its cells are run.
     publisher, publish
         Where its output goes, and what publishes an event.
+    checkpoint
+        Passes a checkpoint, or waits there: before each cell of ``init`` and ``main``.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class NotebookProgram:
         cells: Cells,
         publisher: Publisher,
         publish: Callable[[str, Mapping[str, Any]], None],
+        checkpoint: Callable[[str], None],
     ) -> None:
         self._path = path
         self._notebook = notebook
@@ -46,6 +49,7 @@ class NotebookProgram:
         self._cells = cells
         self._publisher = publisher
         self._publish = publish
+        self._checkpoint = checkpoint
         self._held: dict[str, Any] = {}
         """Arguments of ``init`` that wait for ``main``, since nothing is run before."""
         self.open = False
@@ -57,6 +61,13 @@ class NotebookProgram:
         if self._defined:
             return "init" in self._defined
         return bool(self._notebook.parameters or self._notebook.tagged(INIT))
+
+    @property
+    def unpausable(self) -> str:
+        """Why it comes to no checkpoint: what one cell of another kernel calls is out of reach."""
+        if not self._defined or self._cells.name is None:
+            return ""
+        return f"its functions run in the kernel {self._cells.name}, which has no checkpoints"
 
     def load(self) -> None:
         """Run the cells that define the functions."""
@@ -76,7 +87,7 @@ class NotebookProgram:
                 self._run(defaults)
             self._inject(_by_name(arguments))
             for cell in self._notebook.tagged(INIT):
-                self._run(cell)
+                self._come_to(cell)
 
     def main(self, arguments: ProcedureInput) -> None:
         """Call ``main``, or run the other cells, with the arguments; those that ``init`` was given hold on."""
@@ -86,7 +97,7 @@ class NotebookProgram:
             else:
                 self._inject({**self._held, **_by_name(arguments)})
                 for cell in self._notebook.main:
-                    self._run(cell)
+                    self._come_to(cell)
         self.close()
 
     def hold(self, arguments: ProcedureInput) -> None:
@@ -127,6 +138,10 @@ class NotebookProgram:
             defaults = self._notebook.parameters
             cell = injection(0 if defaults is None else defaults.number, self._cells.assignments(values))
             self._run(cell)
+
+    def _come_to(self, cell: Cell) -> None:
+        self._checkpoint(f"cell {cell.number}")
+        self._run(cell)
 
     def _run(self, cell: Cell) -> None:
         about = {

@@ -57,7 +57,7 @@ def open_notebook(
         cells.enter(path, module_name(path) if defined else None)
     else:
         cells = _start_foreign(notebook, publisher, folder, sockets, opening, defined)
-    program = NotebookProgram(path, notebook, defined, cells, publisher, opening.publish)
+    program = NotebookProgram(path, notebook, defined, cells, publisher, opening.publish, opening.checkpoint)
     program.load()
     if not program.has_init:
         program.hold(opening.init)

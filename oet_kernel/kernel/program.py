@@ -14,6 +14,10 @@ class Program(Protocol):
     def has_init(self) -> bool:
         """Whether `init` is to be called."""
 
+    @property
+    def unpausable(self) -> str:
+        """Why it comes to no checkpoint that this kernel knows of; empty where it may."""
+
     def init(self, arguments: ProcedureInput) -> None:
         """Prepare."""
 
@@ -39,6 +43,7 @@ class ScriptProgram:
 
     def __init__(self, module: ModuleType, call: Callable[[Callable[..., Any], ProcedureInput], None]) -> None:
         self.module = module
+        self.unpausable = ""
         self._call = call
         if not self.has_init:
             self._function("main")

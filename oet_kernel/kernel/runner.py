@@ -27,6 +27,7 @@ from msgspec import Struct, field
 
 from oet_kernel import api, topics
 from oet_kernel.kernel import remains
+from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport
 from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load
 from oet_kernel.kernel.outgoing import Publisher
@@ -77,6 +78,8 @@ class Opening(NamedTuple):
     """Publishes an event."""
     loading: Callable[[str, dict[str, Any]], None]
     """To be told the Python source and the facts, before anything runs."""
+    checkpoint: Callable[[str], None]
+    """Passes a checkpoint, or waits there."""
 
 
 class ControlRequest(Struct):
@@ -117,6 +120,8 @@ class Runner:
         self._deliveries: queue.SimpleQueue[EventRequest] | None = None
         self._asked: set[str] = set()
         self._threads = frozenset(threading.enumerate())
+        self.checkpoints = Checkpoints(self._say_pause)
+        """Where the script waits while a pause is asked for."""
         self.idle = threading.Event()
         """Set while no function of the script runs."""
         self.idle.set()
@@ -158,10 +163,12 @@ class Runner:
         self._name = str(request.procedure)
         self._threads = frozenset(threading.enumerate())
         threading.main_thread().name = self._name
-        api.connect(self.publish)
+        api.connect(self.publish, self.checkpoints)
         self._bridge.install(self._name)
         if self._step("load", lambda: self._load(Path(request.path), request)):
             program = self._loaded()
+            if program.unpausable:
+                self.checkpoints.close(program.unpausable)
             if program.has_init:
                 self._step("init", lambda: program.init(request.init))
         self.publish(topics.ENVIRONMENT_DESCRIBED, environment_facts(self._source))  # takes a while: after READY
@@ -209,7 +216,9 @@ class Runner:
     def _load(self, path: Path, request: PrepareRequest) -> dict[str, Any]:
         _follow(request.changes)
         if path.suffix == SUFFIX:
-            opening = Opening(path, request.init, self.call, self.await_, self.publish, self._loading)
+            opening = Opening(
+                path, request.init, self.call, self.await_, self.publish, self._loading, self.checkpoints.wait
+            )
             self._program = self._open_notebook(opening)
         else:
             module = load(path, lambda source: self._loading(source_text(source), script_facts(path, source)))
@@ -248,6 +257,8 @@ class Runner:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # what comes now is ours, and short
         except BaseException as caught:
             error = caught
+        if name == "main" or error is not None:
+            self.checkpoints.close(f"{name} has ended")
         self._after_call()
         self._publisher.synchronise()
         if error is None:
@@ -261,6 +272,9 @@ class Runner:
     def _say(self, **content: Any) -> None:
         # on a full disk a call ends when that can be told: a procedure whose end is lost would be active for ever
         self._publisher.send("oet_call", msgspec.json.encode(content), insist=True)
+
+    def _say_pause(self, report: PauseReport, insist: bool) -> None:
+        self._publisher.send("oet_pause", msgspec.json.encode(report), insist=insist)
 
 
 @contextmanager

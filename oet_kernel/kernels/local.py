@@ -328,6 +328,18 @@ class LocalKernel:
         """Hand the script an event of another component."""
         self._send("control", "oet_event_request", {"topic": topic, "fields": fields})
 
+    def pause(self, request: str, at: str | None, who: str | None) -> None:
+        """Have the script wait at a checkpoint; the kernel answers with a record that names the request."""
+        self._send("control", "oet_pause_request", {"id": request, "action": "pause", "at": at, "who": who})
+
+    def resume(self, request: str, who: str | None) -> None:
+        """Let the script go on; answered as `pause` is."""
+        self._send("control", "oet_pause_request", {"id": request, "action": "resume", "who": who})
+
+    def stop_pausing(self, request: str) -> None:
+        """Let nothing wait any more but for an interrupt that is about to come; answered as `pause` is."""
+        self._send("control", "oet_pause_request", {"id": request, "action": "stop"})
+
     async def heard_out(self) -> None:
         """Wait until the process has ended and all that it has said was handed out."""
         if self.started:

@@ -80,6 +80,22 @@ class ProcedureHandle(Shown):
         """The stack trace of a procedure that has failed."""
         return self._known().error
 
+    def pause(self, at: str | None = None) -> None:
+        """Have the procedure wait at a checkpoint; does not wait until it is there.
+
+        Parameters
+        ----------
+        at
+            Regular expression of the checkpoint's whole name; None for the next one, whatever its name.
+        """
+        with Client(self._following.server_url, self._following.token) as client:
+            client.pause(self.id, at)
+
+    def resume(self) -> None:
+        """Let the procedure go on."""
+        with Client(self._following.server_url, self._following.token) as client:
+            client.resume(self.id)
+
     def stop(self, run_abort: bool = True) -> str:
         """End the procedure.
 

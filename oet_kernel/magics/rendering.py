@@ -47,7 +47,7 @@ def card_html(view: View | None, now: float) -> str:
     script = escape(view.summary.script.script_uri)
     head = (
         f"<b>Procedure {view.summary.id}</b> <span title='{script}'>{escape(view.name)}</span> "
-        f"{_state(view.state.name)} <span>{_duration(view.seconds(now))}</span>"
+        f"{_state(view.summary.standing)} <span>{_duration(view.seconds(now))}</span>"
     )
     parts = [f"<div>{head}</div>"]
     if view.progress:
@@ -74,7 +74,7 @@ def card_text(view: View | None, now: float) -> str:
     """
     if view is None:
         return "Procedure: requested"
-    head = f"Procedure {view.summary.id} ({view.name}) is {view.state.name} [{_duration(view.seconds(now))}]"
+    head = f"Procedure {view.summary.id} ({view.name}) is {view.summary.standing} [{_duration(view.seconds(now))}]"
     lines = [head, *(f"  {text}" for text in (view.progress, view.last_line) if text)]
     return click.unstyle("\n".join([*lines, *(text.rstrip() for text in (view.error, view.trouble) if text)]))
 

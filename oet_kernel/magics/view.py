@@ -9,7 +9,7 @@ from msgspec import Struct
 from oet_kernel import topics
 from oet_kernel.cli.texts import describe
 from oet_kernel.client import Event
-from oet_kernel.models import ProcedureState, ProcedureSummary
+from oet_kernel.models import Pause, ProcedureState, ProcedureSummary
 
 OUTPUT_LIMIT = 200_000
 """Characters of output that are kept, the newest."""
@@ -80,6 +80,9 @@ def see(view: View, event: Event, now: float) -> View:
         case topics.STATECHANGE:
             state = entered(event)
             return view if state is None else _enter(view, state, now)
+        case topic if topic in topics.PAUSES:
+            summary = msgspec.structs.replace(view.summary, pause=paused(view.summary.pause, event, now))
+            return msgspec.structs.replace(view, summary=summary)
         case topics.OUTPUT_STREAM:
             text = str(event.fields.get("text", ""))
             return msgspec.structs.replace(view, output=(view.output + text)[-OUTPUT_LIMIT:])
@@ -89,6 +92,29 @@ def see(view: View, event: Event, now: float) -> View:
             return view
         case _:
             return msgspec.structs.replace(view, progress=(describe(event) or "").removeprefix("- "))
+
+
+def paused(pause: Pause | None, event: Event, now: float) -> Pause | None:
+    """Give the pause after an event that is about it.
+
+    Parameters
+    ----------
+    pause
+        What was known before.
+    event
+        That something is pausing, paused, resumed or unpaused.
+    now
+        Unix seconds.
+    """
+    match event.topic:
+        case topics.PAUSING:
+            at, who = (None if one is None else str(one) for one in map(event.fields.get, ("at", "who")))
+            return Pause(now, at, who)
+        case topics.PAUSED:
+            before = pause or Pause(now)
+            return msgspec.structs.replace(before, checkpoint=str(event.fields.get("checkpoint")), since=now)
+        case _:
+            return None
 
 
 def missed(view: View, why: str) -> View:
@@ -111,6 +137,9 @@ def _enter(view: View, state: ProcedureState, now: float) -> View:
     history = view.summary.history
     states = [*history.process_states, (state, now)]
     summary = msgspec.structs.replace(
-        view.summary, state=state, history=msgspec.structs.replace(history, process_states=states)
+        view.summary,
+        state=state,
+        history=msgspec.structs.replace(history, process_states=states),
+        pause=None if state.inactive else view.summary.pause,
     )
     return msgspec.structs.replace(view, summary=summary)

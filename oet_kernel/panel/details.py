@@ -1,10 +1,10 @@
-"""The selected procedure: all about it, what its ``main`` takes, and the buttons that start and stop it."""
+"""The selected procedure: all about it, what its ``main`` takes, and the buttons that command it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ipywidgets import HTML, Button, HBox, VBox
+from ipywidgets import HTML, Button, HBox, Layout, VBox
 
 from oet_kernel.client import ApiError
 from oet_kernel.panel.doing import Doing
@@ -33,19 +33,26 @@ class Details(VBox):
         """The procedure whose ``main`` the form asks for."""
         self._starting: set[int] = set()
         """Procedures that a start is under way to; it takes no second one."""
+        self._pausing: set[int] = set()
+        """The same of pauses, and of their ends."""
         self._stopping: set[int] = set()
         """The same of stops."""
         self._here = False
         self.about = HTML()
         self.arguments = ArgumentForm()
         self.start = Button(icon="play", button_style="success", disabled=True)
+        self.pause = Button(icon="pause", disabled=True)
+        self.resume = Button(icon="forward", disabled=True)
         self.stop = Button(icon="stop", button_style="warning", disabled=True)
         self.abort = Button(icon="exclamation-triangle", button_style="danger", disabled=True)
-        super().__init__(
-            [HTML(title_html("Selected")), self.about, self.arguments, HBox([self.start, self.stop, self.abort])]
+        buttons = HBox(
+            [self.start, self.pause, self.resume, self.stop, self.abort], layout=Layout(flex_flow="row wrap")
         )
+        super().__init__([HTML(title_html("Selected")), self.about, self.arguments, buttons])
         self.add_class("oet-details")
         self.start.on_click(doing.doing(self._start))
+        self.pause.on_click(doing.doing(self._pause))
+        self.resume.on_click(doing.doing(self._resume))
         self.stop.on_click(doing.doing(self._stop))
         self.abort.on_click(doing.doing(self._abort))
         self._label("")
@@ -67,6 +74,9 @@ class Details(VBox):
 
     def _label(self, which: str) -> None:
         self.start.description, self.start.tooltip = f"Start{which}", f"Call main of procedure{which}"
+        self.pause.description = f"Pause{which}"
+        self.pause.tooltip = f"Have procedure{which} wait at its next checkpoint"
+        self.resume.description, self.resume.tooltip = f"Resume{which}", f"Let procedure{which} go on"
         self.stop.description, self.stop.tooltip = f"Stop{which}", f"End procedure{which}"
         self.abort.description = f"Stop{which} and abort"
         self.abort.tooltip = f"End procedure{which}, then run the abort script on its subarray"
@@ -75,6 +85,9 @@ class Details(VBox):
     def _enable(self) -> None:
         row = self._row
         self.start.disabled = row is None or not row.startable or not self._here or row.id in self._starting
+        busy = row is None or not self._here or row.id in self._pausing
+        self.pause.disabled = busy or row is None or not row.pausable
+        self.resume.disabled = busy or row is None or row.summary.pause is None
         # whatever the panel believes of the connection, a stop is worth the try
         self.stop.disabled = self.abort.disabled = row is None or row.state.inactive or row.id in self._stopping
 
@@ -99,6 +112,22 @@ class Details(VBox):
         with self._under_way(row.id, self._starting):
             await self._session.start(row.id, arguments)
         self._doing.say(f"Procedure {row.id} was started.")
+
+    async def _pause(self) -> None:
+        row = self._row
+        if row is None or not row.pausable:
+            return
+        with self._under_way(row.id, self._pausing):
+            await self._session.pause(row.id)
+        self._doing.say(f"Procedure {row.id} waits at its next checkpoint.")
+
+    async def _resume(self) -> None:
+        row = self._row
+        if row is None or row.summary.pause is None:
+            return
+        with self._under_way(row.id, self._pausing):
+            await self._session.resume(row.id)
+        self._doing.say(f"Procedure {row.id} goes on.")
 
     async def _stop(self) -> None:
         await self._end(abort=False)

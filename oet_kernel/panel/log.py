@@ -168,7 +168,7 @@ def _text(event: Event) -> str | None:
             return f"Procedure {event.msg_src} is {event.fields.get('new_state')}"
         case topics.STACKTRACE:
             return str(event.fields.get("stacktrace") or "").rstrip().rpartition("\n")[2] or None
-        case topic if topics.under(topic, "procedure.lifecycle"):
+        case topic if topics.under(topic, "procedure.lifecycle") and topic not in topics.PAUSES:
             return None  # the state has said it
         case _:
             return (describe(event) or "").removeprefix("- ") or None

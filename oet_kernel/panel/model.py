@@ -68,6 +68,11 @@ class Row(Struct, frozen=True):
         return next((str(one) for one in given if one is not None), "")
 
     @property
+    def pausable(self) -> bool:
+        """Whether a pause may be asked for."""
+        return not self.state.inactive and self.summary.pause is None
+
+    @property
     def startable(self) -> bool:
         """Whether ``main`` may be called now."""
         return self.state is ProcedureState.READY and "main" not in self.summary.script_args
@@ -201,6 +206,8 @@ def _followed(model: PanelModel, event: Event, entry: Entry | None) -> PanelMode
         return replace(model, stale=True) if topics.under(event.topic, "procedure.lifecycle") else model
     if event.topic == topics.STATECHANGE:
         return _entered(model, row, event.fields.get("new_state"))
+    if event.topic in topics.PAUSES:
+        return replace(model, stale=True)  # the service's list has it
     if entry is None or any(topics.under(event.topic, prefix) for prefix in _NO_NEWS):
         return model
     return _with(model, replace(row, said=entry.text.removeprefix("Script message: ")))

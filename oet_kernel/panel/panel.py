@@ -18,7 +18,7 @@ _FRAME = 0.1
 
 
 class ControlPanel(VBox):
-    """Shows what the procedures of a service do, live, and creates, starts and stops them.
+    """Shows what the procedures of a service do, live, and creates, starts, pauses and stops them.
 
     What it shows comes from the service's event stream. Buttons answer while no cell of the notebook runs; a cell that
     computes freezes them until it ends, and ``oet stop`` in a terminal works all the while.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from oet_kernel.models import GitScript, ProcedureInput, ProcedureState, ProcedureSummary
+from oet_kernel.models import GitScript, Pause, ProcedureInput, ProcedureState, ProcedureSummary
 from oet_kernel.panel.log import Line
 from oet_kernel.panel.model import Connection, Link, Row
 
@@ -61,12 +61,19 @@ def state_html(state: ProcedureState) -> str:
     return _badge(state.name, _COLOURS.get(state, "#616161"))
 
 
+def pause_html(pause: Pause) -> str:
+    """Write a pause."""
+    return _badge(str(pause), _COLOURS[ProcedureState.STOPPED])
+
+
 def row_html(row: Row) -> str:
     """Write what a procedure is about, and what it has said last, in a line."""
+    pause = row.summary.pause
+    paused = "" if pause is None else f"{pause_html(pause)} "
     about = f"{row.script} · subarray {row.subarray}" if row.subarray else row.script
     said = f" <span style='color:{_QUIET}'>{escape(row.said[:200])}</span>" if row.said else ""
     style = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-    return f"<div style='{style}' title='{escape(row.summary.script.script_uri)}'>{escape(about)}{said}</div>"
+    return f"<div style='{style}' title='{escape(row.summary.script.script_uri)}'>{paused}{escape(about)}{said}</div>"
 
 
 _DONE = {"create": "created", "start": "started", "stop": "stopped"}
@@ -77,8 +84,9 @@ def details_html(row: Row | None) -> str:
     if row is None:
         return f"<span style='color:{_QUIET}'>No procedure is selected.</span>"
     summary = row.summary
+    paused = "" if summary.pause is None else f" {pause_html(summary.pause)}"
     parts = [
-        f"<div style='font-size:115%'><b>Procedure {row.id}</b> {state_html(row.state)}</div>",
+        f"<div style='font-size:115%'><b>Procedure {row.id}</b> {state_html(row.state)}{paused}</div>",
         f"<div style='overflow-wrap:anywhere'>{escape(_source(summary))}</div>",
     ]
     parts += [f"<div>{escape(name)}({escape(_call(call))})</div>" for name, call in summary.script_args.items()]

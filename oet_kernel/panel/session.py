@@ -76,6 +76,14 @@ class PanelSession:
         """Run ``main`` of a procedure that is READY."""
         return await self._client.start(pid, main)
 
+    async def pause(self, pid: int) -> None:
+        """Have a procedure wait at its next checkpoint."""
+        await self._client.pause(pid)
+
+    async def resume(self, pid: int) -> None:
+        """Let a procedure go on."""
+        await self._client.resume(pid)
+
     async def stop(self, pid: int, *, abort: bool) -> str:
         """End a procedure; gives the service's message."""
         return await self._client.stop(pid, abort=abort)

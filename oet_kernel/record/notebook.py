@@ -121,7 +121,7 @@ class Recorder:
                 self._end_cell(self._book, fields, event.at)
             case topics.ENVIRONMENT_DESCRIBED:
                 self._environment = self._environment or fields
-            case topic if topic.split(".")[0] not in _OWN:
+            case topic if topic in topics.PAUSES or topic.split(".")[0] not in _OWN:
                 self._note(event.at, topic, fields)
 
     def notebook(self, summary: ProcedureSummary, about: About) -> "NotebookNode":

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.conftest import serve
+from tests.conftest import Listener, serve
 
 TALK = (
     "from pubsub import pub\n"
@@ -277,3 +277,43 @@ def test_tables_are_plain_text_where_there_is_no_terminal(created, oet):
     for words in (("list",), ("describe", f"--pid={pid}"), ("start", f"--pid={pid}")):
         result = oet(*words)
         assert "\x1b" not in result.out + result.err
+
+
+WAITS = """
+from oet_kernel.api import checkpoint
+def init(**kwargs): pass
+def main():
+    checkpoint("scan 1")
+    print("went on")
+"""
+
+
+@pytest.mark.parametrize("group", [["procedure"], []])
+def test_a_procedure_is_paused_and_resumed(served, created, oet, group):
+    pid = created(WAITS)
+    paused = oet(*group, "pause", f"--pid={pid}", "--at", "scan .")
+    assert paused.status == 0, paused.err
+    assert paused.out.splitlines()[2].endswith("  READY (pausing at scan .)")
+    with Listener(served, f"?procedure={pid}&topic=procedure.lifecycle.paused") as listener:
+        oet("start", f"--pid={pid}", "--listen=False")
+        assert next(listener.events())["checkpoint"] == "scan 1"
+    listed = oet("list", f"--pid={pid}").out
+    assert listed.splitlines()[2].endswith("  RUNNING (paused at scan 1)")
+    assert json.loads(oet("describe", f"--pid={pid}", "--json").out)["pause"]["checkpoint"] == "scan 1"
+    resumed = oet(*group, "resume", f"--pid={pid}")
+    assert (resumed.status, "(paused" in resumed.out) == (0, False)
+    served.until(pid, "COMPLETE")
+    again = oet(*group, "resume", f"--pid={pid}")
+    assert again.status == 1
+    assert f"NotPaused: Cannot resume PID {pid}: it is COMPLETE, and not paused" in again.err
+
+
+def test_without_a_pid_the_only_one_is_meant(fresh, oet, script):
+    assert oet("pause").err == "No procedures to pause\n"
+    assert oet("resume").err == "No procedures to resume\n"
+    oet("create", script(FOREVER))
+    fresh.until(1, "READY")
+    oet("start", "--pid=1", "--listen=False")
+    fresh.until(1, "RUNNING")
+    assert oet("pause").out.splitlines()[2].endswith("RUNNING (pausing)")
+    assert oet("resume").out.splitlines()[2].endswith("RUNNING")

@@ -4,6 +4,7 @@ from textwrap import dedent
 
 import click
 import pytest
+from msgspec.structs import replace
 
 from oet_kernel.cli.tables import describe_activity, describe_procedure, list_activities, list_procedures
 from oet_kernel.models import (
@@ -12,6 +13,7 @@ from oet_kernel.models import (
     FileSystemScript,
     GitArgs,
     GitScript,
+    Pause,
     ProcedureHistory,
     ProcedureInput,
     ProcedureState,
@@ -144,3 +146,23 @@ def test_activity_is_described_table_by_table():
         "For details on script execution related to the activity",
         "use `oet procedure` commands with the Procedure ID",
     ]
+
+
+@pytest.mark.parametrize(
+    ("pause", "shown"),
+    [
+        (None, "RUNNING"),
+        (Pause(AT), "RUNNING (pausing)"),
+        (Pause(AT, "scan .*"), "RUNNING (pausing at scan .*)"),
+        (Pause(AT, None, "alice", "scan 2", AT), "RUNNING (paused at scan 2)"),
+    ],
+)
+def test_a_pause_stands_behind_the_state(pause, shown):
+    paused = replace(summary(S.RUNNING), pause=pause)
+    row = click.unstyle(str(list_procedures([paused]))).splitlines()[2]
+    assert row.endswith(f"  {shown}")
+    described = click.unstyle(str(describe_procedure(paused)))
+    assert ("Pause: " in described) is (pause is not None)
+    if pause is not None:
+        assert f"Pause: {pause}, asked for at 2026-11-23 22:56:40.973439" in described
+        assert (" by alice" in described) is (pause.who == "alice")

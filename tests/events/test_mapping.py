@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oet_kernel.events.mapping import Announcement, Control, Interest, Record, interpret
+from oet_kernel.kernel.checkpoints import PauseReport
 from oet_kernel.procedure import CallFinished, CallStarted, Failed, KernelReady, LoadFinished, LoadStarted
 
 
@@ -29,6 +30,8 @@ def record(kind, content, call="main"):
         ("oet_call", {"call": "main", "phase": "failed", "stacktrace": "t", "quiet": True}, Failed(5.0, "t", True)),
         ("oet_subscribe", {"topic": "user"}, Interest("user")),
         ("oet_control", {"who": "alice", "taken": True}, Control("alice", True)),
+        ("oet_pause", {"phase": "pausing", "answers": "a"}, PauseReport("pausing", answers="a")),
+        ("oet_pause", {"phase": "paused", "checkpoint": "scan 1"}, PauseReport("paused", checkpoint="scan 1")),
         ("execute_input", {"code": "1", "execution_count": 1}, None),
         ("error", {"ename": "ValueError", "evalue": "no", "traceback": []}, None),
         ("status", {"execution_state": "busy"}, None),

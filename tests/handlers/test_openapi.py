@@ -9,7 +9,7 @@ from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
 from schemathesis.generation import GenerationMode
 
-from oet_kernel.handlers import about, activities, archive, kernels, procedures, records, scripts, stream
+from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
 from oet_kernel.handlers.about import openapi
 from tests.conftest import TOKEN, serve
 
@@ -32,7 +32,7 @@ def test_description_is_valid_openapi_3_1():
 
 def test_description_has_every_route_and_method_and_no_other():
     served = set()
-    for module in (procedures, kernels, records, archive, activities, scripts, stream, about):
+    for module in (procedures, pausing, kernels, records, archive, activities, scripts, stream, about):
         for pattern, handler in module.routes("(ROOT)"):
             path = pattern.removeprefix("(ROOT)").removesuffix("/?").replace("([^/]+)", "{id}").replace("\\", "")
             served |= {(path, method) for method in METHODS if method in vars(handler)}

@@ -93,7 +93,15 @@ def test_typing_needs_control(msg_type):
 @pytest.mark.parametrize("controlled", [True, False])
 @pytest.mark.parametrize(
     "msg_type",
-    ["shutdown_request", "debug_request", "oet_prepare_request", "oet_run_request", "oet_control_request", "x_request"],
+    [
+        "shutdown_request",
+        "debug_request",
+        "oet_prepare_request",
+        "oet_run_request",
+        "oet_control_request",
+        "oet_pause_request",
+        "x_request",
+    ],
 )
 def test_what_is_the_services_is_never_a_guests(msg_type, controlled):
     assert refusal(msg_type, "3", controlled) is not None

@@ -10,8 +10,10 @@ import psutil
 import pytest
 from jupyter_client.kernelspec import find_kernel_specs
 
-from oet_kernel.models import ProcedureState, StopProcessCommand
-from tests.conftest import gone
+from oet_kernel import topics
+from oet_kernel.errors import PauseRefused
+from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
+from tests.conftest import DEADLINE, gone
 from tests.ipynb import notebook
 from tests.kernels.test_notebooks import cells, run, running
 
@@ -201,3 +203,25 @@ async def test_stop_while_the_kernel_starts_ends_both(bench, tmp_path, install_o
     left = [one for one in psutil.process_iter(["cmdline"]) if str(tmp_path / "other") in str(one.info["cmdline"])]
     for one in left:
         assert await gone(one.pid)
+
+
+async def test_functions_in_another_kernel_cannot_be_paused_and_that_is_said(bench, other):
+    text = notebook(("", "import time\ndef main():\n    time.sleep(1000)"), kernel="other")
+    pid = await bench.ready(text, name=NAME)
+    with pytest.raises(PauseRefused, match="its functions run in the kernel other, which has no checkpoints"):
+        await bench.service.pauses.pause(PauseProcessCommand(pid))
+    assert bench.service.summarise([pid])[0].pause is None
+
+
+async def test_the_cells_of_another_kernel_are_checkpoints(bench):
+    text = bash(("", "echo one"), ("", "echo two"))
+    pid = await bench.ready(text, name=NAME)
+    await bench.service.pauses.pause(PauseProcessCommand(pid, "cell 2"))
+    with bench.bus.subscribe([topics.PAUSED], procedure=pid) as events:
+        await bench.start(pid)
+        async with asyncio.timeout(DEADLINE):
+            await events.batch()
+    assert bench.output(pid) == "one\n"
+    await bench.service.pauses.resume(ResumeProcessCommand(pid))
+    assert (await bench.until(pid)).state is S.COMPLETE
+    assert bench.output(pid) == "one\ntwo\n"

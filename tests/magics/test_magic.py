@@ -370,3 +370,25 @@ def test_loading_twice_and_unloading_leaves_nothing(notebook):
     assert "oet" not in shell.magics_manager.magics["line"]
     assert "oet_procedure" not in shell.magics_manager.magics["cell"]
     assert not [one for one in threading.enumerate() if one.name == "oet magics"]
+
+
+def test_a_run_is_paused_and_resumed_by_magic_and_by_its_handle(notebook):
+    text = (
+        "from oet_kernel.api import checkpoint\ndef init(**kwargs): pass\n"
+        "def main():\n    for scan in (1, 2):\n        checkpoint(f'scan {scan}')\n"
+    )
+    notebook(f"made = %oet create {notebook.script(text)} --subarray_id={next(subarrays)} --wait")
+    made = notebook["made"]
+    ear = made.hear()
+    notebook(f"%oet pause --pid={made.id} --at 'scan 2'")
+    notebook(f"%oet start --pid={made.id}")
+
+    def until(topic):
+        while ear.get(timeout=DEADLINE).topic != topic:
+            pass
+
+    until("procedure.lifecycle.paused")
+    assert "is RUNNING (paused at scan 2)" in repr(made)
+    made.resume()
+    assert notebook.ended("made").state.name == "COMPLETE"
+    assert made.summary.pause is None

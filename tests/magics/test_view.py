@@ -7,7 +7,7 @@ from oet_kernel.cli.documents import Document, State, Table
 from oet_kernel.client import Event
 from oet_kernel.magics.rendering import card_html, card_text, document_html
 from oet_kernel.magics.view import OUTPUT_LIMIT, View, refreshed, see
-from oet_kernel.models import FileSystemScript, ProcedureHistory, ProcedureState, ProcedureSummary
+from oet_kernel.models import FileSystemScript, Pause, ProcedureHistory, ProcedureState, ProcedureSummary
 
 S = ProcedureState
 START = View(
@@ -123,3 +123,17 @@ def test_a_document_is_a_table_whose_cells_are_text():
     assert "&lt;b&gt;" in html
     assert "&lt;more&gt;" in html
     assert "None" not in html
+
+
+def test_a_pause_is_shown_behind_the_state_until_it_is_over():
+    def about(name, **fields):
+        return Event(f"procedure.lifecycle.{name}", "4", fields, None)
+
+    asked = after(entered("RUNNING"), about("pausing", at="scan .*", who="alice"))
+    assert asked.summary.standing == "RUNNING (pausing at scan .*)"
+    waiting = see(asked, about("paused", checkpoint="<scan 1>"), 107.0)
+    assert waiting.summary.pause == Pause(105.0, "scan .*", "alice", "<scan 1>", 107.0)
+    assert "is RUNNING (paused at <scan 1>)" in card_text(waiting, 108.0)
+    assert "RUNNING (paused at &lt;scan 1&gt;)" in card_html(waiting, 108.0)
+    for over in (about("resumed", checkpoint="<scan 1>"), about("unpaused", why="main has ended"), entered("STOPPED")):
+        assert see(waiting, over, 109.0).summary.pause is None

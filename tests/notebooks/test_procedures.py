@@ -1,6 +1,8 @@
 """The example procedures do what their documentation says, run by the service as users run them."""
 
 import json
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -114,6 +116,41 @@ def test_observe_without_a_block_says_how_to_give_one(play):
     procedure, _, _ = play("observe.py")
     assert procedure["state"] == "FAILED"
     assert "give the path of a scheduling block as sb or sb_json" in procedure["history"]["stacktrace"]
+
+
+def test_observe_can_be_paused_between_scans_and_gives_its_resources_back_when_it_is_stopped(server):
+    script = {"script_type": "filesystem", "script_uri": (PROCEDURES / "observe.py").as_uri()}
+    init = {"kwargs": {"subarray_id": 8500, "sb": str(PROCEDURES / "sbd-mid.json"), "speed": 6000}}
+    made = server.http.post("/procedures", json={"script": script, "script_args": {"init": init}}).json()["procedure"]
+    pid = made["id"]
+    server.until(pid, "READY")
+    assert server.http.post(f"/procedures/{pid}/pause", json={"at": "scan 2"}).status_code == 200
+    with Listener(server, f"?procedure={pid}&topic=procedure.lifecycle.paused,scan,subarray") as listener:
+        server.http.put(f"/procedures/{pid}", json={"state": "RUNNING"})
+        seen = until(listener.events(), "procedure.lifecycle.paused")
+        assert [one["scan_id"] for one in seen if one["topic"] == "scan.lifecycle.end.succeeded"] == [1]
+        server.http.put(f"/procedures/{pid}", json={"state": "STOPPED"})
+        until(listener.events(), "subarray.resources.deallocated")
+    assert server.until(pid)["state"] == "STOPPED"
+
+
+def until(events, topic):
+    """Collect events up to one of a topic."""
+    seen = []
+    for event in events:
+        seen.append(event)
+        if event["topic"] == topic:
+            return seen
+    raise AssertionError(f"no {topic} in {seen}")
+
+
+def test_observe_needs_no_oet_kernel():
+    code = (
+        "import runpy, sys\nsys.modules['oet_kernel'] = None\n"
+        f"observe = runpy.run_path({str(PROCEDURES / 'observe.py')!r})\n"
+        f"observe['init'](sb={str(PROCEDURES / 'sbd-mid.json')!r}, speed=1e6)\nobserve['main']()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_calibrate_shows_a_plot_and_publishes_a_fit_for_each_antenna(play):

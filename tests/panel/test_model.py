@@ -3,9 +3,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oet_kernel.client import AWAY, BACK, LOST, Event
-from oet_kernel.models import FileSystemScript, ProcedureHistory, ProcedureInput, ProcedureState, ProcedureSummary
+from oet_kernel.models import (
+    FileSystemScript,
+    Pause,
+    ProcedureHistory,
+    ProcedureInput,
+    ProcedureState,
+    ProcedureSummary,
+)
 from oet_kernel.panel.log import Entry, Filter
 from oet_kernel.panel.model import Link, PanelModel, Row, chosen, hear, listed, remembered
 from oet_kernel.procedure import TRANSITIONS
@@ -176,3 +184,16 @@ def test_two_panels_that_heard_the_same_show_the_same(happenings):
                 case _:
                     models[n] = heard(models[n], notice(f"connection.{happening}", why="so"))
     assert models[0] == models[1]
+
+
+@pytest.mark.parametrize("name", ["pausing", "paused", "resumed", "unpaused"])
+def test_what_becomes_of_a_pause_is_asked_for(name):
+    model = listed(PanelModel(), [summary(1, *GOOD[:7])])
+    assert heard(model, Event(f"procedure.lifecycle.{name}", "1", {}, "1")).stale
+
+
+def test_what_has_ended_or_is_to_pause_already_cannot_be_paused():
+    row = Row(summary(1, *GOOD[:7]))
+    assert row.pausable
+    assert not Row(replace(row.summary, pause=Pause(1.0))).pausable
+    assert not Row(summary(1, *GOOD)).pausable

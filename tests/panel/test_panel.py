@@ -337,3 +337,52 @@ async def test_closing_a_panel_leaves_no_widget_and_no_task(server):
     assert at_work() == tasks
     left = {type(_instances[one]).__name__ for one in set(_instances) - before}
     assert all(name.endswith(("Layout", "Style")) for name in left), left
+
+
+WAITS = """
+from oet_kernel.api import checkpoint
+def init(subarray_id): pass
+def main():
+    checkpoint("scan 1")
+"""
+
+
+@pytest.mark.anyio
+async def test_a_procedure_is_paused_and_resumed(server, panel, script):
+    pid = await create(panel, script(WAITS))
+    details = panel.details
+    assert (details.pause.description, details.resume.description) == (f"Pause {pid}", f"Resume {pid}")
+    await until(details.pause, "disabled", lambda disabled: not disabled)
+    assert details.resume.disabled
+    details.pause.click()
+    await shows(panel.doing.message, f"Procedure {pid} waits at its next checkpoint")
+    await shows(details.about, "READY", ">pausing<")
+    async with opened(server) as other:
+        details.start.click()
+        await shows(details.about, "RUNNING", ">paused at scan 1<")
+        await shows(panel.procedures.rows[pid].about, ">paused at scan 1<")
+        await shows(panel.logview.box, f"Procedure {pid} is paused at scan 1")
+        await until(other.procedures.box, "children", lambda _: pid in other.procedures.rows)
+        await shows(other.procedures.rows[pid].about, ">paused at scan 1<")
+        assert details.pause.disabled
+        await until(details.resume, "disabled", lambda disabled: not disabled)
+        details.resume.click()
+        await shows(state(panel, pid), "COMPLETE")
+        await shows(state(other, pid), "COMPLETE")
+    await until(details.resume, "disabled", lambda disabled: disabled)
+    assert details.pause.disabled
+    assert ">paused at" not in details.about.value
+
+
+@pytest.mark.anyio
+async def test_a_paused_procedure_is_stopped(panel, script):
+    pid = await create(panel, script(WAITS))
+    await until(panel.details.pause, "disabled", lambda disabled: not disabled)
+    panel.details.pause.click()
+    await shows(panel.details.about, ">pausing<")
+    panel.details.start.click()
+    await shows(panel.details.about, ">paused at scan 1<")
+    panel.details.stop.click()
+    await shows(panel.doing.message, f"Successfully stopped script with ID {pid}")
+    await shows(state(panel, pid), "STOPPED")
+    assert ">paused at" not in panel.procedures.rows[pid].about.value

@@ -143,6 +143,14 @@ def test_user_events_are_listed_with_their_times_and_mean_no_markup(script):
     assert "\n\n#" not in source.partition("<table>")[2]
 
 
+def test_where_it_was_paused_is_listed(script):
+    script.say("procedure.lifecycle.paused", checkpoint="scan 3")
+    script.say("procedure.lifecycle.resumed", checkpoint="scan 3")
+    source = record(script).cells[-2].source
+    assert source.count("scan 3") == 2
+    assert "procedure.lifecycle.resumed" in source
+
+
 def test_own_events_of_the_service_are_not_listed(script):
     script.say("request.procedure.start", cmd={})
     script.say("procedure.lifecycle.created", result={})

@@ -1,0 +1,139 @@
+"""What a service and one kernel say to each other about a pause of its script, and what that means."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from uuid import uuid4
+
+from oet_kernel import topics
+from oet_kernel.errors import DeadlineExceeded
+from oet_kernel.events.mapping import Announcement, announce
+from oet_kernel.kernel.checkpoints import PauseReport
+from oet_kernel.kernels.local import LocalKernel
+from oet_kernel.procedure import Fact, PauseAsked, Paused, PauseEnded
+
+_SECONDS = 10.0
+"""For a kernel to be ready and to answer, on its control channel, which it does while the script runs."""
+_SECONDS_OF_STOP = 0.5
+"""The same ahead of a stop, which ends whether there is an answer or not."""
+_ENDED = "its kernel has ended"
+
+
+class KernelPause:
+    """The requests to one kernel that are about a pause, and its answers.
+
+    Parameters
+    ----------
+    procedure
+        Id of the procedure.
+    """
+
+    def __init__(self, procedure: int) -> None:
+        self._procedure = procedure
+        self._answers: dict[str, asyncio.Future[PauseReport]] = {}
+
+    async def pause(self, kernel: LocalKernel, at: str | None, who: str | None) -> PauseReport:
+        """Have the script wait at a checkpoint.
+
+        Parameters
+        ----------
+        kernel
+            Its kernel.
+        at
+            Regular expression of the checkpoint's name; None for any.
+        who
+            Who asks for it.
+
+        Raises
+        ------
+        DeadlineExceeded
+            When the kernel does not answer.
+        """
+        return await self._ask(kernel, lambda request: kernel.pause(request, at, who))
+
+    async def resume(self, kernel: LocalKernel, who: str | None) -> PauseReport:
+        """Let the script go on; as `pause` otherwise."""
+        return await self._ask(kernel, lambda request: kernel.resume(request, who))
+
+    async def stop(self, kernel: LocalKernel) -> None:
+        """Let nothing wait any more but for the interrupt that comes now; nothing where the kernel does not answer."""
+        with suppress(DeadlineExceeded):
+            await self._ask(kernel, kernel.stop_pausing, _SECONDS_OF_STOP)
+
+    @property
+    def asked(self) -> bool:
+        """True while the kernel has a request that it has not answered."""
+        return bool(self._answers)
+
+    def heard(self, report: PauseReport) -> None:
+        """Take note of what the kernel has said."""
+        answer = self._answers.get(report.answers or "")
+        if answer is not None and not answer.done():
+            answer.set_result(report)
+
+    def ended(self) -> None:
+        """Take note that the kernel is gone, and says nothing any more."""
+        for request in self._answers:
+            self.heard(PauseReport("refused", why=_ENDED, answers=request))
+
+    async def _ask(self, kernel: LocalKernel, send: Callable[[str], None], seconds: float = _SECONDS) -> PauseReport:
+        request = uuid4().hex
+        self._answers[request] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                if not await kernel.ready():
+                    return PauseReport("refused", why=_ENDED)
+                send(request)
+                return await self._answers[request]
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"The kernel of procedure {self._procedure} has not answered within {seconds:g} s: it is busy below "
+                "Python, or was started by a version that cannot pause; try again, or stop the procedure"
+            ) from None
+        finally:
+            del self._answers[request]
+
+
+def fact_of(report: PauseReport, at: float) -> Fact | None:
+    """Say what a kernel's message means for the procedure; None for a mere answer.
+
+    Parameters
+    ----------
+    report
+        What the kernel has said.
+    at
+        When; Unix seconds.
+    """
+    match report.phase:
+        case "pausing":
+            return PauseAsked(at, report.at, report.who)
+        case "paused":
+            return Paused(at, report.checkpoint or "")
+        case "resumed" | "missed":
+            return PauseEnded(at)
+        case _:
+            return None
+
+
+def event_of(report: PauseReport, procedure: int) -> Announcement | None:
+    """Say which event goes out where a kernel's message has changed something; None for a mere answer.
+
+    Parameters
+    ----------
+    report
+        What the kernel has said.
+    procedure
+        Id of the procedure.
+    """
+    source = str(procedure)
+    match report.phase:
+        case "pausing":
+            return announce(topics.PAUSING, source, at=report.at, who=report.who)
+        case "paused":
+            return announce(topics.PAUSED, source, checkpoint=report.checkpoint)
+        case "resumed":
+            return announce(topics.RESUMED, source, checkpoint=report.checkpoint, who=report.who)
+        case "missed":
+            return announce(topics.UNPAUSED, source, why=report.why)
+        case _:
+            return None

@@ -1,0 +1,139 @@
+"""Pausing: has procedures wait at their checkpoints, and lets them go on.
+
+A pause holds when the kernel says so, which it does in its journal: so the next service knows of it too.
+"""
+
+import re
+import warnings
+from contextlib import suppress
+
+from oet_kernel import topics
+from oet_kernel.announcer import Announcer
+from oet_kernel.errors import MalformedRequest, NotPaused, PauseRefused, StoreUnusable
+from oet_kernel.events.journal import Journal
+from oet_kernel.models import PauseProcessCommand, ProcedureSummary, ResumeProcessCommand
+from oet_kernel.roster import Roster
+
+
+class Pauses:
+    """Carries out what users ask for.
+
+    Parameters
+    ----------
+    roster
+        The procedures.
+    announcer
+        Tells of the requests.
+    journal
+        Where the answers of kernels are written down.
+    """
+
+    def __init__(self, roster: Roster, announcer: Announcer, journal: Journal) -> None:
+        self._roster = roster
+        self._announcer = announcer
+        self._journal = journal
+
+    async def pause(self, command: PauseProcessCommand, who: str | None = None) -> ProcedureSummary:
+        """Have a procedure wait at a checkpoint; one that waits already goes on waiting.
+
+        A pause that is asked for anew while no checkpoint was reached takes the place of the one before.
+
+        Parameters
+        ----------
+        command
+            Which procedure, and where.
+        who
+            Who asks for it.
+
+        Returns
+        -------
+        ProcedureSummary
+            With the pause that is asked for; the checkpoint is reached later.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is no such procedure, or it is no longer listed.
+        MalformedRequest
+            When the regular expression is none.
+        PauseRefused
+            When it has ended, has no kernel yet, or one in which nothing can wait.
+        StoreUnusable
+            When nothing can be written down.
+        DeadlineExceeded
+            When the kernel does not answer.
+        """
+        pid = command.process_uid
+        execution = self._roster.find(pid)
+        _check(command.at)
+        if execution.state.inactive or execution.stopping:
+            state = execution.state.name if execution.state.inactive else "being stopped"
+            raise PauseRefused(f"Cannot pause PID {pid}: it is {state}")
+        kernel = execution.kernel
+        if kernel is None:
+            raise PauseRefused(
+                f"Cannot pause PID {pid}: it is {execution.state.name} and has no kernel yet; ask when it is LOADING"
+            )
+        self._take_command()
+        request = self._announcer.request_id()
+        self._announcer.request(topics.REQUEST_PAUSE, request, pid, cmd=command)
+        report = await execution.pausing.pause(kernel, command.at, who)
+        if report.phase == "refused":
+            raise PauseRefused(f"Cannot pause PID {pid}: {report.why}")
+        return await self._told(pid)
+
+    async def resume(self, command: ResumeProcessCommand, who: str | None = None) -> ProcedureSummary:
+        """Let a procedure go on; one that has not come to its checkpoint is not to wait there.
+
+        Parameters
+        ----------
+        command
+            Which procedure.
+        who
+            Who asks for it.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is no such procedure, or it is no longer listed.
+        NotPaused
+            When no pause is asked for.
+        StoreUnusable
+            When nothing can be written down.
+        DeadlineExceeded
+            When the kernel does not answer.
+        """
+        pid = command.process_uid
+        execution = self._roster.find(pid)
+        kernel = execution.kernel
+        if kernel is None or execution.procedure.pause is None or execution.stopping:
+            state = "being stopped" if execution.stopping and not execution.state.inactive else execution.state.name
+            raise NotPaused(f"Cannot resume PID {pid}: it is {state}, and not paused")
+        self._take_command()
+        request = self._announcer.request_id()
+        self._announcer.request(topics.REQUEST_RESUME, request, pid, cmd=command)
+        report = await execution.pausing.resume(kernel, who)
+        if report.phase == "refused":
+            raise NotPaused(f"Cannot resume PID {pid}: {report.why}")
+        return await self._told(pid)
+
+    def _take_command(self) -> None:
+        """Refuse a command that cannot be confirmed, as on a full disk."""
+        if self._journal.trouble is not None:
+            raise self._journal.trouble
+
+    async def _told(self, pid: int) -> ProcedureSummary:
+        with suppress(StoreUnusable):  # it holds, and is written down as soon as that can be
+            await self._journal.settled()
+        return self._announcer.summary(self._roster.find(pid).procedure)
+
+
+def _check(at: str | None) -> None:
+    if at is None:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may take otherwise
+            re.compile(at)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise MalformedRequest(f"$.at: {at!r} is no regular expression: {error}") from None
