@@ -249,6 +249,10 @@ class Checkpoints:
                 waiter.release()
 
 
+_OPEN = 0
+"""What is written to open a gate; no signal has this number."""
+
+
 class _MainGate:
     """Holds the main thread until it is opened, or a signal's handler raises.
 
@@ -257,7 +261,7 @@ class _MainGate:
     """
 
     def __enter__(self) -> Self:
-        self._opened, self._rung = False, b""
+        self._rung = set[int]()
         self._end, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._handler = signal.signal(signal.SIGINT, signal.default_int_handler) or signal.SIG_DFL
         self._listener = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
@@ -267,24 +271,24 @@ class _MainGate:
         signal.set_wakeup_fd(self._listener, warn_on_full_buffer=False)
         signal.signal(signal.SIGINT, self._handler)
         with suppress(BlockingIOError):
-            self._rung += os.read(self._end, 4096)
-        if self._listener >= 0 and (signals := self._rung.replace(b"\0", b"")):
-            os.write(self._listener, signals)  # an event loop hears of them too
+            self._rung.update(os.read(self._end, 4096))
+        if self._listener >= 0 and (signals := bytes(self._rung - {_OPEN})):
+            with suppress(BlockingIOError):  # it is full, and its reader is to wake anyway
+                os.write(self._listener, signals)  # an event loop hears of them too
         os.close(self._end)
         os.close(self._bell)
 
     def open(self) -> None:
         """Let the main thread go on; called in any thread, while it is held."""
-        self._opened = True
-        os.write(self._bell, b"\0")
+        os.write(self._bell, bytes([_OPEN]))  # nothing after it: what is held closes the pipe when it has read this
 
     def pass_through(self) -> None:
         """Wait until it is open."""
         poll = select.poll()
         poll.register(self._end, select.POLLIN)
-        while not self._opened:
+        while _OPEN not in self._rung:
             poll.poll()
-            self._rung += os.read(self._end, 4096)
+            self._rung.update(os.read(self._end, 4096))
 
 
 def _nothing() -> None:

@@ -1,6 +1,7 @@
 """What waits at a checkpoint is what was asked to, and what is told of it is so."""
 
 import asyncio
+import fcntl
 import os
 import re
 import signal
@@ -216,6 +217,50 @@ def test_a_signal_while_the_main_thread_is_held_goes_on_to_who_listened_before()
         assert os.read(end, 100) == bytes([signal.SIGUSR1])
         assert signal.set_wakeup_fd(-1) == bell
     finally:
+        signal.set_wakeup_fd(-1)
+        os.close(end)
+        os.close(bell)
+
+
+@pytest.mark.usefixtures("heeded")
+def test_a_signal_while_the_gate_is_being_opened_does_not_let_the_main_thread_leave_first(monkeypatch):
+    read, write, main, woken = os.read, os.write, threading.main_thread().ident, threading.Semaphore(0)
+
+    def read_and_tell(fd, size):
+        data = read(fd, size)
+        woken.release()
+        return data
+
+    def write_late(fd, data):
+        for _ in range(3):  # it looks each time, and leaves only for what is written
+            signal.pthread_kill(main, signal.SIGUSR1)
+            assert woken.acquire(timeout=20)
+        late.append(write(fd, data))
+
+    late = []
+    monkeypatch.setattr(os, "read", read_and_tell)
+    monkeypatch.setattr(os, "write", write_late)
+    with _MainGate() as gate:
+        opening = threading.Thread(target=gate.open)
+        opening.start()
+        gate.pass_through()
+    opening.join(20)
+    assert late == [1]
+
+
+def test_signals_that_the_listener_has_no_room_for_are_no_failure():
+    end, bell = os.pipe2(os.O_NONBLOCK)
+    signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        fcntl.fcntl(bell, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(bell, bytes(4096))
+        with _MainGate() as gate:
+            signal.raise_signal(signal.SIGUSR1)
+            gate.open()
+            gate.pass_through()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
         signal.set_wakeup_fd(-1)
         os.close(end)
         os.close(bell)
