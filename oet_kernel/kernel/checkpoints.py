@@ -212,7 +212,8 @@ class Checkpoints:
         if not why:
             try:
                 pattern = None if request.at is None else re.compile(request.at)
-            except (re.error, OverflowError, RecursionError) as error:  # of this Python; the service's may be another
+            # of this Python; the service's may be another, and the script may have made errors of warnings
+            except (re.error, OverflowError, RecursionError, Warning) as error:
                 why = f"{request.at!r} is no regular expression: {error}"
         if why:
             self._say(PauseReport("refused", why=why, answers=request.id), False)

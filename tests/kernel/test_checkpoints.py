@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import threading
+import warnings
 
 import msgspec
 import pytest
@@ -169,6 +170,16 @@ def test_what_is_no_expression_for_this_python_is_refused_and_keeps_the_pause_th
     assert told.phases == ["pausing", "refused"]
     assert "is no regular expression" in told[-1].why
     assert believed(told).at == "a"
+
+
+def test_an_expression_that_this_python_warns_of_is_answered_where_warnings_are_errors(checkpoints, told):
+    re.purge()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ask(checkpoints, at="[[a]")
+    assert told.phases == ["refused"]
+    assert told[0].answers == "r"
+    assert "is no regular expression: Possible nested set" in told[0].why
 
 
 def test_a_request_that_cannot_be_told_changes_nothing(checkpoints):
