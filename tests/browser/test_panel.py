@@ -1,4 +1,4 @@
-"""The panel end to end, once: JupyterLab in a browser, and an operator who clicks create, start, stop."""
+"""The panel end to end, once: JupyterLab in a browser, and an operator who clicks create, start, pause, resume, stop."""
 
 import os
 import re
@@ -75,7 +75,7 @@ def page(lab):
             browser.close()
 
 
-def test_an_operator_creates_starts_and_stops_an_observation(page, tmp_path):
+def test_an_operator_creates_starts_pauses_and_stops_an_observation(page, tmp_path):
     expect = sync_api.expect
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
@@ -93,8 +93,15 @@ def test_an_operator_creates_starts_and_stops_an_observation(page, tmp_path):
     panel.locator("button", has_text="Start 2").click()
     expect(selected).to_contain_text("Procedure 2 RUNNING")
     expect(panel.get_by_role("log")).to_contain_text("Scan 1/4")
+    panel.locator("button", has_text="Pause 2").click()
+    expect(selected).to_contain_text(re.compile(r"Procedure 2 RUNNING\s*paused at scan [2-4]"))
+    expect(panel.locator("button", has_text="Pause 2")).to_be_disabled()
     panel.scroll_into_view_if_needed()
     page.screenshot(path=ARTIFACTS / "panel.png", clip=panel.bounding_box())
+
+    panel.locator("button", has_text="Resume 2").click()
+    expect(selected).not_to_contain_text("paused at")
+    expect(panel.locator("button", has_text="Pause 2")).to_be_enabled()
 
     panel.locator("button", has_text=re.compile(r"Stop 2$")).click()
     expect(selected).to_contain_text("Procedure 2 STOPPED")
