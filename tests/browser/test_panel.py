@@ -1,4 +1,4 @@
-"""The panel end to end, once: JupyterLab in a browser, and an operator who clicks create, start, pause, resume, stop."""
+"""The panel end to end, once: an operator clicks create, start, pause, resume and stop in JupyterLab, in a browser."""
 
 import os
 import re

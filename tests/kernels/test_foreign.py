@@ -76,7 +76,7 @@ async def test_displays_and_lines_arrive_whole(bench):
 
 
 async def test_stop_interrupts_the_cell_runs_the_finally_cells_and_leaves_no_process(bench):
-    pid = await running(bench, bash(("", "echo asleep; sleep 1000"), ("", "echo not reached"), BYE), "asleep")
+    pid = await running(bench, bash(("", "(echo asleep; exec sleep 1000)"), ("", "echo not reached"), BYE), "asleep")
     child = child_of(bench, pid)
     family = [child, *child.children(recursive=True)]
     assert len(family) > 2
