@@ -130,8 +130,9 @@ class Aborts:
             async with asyncio.timeout(self._deadline):
                 await execution.wait(ProcedureState.RUNNING)
         except TimeoutError:
-            await execution.stop()
-            raise AbortFailed(f"{said} was not ready within {self._deadline:g} s") from None
+            late = f"not ready within {self._deadline:g} s"
+            await execution.stop(who=f"the service: {late}")
+            raise AbortFailed(f"{said} was {late}") from None
         if "main" not in execution.procedure.calls:
             trace = execution.procedure.history.stacktrace
             raise AbortFailed(f"{said} became {execution.state.name} before it could run: {trace}")

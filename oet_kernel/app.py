@@ -31,6 +31,7 @@ from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.limits import Limits
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.record import About
+from oet_kernel.record.files import FOLDER as RECORDS
 from oet_kernel.record.keeper import RecordKeeper
 from oet_kernel.record.notebook import OUTPUT_LIMIT
 from oet_kernel.record.stored import StoredRuns
@@ -146,9 +147,9 @@ class OetApp(ExtensionApp):
     git_seconds = Float(120.0, min=0, help="What fetching from a git repository may take.").tag(config=True)
     environment_seconds = Float(900.0, min=0, help="What building a script's environment may take.").tag(config=True)
     keep_checkouts = Integer(10, min=1, help="How many unused checkouts and environments are kept.").tag(config=True)
-    keep_days = Float(365.0, min=0, help="For how long procedures that have ended, and their events, are kept.").tag(
-        config=True
-    )
+    keep_days = Float(
+        365.0, min=0, help="For how long procedures that have ended are kept, with their events and records."
+    ).tag(config=True)
     keep_bytes = Integer(
         20 << 30, min=0, help="Bytes that the database may have before the oldest procedures that have ended go."
     ).tag(config=True)
@@ -221,7 +222,6 @@ class OetApp(ExtensionApp):
             raise
         self._bus = EventBus(store.last_seq())
         self._journal = Journal(store, self._bus.deliver)
-        self._retention = Retention(self._journal, self.keep_days, self.keep_bytes)
         self._sources = ScriptSources(
             state_path, roots, self.git_seconds, self.environment_seconds, self.keep_checkouts
         )
@@ -260,8 +260,9 @@ class OetApp(ExtensionApp):
             self._service, definitions, state_path, self._journal, self._bus, announce_lists=self.announce_lists
         )
         self._runs = StoredRuns(store, lambda: self._service.base_url)
-        self._records = RecordKeeper(state_path / "records", self._runs, _about, self.record_bytes)
+        self._records = RecordKeeper(state_path / RECORDS, self._runs, _about, self.record_bytes)
         self._bus.tap(self._records.heard)
+        self._retention = Retention(self._journal, self._records, self.keep_days, self.keep_bytes)
         self.settings["oet_context"] = HandlerContext(
             service=self._service,
             activities=self._activities,

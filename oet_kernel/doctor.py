@@ -19,6 +19,8 @@ from oet_kernel.identity import start_of
 from oet_kernel.kernels.local import find_record
 from oet_kernel.kernels.processes import fork_servers, kill_leftovers, kill_tree, marked
 from oet_kernel.models import ProcedureState
+from oet_kernel.record.files import FOLDER as RECORDS
+from oet_kernel.record.files import path_of, records_in
 from oet_kernel.store import tables
 from oet_kernel.store.rows import KernelRow, ProcedureRow
 from oet_kernel.store.store import NAME, Store
@@ -73,6 +75,7 @@ class Doctor:
             if store is not None:
                 try:
                     self._work(store)
+                    self._records(store)
                 except StoreUnusable as error:
                     self._problem("database", error.message, _RECOVER)
                 finally:
@@ -252,6 +255,31 @@ class Doctor:
             remedy = "stop it" if self._served else "start a service: it records the procedure as FAILED"
             self._problem("procedures", f"{name}, and its kernel is not to be found", remedy)
 
+    def _records(self, store: Store) -> None:
+        """Find records whose procedures this database has had and has no more, and writings that were not finished.
+
+        One with a higher id than was ever given is of a database that was put away, and stays.
+        """
+        folder = self._folder / RECORDS
+        found = records_in(folder)
+        newest, known = store.counter("procedure"), store.ids()
+        left = [path for path, pid in found.items() if pid <= newest and pid not in known and path.exists()]
+        if left:
+            self._tell(
+                "leftovers",
+                f"{len(left)} records of procedures that are kept no more ({_megabytes(_size(left))})",
+                "'oet doctor --fix' removes them, while no service works here",
+                lambda: _remove(left),
+            )
+        unfinished = [path for path, pid in found.items() if path != path_of(folder, pid) and path not in left]
+        if unfinished and not self._served:
+            self._tell(
+                "leftovers",
+                f"{len(unfinished)} records whose writing was begun and not finished ({_megabytes(_size(unfinished))})",
+                "'oet doctor --fix' removes what was begun",
+                lambda: _remove(unfinished),
+            )
+
     def _fork_servers(self) -> None:
         runtime = _read(self._folder / "runtime")
         if self._served or not Path(runtime).is_dir():
@@ -292,9 +320,12 @@ def _kill(pids: list[int]) -> None:
         kill_tree(pid)
 
 
-def _remove(folders: list[Path]) -> None:
-    for folder in folders:
-        shutil.rmtree(folder)
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _children(pid: int) -> list[int]:
@@ -319,10 +350,10 @@ def _read(path: Path) -> str:
         return "unknown"
 
 
-def _size(folders: list[Path]) -> int:
+def _size(paths: list[Path]) -> int:
     total = 0
-    for folder in folders:
-        for path in folder.rglob("*"):
+    for one in paths:
+        for path in (one, *one.rglob("*")):
             with suppress(OSError):
                 total += path.lstat().st_blocks * 512
     return total

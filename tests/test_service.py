@@ -358,7 +358,9 @@ async def test_abort_script_that_hangs_is_given_up_after_its_deadline(make_bench
     bench = make_bench(abort_script=abort_script, abort_deadline=0.6)
     pid = await bench.ready(FOREVER)
     with pytest.raises(AbortFailed, match=r"not ready within 0\.6 s"):
-        await bench.service.stop(StopProcessCommand(pid, run_abort=True))
+        await bench.service.stop(StopProcessCommand(pid, run_abort=True), "carol")
+    abort = bench.service.summarise([pid + 1])[0]
+    assert abort.requested_by == {"create": "carol", "stop": "the service: not ready within 0.6 s"}
 
 
 # --- what is kept

@@ -144,6 +144,8 @@ class Journal:
         future: Future[T] = Future()
 
         def do() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(work())
             except BaseException as error:

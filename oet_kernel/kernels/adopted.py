@@ -6,7 +6,7 @@ import select
 from contextlib import suppress
 
 from oet_kernel.identity import start_of
-from oet_kernel.kernels.obituaries import Ending
+from oet_kernel.kernels.obituaries import Ending, told
 
 
 class AdoptedProcess:
@@ -49,6 +49,8 @@ class AdoptedProcess:
             finally:
                 loop.remove_reader(self._pidfd)
                 self.leave()
+            return None if self._ending is None else await told(self._ending)
+        # fork servers are still being asked
         return None if self._ending is None else await self._ending
 
     def leave(self) -> None:

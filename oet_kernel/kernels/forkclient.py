@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import msgspec
 
-from oet_kernel.kernels.obituaries import Ending, Obituaries
+from oet_kernel.kernels.obituaries import Ending, Obituaries, told
 from oet_kernel.kernels.processes import kill_tree
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Forked:
     async def ended(self) -> Ending | None:
         """Wait for its end; None when nobody knows how it came."""
         await self._gone.wait()
-        return await self._ending
+        return await told(self._ending)
 
 
 class ForkServerConnection:

@@ -3,6 +3,9 @@
 import asyncio
 from typing import NamedTuple
 
+TELL_DEADLINE = 2.0
+"""Seconds that a fork server has to tell how a process ended that is gone."""
+
 
 class Ending(NamedTuple):
     """How a process ended."""
@@ -11,6 +14,18 @@ class Ending(NamedTuple):
     """Exit code, or minus the number of the signal that ended it."""
     at: float
     """When, in Unix seconds."""
+
+
+async def told(ending: asyncio.Future[Ending | None]) -> Ending | None:
+    """Wait to be told how a process that is gone has ended; None where nobody tells: its fork server may be frozen.
+
+    Parameters
+    ----------
+    ending
+        From `Obituaries.ending`.
+    """
+    await asyncio.wait([ending], timeout=TELL_DEADLINE)
+    return ending.result() if ending.done() else None
 
 
 Key = tuple[int, int]

@@ -14,7 +14,7 @@ import msgspec
 
 from oet_kernel import __version__
 from oet_kernel.kernel.surroundings import Bounds, at_start, different_at_start
-from oet_kernel.kernels.forkclient import Forked, ForkServerConnection, ForkServerDown
+from oet_kernel.kernels.forkclient import END_DEADLINE, Forked, ForkServerConnection, ForkServerDown
 from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.specs import python_command
 
@@ -157,11 +157,17 @@ class ForkServerSupervisor:
             raise ForkServerDown("the fork server is not running")
         return await self._connection.fork(argv, folder, environment, stdio)
 
-    async def close(self) -> None:
-        """End the fork server, and all that it has forked."""
+    async def close(self, deadline: float = END_DEADLINE) -> None:
+        """End the fork server, and all that it has forked.
+
+        Parameters
+        ----------
+        deadline
+            Seconds until it is killed: it may be frozen.
+        """
         await self._let_go()
         if self._connection is not None:
-            await self._connection.end()
+            await self._connection.end(deadline)
         elif self._process is not None and self._process.returncode is None:
             self._process.kill()  # not yet ready, so without kernels
         if self._process is not None:

@@ -6,17 +6,9 @@ from html import escape
 import click
 
 from oet_kernel.cli.documents import Document, State, Table
+from oet_kernel.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
 from oet_kernel.magics.view import View
 
-_COLOURS = {
-    "READY": "#00838f",
-    "PREPARED": "#00838f",
-    "RUNNING": "#1565c0",
-    "COMPLETE": "#2e7d32",
-    "STOPPED": "#b26a00",
-    "FAILED": "#c62828",
-    "UNKNOWN": "#c62828",
-}
 _LINES = 8
 """Lines of output on a card."""
 
@@ -55,10 +47,10 @@ def card_html(view: View | None, now: float) -> str:
     if output := "\n".join(click.unstyle(view.output[-10_000:]).rstrip().splitlines()[-_LINES:]):
         parts.append(_pre(output))
     if view.error:
-        parts.append(f"<div style='color:{_COLOURS['FAILED']}'>{_pre(view.error.rstrip())}</div>")
+        parts.append(f"<div style='color:{TROUBLE}'>{_pre(view.error.rstrip())}</div>")
     if view.trouble:
-        parts.append(f"<div style='color:{_COLOURS['STOPPED']}'>{escape(view.trouble)}</div>")
-    colour = _COLOURS.get(view.state.name, "#888")
+        parts.append(f"<div style='color:{CAUTION}'>{escape(view.trouble)}</div>")
+    colour = COLOURS.get(view.state.name, NEUTRAL)
     return f"<div style='border-left:3px solid {colour};padding-left:0.8em'>{''.join(parts)}</div>"
 
 
@@ -96,7 +88,7 @@ def _cell(cell: object) -> str:
 
 
 def _state(name: str) -> str:
-    return f"<b style='color:{_COLOURS.get(name.partition(' ')[0], 'inherit')}'>{escape(name)}</b>"
+    return f"<b style='color:{COLOURS.get(name.partition(' ')[0], 'inherit')}'>{escape(name)}</b>"
 
 
 def _pre(text: str) -> str:

@@ -8,19 +8,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
+from oet_kernel.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
 from oet_kernel.models import GitScript, Pause, ProcedureInput, ProcedureState, ProcedureSummary
 from oet_kernel.panel.log import Line
 from oet_kernel.panel.model import Connection, Link, Row
 
-_COLOURS = {
-    ProcedureState.READY: "#00796b",
-    ProcedureState.RUNNING: "#1565c0",
-    ProcedureState.COMPLETE: "#2e7d32",
-    ProcedureState.STOPPED: "#a65d00",
-    ProcedureState.FAILED: "#c62828",
-    ProcedureState.UNKNOWN: "#c62828",
-}
-_LINKS = {Link.CONNECTING: "#616161", Link.HERE: "#2e7d32", Link.AWAY: "#a65d00", Link.ENDED: "#c62828"}
+_LINKS = {Link.CONNECTING: NEUTRAL, Link.HERE: COLOURS["COMPLETE"], Link.AWAY: CAUTION, Link.ENDED: TROUBLE}
 _QUIET = "var(--jp-ui-font-color2, #666)"
 
 STYLE = """<style>
@@ -58,12 +51,12 @@ def connection_html(connection: Connection, url: str) -> str:
 
 def state_html(state: ProcedureState) -> str:
     """Write a state."""
-    return _badge(state.name, _COLOURS.get(state, "#616161"))
+    return _badge(state.name, COLOURS.get(state.name, NEUTRAL))
 
 
 def pause_html(pause: Pause) -> str:
     """Write a pause."""
-    return _badge(str(pause), _COLOURS[ProcedureState.STOPPED])
+    return _badge(str(pause), CAUTION)
 
 
 def row_html(row: Row) -> str:
@@ -95,9 +88,8 @@ def details_html(row: Row | None) -> str:
     states = [(_time(at), state.name) for state, at in summary.history.process_states]
     parts.append(_folded("Times of states (UTC)", _table(states)))
     if trace := summary.history.stacktrace:
-        colour = _COLOURS[ProcedureState.FAILED]
         last = trace.rstrip().rpartition("\n")[2]
-        parts.append(f"<div role='alert' style='color:{colour}'><b>{escape(last)}</b></div>")
+        parts.append(f"<div role='alert' style='color:{TROUBLE}'><b>{escape(last)}</b></div>")
         parts.append(_folded("Stack trace", f"<pre style='max-height:260px;overflow:auto'>{escape(trace)}</pre>"))
     return "".join(parts)
 
@@ -132,7 +124,7 @@ def message_html(text: str, *, trouble: bool) -> str:
     """Write an answer of the service, or what is wrong."""
     if not text:
         return ""
-    colour = _COLOURS[ProcedureState.FAILED] if trouble else "inherit"
+    colour = TROUBLE if trouble else "inherit"
     return f"<div role='{'alert' if trouble else 'status'}' style='color:{colour}'>{escape(text)}</div>"
 
 
@@ -169,7 +161,7 @@ def _folded(title: str, content: str) -> str:
 
 def _line(line: Line, with_pid: bool) -> str:
     who = f"{'' if line.pid is None else f'#{line.pid}':>5} " if with_pid else ""
-    colour = _COLOURS[ProcedureState.FAILED] if line.stream == "stderr" else ""
+    colour = TROUBLE if line.stream == "stderr" else ""
     text = escape(line.text) if not colour else f"<span style='color:{colour}'>{escape(line.text)}</span>"
     topic = "" if line.stream else f" title='{escape(line.topic)}'"
     return f"<span style='color:{_QUIET}'>{_time(line.at)} {who}</span><span{topic}>{text}</span>"

@@ -14,7 +14,7 @@ from typing import Protocol
 from oet_kernel.errors import ResourceNotFound
 from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureSummary
-from oet_kernel.record.files import to_html, write_whole
+from oet_kernel.record.files import path_of, remove, to_html, write_whole
 from oet_kernel.record.heading import About
 from oet_kernel.record.notebook import OUTPUT_LIMIT, Recorder, encode
 
@@ -88,7 +88,8 @@ class RecordKeeper:
         self._limit = limit
         self._later = later or (lambda delay, function: asyncio.get_running_loop().call_later(delay, function))
         self._pages: dict[int, _Page] = {}
-        self._working = asyncio.Lock()
+        self.writing = asyncio.Lock()
+        """Held while a record is written."""
         self._converting = asyncio.Lock()
 
     def heard(self, event: Event) -> None:
@@ -140,6 +141,19 @@ class RecordKeeper:
         async with self._converting:
             return await asyncio.to_thread(to_html, notebook, f"Procedure {pid}")
 
+    def remove(self, pid: int) -> None:
+        """Remove the record of a procedure that is going; for a thread, while `writing` is held.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure.
+        """
+        try:
+            remove(self._path(pid))
+        except OSError as error:
+            log.warning("The record of procedure %d is left behind: %s; 'oet doctor --fix' removes it", pid, error)
+
     async def close(self) -> None:
         """Write what is not written, at once."""
         while busy := {pid: page for pid, page in self._pages.items() if page.stale or page.task is not None}:
@@ -167,7 +181,7 @@ class RecordKeeper:
         began, ended = time.monotonic(), False
         page.stale = False
         try:
-            async with self._working:
+            async with self.writing:
                 began = time.monotonic()
                 summary, data = await self._compose(pid, page)
                 await asyncio.to_thread(write_whole, self._path(pid), data)
@@ -194,7 +208,7 @@ class RecordKeeper:
         return summary, data
 
     def _path(self, pid: int) -> Path:
-        return self._folder / f"{pid}.ipynb"
+        return path_of(self._folder, pid)
 
 
 def _add(recorder: Recorder, events: Sequence[Event]) -> None:

@@ -6,6 +6,7 @@ import time
 
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.journal import Journal
+from oet_kernel.record.keeper import RecordKeeper
 
 log = logging.getLogger(__name__)
 
@@ -15,20 +16,23 @@ _DAY = 86400.0
 
 
 class Retention:
-    """Removes procedures that have ended, and their events, by age and by the size of the database.
+    """Removes procedures that have ended, with their events and records, by age and by the size of the database.
 
     Parameters
     ----------
     journal
         Whose store is kept small.
+    records
+        The procedures' records.
     days
         What ended longer ago goes.
     most_bytes
         What ended longest ago goes until the database is no larger.
     """
 
-    def __init__(self, journal: Journal, days: float, most_bytes: int) -> None:
+    def __init__(self, journal: Journal, records: RecordKeeper, days: float, most_bytes: int) -> None:
         self._journal = journal
+        self._records = records
         self._days = days
         self._most_bytes = most_bytes
         self._task: asyncio.Task[None] | None = None
@@ -52,8 +56,15 @@ class Retention:
             When the database cannot be written.
         """
         before = time.time() - self._days * _DAY
-        while await self._journal.run(lambda: self._journal.store.trim(before, self._most_bytes)):
+        while await self._slice(before):
             pass
+
+    async def _slice(self, before: float) -> bool:
+        # a record that is being written while its procedure goes would come back
+        async with self._records.writing:
+            return await self._journal.run(
+                lambda: self._journal.store.trim(before, self._most_bytes, self._records.remove)
+            )
 
     async def _run(self) -> None:
         while True:

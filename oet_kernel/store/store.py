@@ -5,7 +5,7 @@ Its methods block: writing is for the journal's thread alone, reading for any th
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ class Store:
             for name, value in unit.counters.items():
                 _counters.put(connection, name, {"value": value})
 
-    def trim(self, ended_before: float, most_bytes: int) -> bool:
+    def trim(self, ended_before: float, most_bytes: int, on_removal: Callable[[int], None] = lambda pid: None) -> bool:
         """Remove a slice of what retention no longer keeps: the procedures that ended longest ago, with their events.
 
         Active procedures stay, whatever their age.
@@ -157,6 +157,9 @@ class Store:
             What ended before this time (Unix seconds) goes.
         most_bytes
             What ended longest ago goes until no more than this is in use.
+        on_removal
+            Called with the id of a procedure before its removal is committed: what it takes away goes first, so that
+            none of it is left behind by a crash.
 
         Returns
         -------
@@ -199,6 +202,7 @@ class Store:
             if seqs:
                 self._remove_events(connection, seqs)
             if len(seqs) < _SLICE:
+                on_removal(oldest.id)
                 connection.execute(tables.procedures.delete().where(tables.procedures.c.id == oldest.id))
                 for table in (tables.kernels, tables.activities):
                     connection.execute(table.delete().where(table.c.procedure == oldest.id))
@@ -295,6 +299,11 @@ class Store:
         if query.before is not None:
             select = select.where(columns.id < query.before)
         return self._procedures(select)
+
+    def ids(self) -> set[int]:
+        """Name all procedures that there are."""
+        with self._explained(), self._engine.connect() as connection:
+            return set(connection.execute(sa.select(tables.procedures.c.id)).scalars())
 
     def procedures(self, pids: Collection[int]) -> dict[int, ProcedureRow]:
         """Read procedures by their ids; those that there are not are left out."""

@@ -161,3 +161,19 @@ async def test_journal_that_nothing_was_put_into_settles_and_closes(path):
     await journal.settled()
     await journal.written()
     await journal.close()
+
+
+async def test_work_that_nobody_waits_for_any_more_is_left_out_and_stops_nothing(journal):
+    journal.store.may_write.clear()
+    publish(journal)
+    await asyncio.sleep(0)
+    done = []
+    asked = asyncio.create_task(journal.run(lambda: done.append(1)))
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.wait([asked])
+    journal.store.may_write.set()
+    publish(journal)
+    await asyncio.wait_for(journal.settled(), 10)
+    assert done == []
+    assert len(journal.heard) == 2

@@ -1,5 +1,6 @@
 """Who has asked for what: told by the service, kept over its end, and written into the record."""
 
+import os
 import signal
 
 import nbformat
@@ -30,7 +31,9 @@ def test_each_request_is_told_and_kept_in_the_name_of_who_asks_over_a_restart(tm
     abort = tmp_path / "abort.py"
     abort.write_text(ABORT)
     folder = tmp_path / "x"
-    args = {"main": {"kwargs": {"gate": "/dev/zero"}}, "init": {}}
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)  # nobody opens it for writing: main is at work until it is stopped
+    args = {"main": {"kwargs": {"gate": str(gate)}}, "init": {}}
     with serve(folder, f"--abort-script={abort}") as server:
         ask(server, "POST", "/procedures", {"script": script}, "alice")
         server.until(1, "READY")

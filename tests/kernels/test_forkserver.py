@@ -283,3 +283,56 @@ async def test_frozen_fork_server_is_killed_with_its_kernels_at_the_deadline(tmp
             await server._connection.end(deadline=0.1)
         assert await gone(kernel.pid)
         await bench.close()
+
+
+async def test_frozen_fork_server_that_was_taken_over_is_killed_when_the_service_ends(tmp_path):
+    first = ForkServerSupervisor(tmp_path)
+    first.start()
+    await first.ready()
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    bench = Bench(folder, fork_server=first)
+    kernel = process(bench, await bench.ready(NOTHING))
+    await first.detach()
+    second = ForkServerSupervisor(tmp_path)
+    second.start()
+    await second.ready()
+    assert second._process is None
+    os.kill(kernel.ppid(), signal.SIGSTOP)
+    async with asyncio.timeout(15):
+        await second.close(deadline=0.1)
+    assert await gone(kernel.pid)
+    assert not second.running
+    await bench.close()
+
+
+@pytest.mark.parametrize("state", [ProcedureState.READY, ProcedureState.RUNNING])
+async def test_stop_ends_and_is_told_as_done_while_the_fork_server_is_frozen(tmp_path, monkeypatch, state):
+    monkeypatch.setattr("oet_kernel.kernels.obituaries.TELL_DEADLINE", 0.2)
+    async with forking() as server:
+        bench = Bench(tmp_path, fork_server=server)
+        pid = await bench.ready("import time\ndef main(): time.sleep(1000)")
+        if state is ProcedureState.RUNNING:
+            await bench.start(pid)
+            await bench.until(pid, state)
+        kernel = process(bench, pid)
+        os.kill(kernel.ppid(), signal.SIGSTOP)
+        assert (await stop(bench, pid)).stopped
+        assert (await bench.until(pid)).state is ProcedureState.STOPPED
+        assert kernel.status() == psutil.STATUS_ZOMBIE
+        os.kill(kernel.ppid(), signal.SIGCONT)
+        assert (await bench.run(NOTHING)).state is ProcedureState.COMPLETE
+        await bench.close()
+
+
+async def test_kernel_that_dies_while_the_fork_server_is_frozen_has_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr("oet_kernel.kernels.obituaries.TELL_DEADLINE", 0.2)
+    async with forking() as server:
+        bench = Bench(tmp_path, fork_server=server)
+        pid = await bench.ready(NOTHING)
+        kernel = process(bench, pid)
+        os.kill(kernel.ppid(), signal.SIGSTOP)
+        kernel.kill()
+        assert (await bench.until(pid)).state is ProcedureState.FAILED
+        os.kill(kernel.ppid(), signal.SIGCONT)
+        await bench.close()

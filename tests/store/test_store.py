@@ -1,5 +1,6 @@
 """The store: what was written is there, whole, in order, for this version and later ones; nothing active ever goes."""
 
+import json
 import sqlite3
 import stat
 
@@ -221,6 +222,17 @@ def test_database_of_an_older_version_is_migrated_when_it_is_opened(tmp_path, mo
     monkeypatch.setattr("alembic.command.upgrade", lambda config, to: asked.append(to))
     Store(path).close()
     assert asked == ["head"]
+
+
+def test_procedure_that_was_written_before_it_was_kept_who_asks_is_read_without(store):
+    store.write(Unit(procedures={1: row(1)}))
+    with sqlite3.connect(store.path) as connection:
+        (record,) = connection.execute("SELECT record FROM procedures").fetchone()
+        old = json.loads(record)
+        del old["procedure"]["requested_by"], old["procedure"]["pause"]
+        connection.execute("UPDATE procedures SET record = ?", [json.dumps(old).encode()])
+    connection.close()
+    assert store.active() == [row(1)]
 
 
 def test_database_of_a_later_version_is_refused_and_left_as_it_is(tmp_path):
