@@ -129,8 +129,9 @@ def commands_cut(trials: int, seed: int) -> Outcome:
     return outcome
 
 
-def _cut(site: Stand, random: Random, request: Request) -> None:
-    moment = random.uniform(0, _LONGEST)
+def cut(site: Stand, random: Random, request: Request, longest: float = _LONGEST) -> None:
+    """Kill the service up to so many seconds after it was sent a request, and start it again."""
+    moment = random.uniform(0, longest)
     time.sleep(max(0.0, request.sent + moment - time.monotonic()))
     site.kill()
     request.join(10)
@@ -148,7 +149,7 @@ def _create(procedures: Procedures, random: Random, outcome: Outcome, name: str)
     before = {one["id"] for one in site.archive()}
     body, folder = procedures.creation()
     request = Request(site, "POST", "/procedures", body)
-    _cut(site, random, request)
+    cut(site, random, request)
     new = [one["id"] for one in site.archive() if one["id"] not in before]
     _met(outcome, "create", bool(new), request)
     outcome.check(len(new) <= 1, f"{name}: {new} were created by one request")
@@ -170,7 +171,7 @@ def _start(procedures: Procedures, random: Random, outcome: Outcome, name: str) 
     pid, folder = procedures.create()
     _until(site, pid, "READY")
     request = Request(site, "PUT", f"/procedures/{pid}", {"state": "RUNNING"})
-    _cut(site, random, request)
+    cut(site, random, request)
     recorded = _asked(site, pid, "request.procedure.start")
     _met(outcome, "start", recorded, request)
     outcome.check(recorded or not request.status, f"{name}: was answered {request.status} and not recorded")
@@ -198,7 +199,7 @@ def _stop(procedures: Procedures, random: Random, outcome: Outcome, name: str) -
     _until(site, pid, "RUNNING")
     _mark_comes(folder, "main")
     request = Request(site, "PUT", f"/procedures/{pid}", {"state": "STOPPED", "abort": False})
-    _cut(site, random, request)
+    cut(site, random, request)
     recorded = _asked(site, pid, "request.procedure.stop")
     _met(outcome, "stop", recorded, request)
     outcome.check(recorded or not request.status, f"{name}: was answered {request.status} and not recorded")

@@ -8,6 +8,7 @@ from tests.faults.dropped import messages_dropped
 from tests.faults.kernel_killed import kernel_killed
 from tests.faults.listeners_cut import listeners_cut
 from tests.faults.outcome import Outcome
+from tests.faults.pauses_cut import pauses_cut
 from tests.faults.service_killed import service_killed
 from tests.faults.soak import soak
 
@@ -30,6 +31,7 @@ ALL = [
     Scenario(kernel_killed, {"trials": 4}, {"trials": 50}),
     Scenario(listeners_cut, {"trials": 10, "listeners": 6}, {"trials": 100, "listeners": 20}),
     Scenario(commands_cut, {"trials": 6}, {"trials": 150}),
+    Scenario(pauses_cut, {"trials": 3}, {"trials": 75}),
     Scenario(messages_dropped, {"trials": 1, "count": 10_000}, {"trials": 3, "count": 120_000}),
     Scenario(soak, {"trials": 60}, {"trials": 2000}),
 ]
