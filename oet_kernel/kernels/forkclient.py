@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import struct
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 HELLO_DEADLINE = 10.0
 """Seconds that a fork server has to say what it has."""
+FORK_DEADLINE = 10.0
+"""Seconds that it has to fork a kernel, those before it in the queue included; it takes 0.04 when it works."""
 END_DEADLINE = 5.0
 """Seconds that it has to end."""
 
@@ -131,17 +134,33 @@ class ForkServerConnection:
         return bool(self._requests or self._kernels)
 
     async def fork(self, argv: Sequence[str], folder: str, environment: dict[str, str], stdio: str) -> Forked:
-        """Fork a kernel; parameters as `ForkServerSupervisor.fork` has them."""
+        """Fork a kernel; parameters as `ForkServerSupervisor.fork` has them.
+
+        One that does not answer is killed, alone: its kernels live on, and another can be started.
+        """
         self._number += 1
+        number = self._number
         future: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
-        self._requests[self._number] = future
-        request = {"op": "fork", "id": self._number, "argv": list(argv), "folder": folder}
+        self._requests[number] = future
+        request = {"op": "fork", "id": number, "argv": list(argv), "folder": folder}
         try:
-            await self._send({**request, "environment": environment, "stdio": stdio})
-        except ForkServerDown:
-            self._requests.pop(self._number, None)
-            raise
-        return await future
+            async with asyncio.timeout(FORK_DEADLINE):
+                try:
+                    await self._send({**request, "environment": environment, "stdio": stdio})
+                except ForkServerDown:
+                    self._requests.pop(number, None)
+                    raise
+                return await future
+        except TimeoutError:
+            pid = self._pid
+            if pid is not None:
+                log.warning(
+                    "The fork server, process %d, does not answer within %g s; it is killed", pid, FORK_DEADLINE
+                )
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                self.close()
+            raise ForkServerDown("the fork server does not answer") from None
 
     async def end(self, deadline: float = END_DEADLINE) -> None:
         """End the fork server, and all that it has forked; returns when it has.
@@ -151,9 +170,9 @@ class ForkServerConnection:
         deadline
             Seconds until it is killed: it may be frozen.
         """
-        if self.closed.is_set():
+        pid = self._pid
+        if pid is None:
             return
-        (pid,) = struct.unpack_from("i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         try:
             async with asyncio.timeout(deadline):
                 with contextlib.suppress(ForkServerDown):
@@ -163,6 +182,14 @@ class ForkServerConnection:
             log.warning("The fork server, process %d, did not end within %g s; it is killed", pid, deadline)
             await asyncio.to_thread(kill_tree, pid)
             self.close()
+
+    @property
+    def _pid(self) -> int | None:
+        """Id of its process; None once it is closed."""
+        if self.closed.is_set():
+            return None
+        (pid,) = struct.unpack_from("i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)
 
     async def retire(self) -> None:
         """Let it end once its last kernel has ended; it takes no other client."""

@@ -336,3 +336,27 @@ async def test_kernel_that_dies_while_the_fork_server_is_frozen_has_failed(tmp_p
         assert (await bench.until(pid)).state is ProcedureState.FAILED
         os.kill(kernel.ppid(), signal.SIGCONT)
         await bench.close()
+
+
+@pytest.mark.parametrize("end", ["complete", "stop", "close"])
+async def test_kernel_that_a_frozen_fork_server_was_asked_for_is_started_plainly_and_ends(tmp_path, monkeypatch, end):
+    monkeypatch.setattr("oet_kernel.kernels.forkclient.FORK_DEADLINE", 0.5)
+    async with forking() as server:
+        bench = Bench(tmp_path, fork_server=server)
+        before = process(bench, await bench.ready(NOTHING))
+        frozen = psutil.Process(before.ppid())
+        os.kill(frozen.pid, signal.SIGSTOP)
+        pid = await bench.create(NOTHING)
+        if end == "complete":
+            await bench.until(pid, ProcedureState.READY)
+            assert not was_forked(bench, pid)
+            assert before.is_running(), "its kernels live on"
+            async with asyncio.timeout(30):
+                await server.ready()
+            assert was_forked(bench, await bench.ready(NOTHING)), "another fork server was started"
+        elif end == "stop":
+            assert (await stop(bench, pid)).stopped
+        async with asyncio.timeout(30):
+            await bench.close()
+    assert await gone(frozen.pid)
+    assert await gone(before.pid)
