@@ -119,7 +119,7 @@ class Details(VBox):
             return
         with self._under_way(row.id, self._pausing):
             await self._session.pause(row.id)
-        self._doing.say(f"Procedure {row.id} waits at its next checkpoint.")
+        self._doing.say(f"Procedure {row.id} is to wait at its next checkpoint.")
 
     async def _resume(self) -> None:
         row = self._row
