@@ -355,7 +355,7 @@ async def test_a_procedure_is_paused_and_resumed(server, panel, script):
     await until(details.pause, "disabled", lambda disabled: not disabled)
     assert details.resume.disabled
     details.pause.click()
-    await shows(panel.doing.message, f"Procedure {pid} waits at its next checkpoint")
+    await shows(panel.doing.message, f"Procedure {pid} is to wait at its next checkpoint")
     await shows(details.about, "READY", ">pausing<")
     async with opened(server) as other:
         details.start.click()
