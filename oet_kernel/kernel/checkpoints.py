@@ -20,7 +20,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from msgspec import Struct
 
@@ -261,9 +261,15 @@ class _MainGate:
     interrupt raises, whatever the script has made of it: asyncio's own handler, for one, only notes it.
     """
 
+    _pipes: ClassVar[list[tuple[int, int]]] = []
+    """Those that no gate uses, and the next one may. None is closed: what a signal writes that comes to another thread
+    may come late, and is not to end up in whatever has the pipe's number then."""
+
     def __enter__(self) -> Self:
+        self._end, self._bell = self._pipes.pop() if self._pipes else os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._rung = set[int]()
-        self._end, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._look()
+        self._rung.clear()
         self._handler = signal.signal(signal.SIGINT, signal.default_int_handler) or signal.SIG_DFL
         self._listener = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
         return self
@@ -271,17 +277,15 @@ class _MainGate:
     def __exit__(self, *error: object) -> None:
         signal.set_wakeup_fd(self._listener, warn_on_full_buffer=False)
         signal.signal(signal.SIGINT, self._handler)
-        with suppress(BlockingIOError):
-            self._rung.update(os.read(self._end, 4096))
+        self._look()
         if self._listener >= 0 and (signals := bytes(self._rung - {_OPEN})):
             with suppress(BlockingIOError):  # it is full, and its reader is to wake anyway
                 os.write(self._listener, signals)  # an event loop hears of them too
-        os.close(self._end)
-        os.close(self._bell)
+        self._pipes.append((self._end, self._bell))
 
     def open(self) -> None:
         """Let the main thread go on; called in any thread, while it is held."""
-        os.write(self._bell, bytes([_OPEN]))  # nothing after it: what is held closes the pipe when it has read this
+        os.write(self._bell, bytes([_OPEN]))
 
     def pass_through(self) -> None:
         """Wait until it is open."""
@@ -289,6 +293,10 @@ class _MainGate:
         poll.register(self._end, select.POLLIN)
         while _OPEN not in self._rung:
             poll.poll()
+            self._look()
+
+    def _look(self) -> None:
+        with suppress(BlockingIOError):
             self._rung.update(os.read(self._end, 4096))
 
 

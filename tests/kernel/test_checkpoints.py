@@ -259,6 +259,24 @@ def test_a_signal_while_the_gate_is_being_opened_does_not_let_the_main_thread_le
     assert late == [1]
 
 
+def test_what_comes_late_to_one_gate_does_not_open_the_next_nor_reach_another_file(monkeypatch):
+    monkeypatch.setattr(_MainGate, "_pipes", [])
+    with _MainGate() as late:
+        late.open()
+        late.pass_through()
+    late.open()
+    opened = os.pipe2(os.O_NONBLOCK)
+    with _MainGate() as gate:
+        assert not gate._rung
+        threading.Thread(target=gate.open).start()
+        gate.pass_through()
+    assert len(_MainGate._pipes) == 1
+    with pytest.raises(BlockingIOError):
+        os.read(opened[0], 1)
+    for fd in (*opened, *_MainGate._pipes[0]):
+        os.close(fd)
+
+
 def test_signals_that_the_listener_has_no_room_for_are_no_failure():
     end, bell = os.pipe2(os.O_NONBLOCK)
     signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
