@@ -16,6 +16,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from oet_kernel.parsing import parse_python
+
 SOURCE_LIMIT = 1 << 18
 """Bytes of a script's source up to which it is told whole; of a longer one, only the hash is."""
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
@@ -79,7 +81,7 @@ def source_text(source: bytes) -> str:
 def imported(source: str) -> set[str]:
     """Name the top-level modules that a source imports anywhere, those of Python's own library left out."""
     try:
-        tree = ast.parse(source)
+        tree = parse_python(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     names: set[str] = set()

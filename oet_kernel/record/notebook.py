@@ -18,6 +18,7 @@ from oet_kernel import topics
 from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary
 from oet_kernel.notebook import SUFFIX
+from oet_kernel.parsing import parse_python
 from oet_kernel.record.cells import CellBook, with_unique_ids
 from oet_kernel.record.heading import About, heading, public, states_table
 from oet_kernel.record.markup import call, code, iso, listed, moment, table
@@ -402,7 +403,7 @@ def _timing(name: str, summary: ProcedureSummary) -> dict[str, Any]:
 def _coroutines(source: str) -> set[str]:
     """Name the coroutine functions that a script defines."""
     try:
-        tree = ast.parse(source)
+        tree = parse_python(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     return {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from oet_kernel.parsing import parse_python
+
 SOURCE = "<oet script>"
 """What stands for the file's name while its text is parsed."""
 _DYNAMIC = frozenset({"exec", "globals", "locals", "vars"})
@@ -66,7 +68,7 @@ def parse(source: bytes | str) -> ast.Module:
     # for good, and for this name alone: to set and to restore filters from threads would mix up those of others
     warnings.filterwarnings("ignore", module=re.escape(SOURCE))
     try:
-        return ast.parse(source, SOURCE)
+        return parse_python(source, SOURCE)
     except SyntaxError as error:
         raise ScriptUnreadable(f"{type(error).__name__}: {error.msg}", error.lineno) from None
     except (ValueError, RecursionError, MemoryError) as error:
