@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 HELLO_DEADLINE = 10.0
 """Seconds that a fork server has to say what it has."""
 FORK_DEADLINE = 10.0
-"""Seconds that it has to fork a kernel, those before it in the queue included; it takes 0.04 when it works."""
+"""Seconds that it may be silent while it is to fork kernels; each takes it some milliseconds."""
 END_DEADLINE = 5.0
 """Seconds that it has to end."""
 
@@ -86,6 +86,9 @@ class ForkServerConnection:
         self._socket = connection
         self._obituaries = obituaries
         self._received = b""
+        self._unsent = bytearray()
+        self._heard = 0.0
+        """When it has last said anything, in the event loop's time."""
         self._descriptors: list[int] = []
         self._requests: dict[int, asyncio.Future[Forked]] = {}
         self._kernels: dict[int, int] = {}
@@ -139,19 +142,14 @@ class ForkServerConnection:
         One that does not answer is killed, alone: its kernels live on, and another can be started.
         """
         self._number += 1
-        number = self._number
         future: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
-        self._requests[number] = future
-        request = {"op": "fork", "id": number, "argv": list(argv), "folder": folder}
+        request = {"op": "fork", "id": self._number, "argv": list(argv), "folder": folder}
+        self._requests[self._number] = future
         try:
-            async with asyncio.timeout(FORK_DEADLINE):
-                try:
-                    await self._send({**request, "environment": environment, "stdio": stdio})
-                except ForkServerDown:
-                    self._requests.pop(number, None)
-                    raise
-                return await future
+            self._send({**request, "environment": environment, "stdio": stdio})
+            return await self._answer(future)
         except TimeoutError:
+            future.cancel()
             pid = self._pid
             if pid is not None:
                 log.warning(
@@ -161,6 +159,19 @@ class ForkServerConnection:
                     os.kill(pid, signal.SIGKILL)
                 self.close()
             raise ForkServerDown("the fork server does not answer") from None
+        finally:
+            future.cancel()  # where nobody waits any more
+
+    async def _answer(self, future: asyncio.Future[Forked]) -> Forked:
+        """Wait for an answer as long as the server gives any: it does one request after the other."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        while not future.done():
+            patience = max(asked, self._heard) + FORK_DEADLINE - loop.time()
+            if patience <= 0:
+                raise TimeoutError
+            await asyncio.wait([future], timeout=patience)
+        return future.result()
 
     async def end(self, deadline: float = END_DEADLINE) -> None:
         """End the fork server, and all that it has forked; returns when it has.
@@ -176,7 +187,7 @@ class ForkServerConnection:
         try:
             async with asyncio.timeout(deadline):
                 with contextlib.suppress(ForkServerDown):
-                    await self._send({"op": "end"})
+                    self._send({"op": "end"})
                 await self.closed.wait()
         except TimeoutError:
             log.warning("The fork server, process %d, did not end within %g s; it is killed", pid, deadline)
@@ -191,10 +202,10 @@ class ForkServerConnection:
         (pid,) = struct.unpack_from("i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return int(pid)
 
-    async def retire(self) -> None:
+    def retire(self) -> None:
         """Let it end once its last kernel has ended; it takes no other client."""
         with contextlib.suppress(ForkServerDown):
-            await self._send({"op": "retire"})
+            self._send({"op": "retire"})
 
     def close(self) -> None:
         """Leave the fork server alone, or note that it is gone: nobody will say how its kernels end."""
@@ -203,7 +214,9 @@ class ForkServerConnection:
         self.closed.set()
         self._greeted.set()
         with contextlib.suppress(RuntimeError):
-            asyncio.get_running_loop().remove_reader(self._socket)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket)
+            loop.remove_writer(self._socket)
         self._socket.close()
         for future in self._requests.values():
             if not future.done():
@@ -216,14 +229,24 @@ class ForkServerConnection:
             self._obituaries.report(pid, started, None)
         self._kernels.clear()
 
-    async def _send(self, request: dict[str, Any]) -> None:
+    def _send(self, request: dict[str, Any]) -> None:
+        """Have a request sent after those before it, and whole, whoever gives up waiting for its answer."""
         if self.closed.is_set():
             raise ForkServerDown("the fork server is gone")
         message = msgspec.json.encode(request)
+        self._unsent += len(message).to_bytes(4) + message
+        self._flush()
+
+    def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.get_running_loop().sock_sendall(self._socket, len(message).to_bytes(4) + message)
-        except OSError as error:
-            raise ForkServerDown(f"the fork server is gone: {error}") from None
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+            loop.remove_writer(self._socket)
+        except BlockingIOError:
+            loop.add_writer(self._socket, self._flush)
+        except OSError:
+            self.close()
 
     def _receive(self) -> None:
         try:
@@ -239,6 +262,7 @@ class ForkServerConnection:
         if not chunk:
             self.close()
             return
+        self._heard = asyncio.get_running_loop().time()
         self._received += chunk
         while len(self._received) >= 4 and len(self._received) >= 4 + (size := int.from_bytes(self._received[:4])):
             message, self._received = self._received[4 : 4 + size], self._received[4 + size :]

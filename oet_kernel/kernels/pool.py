@@ -96,7 +96,7 @@ class KernelPool:
                 except ForkServerDown:
                     path.unlink(missing_ok=True)
                 else:
-                    await left.retire()
+                    left.retire()
                     self._retired.append(left)
         self._obituaries.complete()
 

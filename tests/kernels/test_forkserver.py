@@ -10,7 +10,7 @@ import pytest
 from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.models import ProcedureState, StopProcessCommand
-from tests.conftest import Bench, gone
+from tests.conftest import DEADLINE, Bench, gone
 from tests.kernels.conftest import forking
 
 pytestmark = pytest.mark.anyio
@@ -360,3 +360,38 @@ async def test_kernel_that_a_frozen_fork_server_was_asked_for_is_started_plainly
             await bench.close()
     assert await gone(frozen.pid)
     assert await gone(before.pid)
+
+
+def ask(server, folder, number, **environment):
+    """Ask a fork server for a kernel; gives the task."""
+    own = folder / str(number)
+    own.mkdir(mode=0o700)
+    argv = ["kernel", "-f", f"{own}/kernel.json", "--journal", str(own), "--orphan-seconds", "0"]
+    return asyncio.create_task(server.fork(argv, str(folder), {**os.environ, **environment}, f"{own}/stdio"))
+
+
+async def test_requests_that_do_not_fit_the_socket_together_arrive_whole(tmp_path, fork_server):
+    """Forty at once, of 20 kB each; some are given up while they are on their way."""
+    tasks = [ask(fork_server, tmp_path, number, LONG="x" * 20_000) for number in range(40)]
+    await asyncio.sleep(0)
+    for task in tasks[::8]:
+        task.cancel()
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    pids = {forked.pid for forked in outcomes if not isinstance(forked, BaseException)}
+    assert len(pids) == 35
+    assert [type(outcome) for outcome in outcomes[::8]] == [asyncio.CancelledError] * 5
+
+
+async def test_fork_server_that_answers_others_meanwhile_is_waited_for(tmp_path, monkeypatch, fork_server):
+    first = await ask(fork_server, tmp_path, 0)
+    monkeypatch.setattr("oet_kernel.kernels.forkclient.FORK_DEADLINE", 0.05)
+    os.kill(psutil.Process(first.pid).ppid(), signal.SIGSTOP)
+    connection = fork_server._connection
+    connection._heard = asyncio.get_running_loop().time() + DEADLINE
+    second = ask(fork_server, tmp_path, 1)
+    done, _ = await asyncio.wait([second], timeout=0.3)
+    assert not done, "neither forked nor given up"
+    os.kill(psutil.Process(first.pid).ppid(), signal.SIGCONT)
+    async with asyncio.timeout(DEADLINE):
+        assert (await second).pid != first.pid
