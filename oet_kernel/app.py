@@ -35,11 +35,11 @@ from oet_kernel.record.files import FOLDER as RECORDS
 from oet_kernel.record.keeper import RecordKeeper
 from oet_kernel.record.notebook import OUTPUT_LIMIT
 from oet_kernel.record.stored import StoredRuns
+from oet_kernel.retention import Retention
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import ScriptExecutionService
 from oet_kernel.state import StateFolder, usual_folder
-from oet_kernel.store.retention import Retention
 from oet_kernel.store.store import NAME as STORE
 from oet_kernel.store.store import Store
 

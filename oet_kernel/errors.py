@@ -80,7 +80,7 @@ class ResourceNotFound(OetError):
     type = "ResourceNotFound"
 
     @classmethod
-    def procedure(cls, pid: int) -> "ResourceNotFound":
+    def procedure(cls, pid: int | str) -> "ResourceNotFound":
         """Say that no procedure has this id, in the original's words."""
         return cls(f"No information available for PID={pid}")
 

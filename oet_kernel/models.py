@@ -89,6 +89,8 @@ class ProcedureInput(Struct, frozen=True):
 
 FunctionName = Literal["init", "main"]
 RequestName = Literal["create", "start", "stop"]
+DONE: dict[RequestName, str] = {"create": "created", "start": "started", "stop": "stopped"}
+"""What was done, by the request for it."""
 
 USER = "X-OET-User"
 """Header in which a client says who asks, percent-encoded."""

@@ -8,7 +8,7 @@ _alone = threading.RLock()
 
 
 def parse_python(source: str | bytes, filename: str = "<unknown>") -> ast.Module:
-    """Parse a module, as `ast.parse` does.
+    """Parse a module as `ast.parse` does.
 
     CPython 3.11 counts in one place for all threads how deep a tree is, and raises `SystemError` where another parse
     came between: of another thread, or of a traceback that was formatted meanwhile.

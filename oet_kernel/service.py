@@ -46,7 +46,7 @@ from oet_kernel.models import (
     StartProcessCommand,
     StopProcessCommand,
 )
-from oet_kernel.pausing import Pauses
+from oet_kernel.pauses import Pauses
 from oet_kernel.roster import Roster
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.state import StateFolder

@@ -210,7 +210,7 @@ def stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
         # not in the signal's handler, which may have interrupted a print
         click.echo(f"\n[stopping procedure {pid}; Ctrl-C again to leave it]", err=True)
         try:
-            with Client(client.address.url, client.address.token) as stopping:
+            with Client(client.address.url, client.address.token, user=client.address.user) as stopping:
                 click.echo(stopping.stop(pid, abort=abort), err=True)
         except ClientError as error:
             click.echo(explain(error), err=True)

@@ -8,8 +8,9 @@ from typing import Any, Self
 import httpx
 
 from oet_kernel.client import _wire
+from oet_kernel.client._address import Address, find_address, find_again
 from oet_kernel.client._listening import RESUME, Listening
-from oet_kernel.client._wire import Address, Event, Request
+from oet_kernel.client._wire import Event, Request
 from oet_kernel.client.errors import ApiError, ConnectionFailed
 from oet_kernel.models import (
     ActivityCommand,
@@ -42,7 +43,7 @@ class AsyncClient:
     def __init__(
         self, url: str | None = None, token: str | None = None, timeout: float = 90.0, *, user: str | None = None
     ) -> None:
-        self.address = _wire.find_address(url, token, user)
+        self.address = find_address(url, token, user)
         self._http = httpx.AsyncClient(timeout=timeout, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -352,4 +353,4 @@ async def _sleep(seconds: float) -> None:
 async def _find_again(address: Address) -> Address:
     import asyncio
 
-    return await asyncio.to_thread(_wire.find_again, address)
+    return await asyncio.to_thread(find_again, address)

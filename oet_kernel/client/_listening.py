@@ -11,7 +11,8 @@ from itertools import count
 import msgspec
 
 from oet_kernel.client import _wire
-from oet_kernel.client._wire import AWAY, BACK, LOST, Address, Event
+from oet_kernel.client._address import Address
+from oet_kernel.client._wire import AWAY, BACK, LOST, Event
 from oet_kernel.client.errors import ApiError, EventsLost, StreamEnded
 from oet_kernel.events.sse import Decoder, Message
 

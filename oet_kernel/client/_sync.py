@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 
 from oet_kernel.client import _wire
+from oet_kernel.client._address import find_address, find_again
 from oet_kernel.client._listening import RESUME, Listening
 from oet_kernel.client._wire import Event, Request
 from oet_kernel.client.errors import ApiError, ConnectionFailed
@@ -44,7 +45,7 @@ class Client:
     def __init__(
         self, url: str | None = None, token: str | None = None, timeout: float = 90.0, *, user: str | None = None
     ) -> None:
-        self.address = _wire.find_address(url, token, user)
+        self.address = find_address(url, token, user)
         self._http = httpx.Client(timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -298,7 +299,7 @@ class Client:
                 pause, notices = listening.broke(self.address, why)
                 yield from notices
                 time.sleep(pause)
-                self.address = _wire.find_again(self.address)
+                self.address = find_again(self.address)
                 try:
                     chunks = self._listen(listening, connection)
                     connected = True
@@ -310,7 +311,7 @@ class Client:
 
     def _send(self, request: Request) -> bytes:
         reply = self._ask(request)
-        if reply.status_code == 403 and (found := _wire.find_again(self.address)) != self.address:
+        if reply.status_code == 403 and (found := find_again(self.address)) != self.address:
             self.address = found  # the service was started anew
             reply = self._ask(request)
         if not reply.is_success:
@@ -321,7 +322,7 @@ class Client:
         try:
             return self._http.request(request.method, **_wire.arguments(self.address, request))
         except httpx.ConnectError as error:
-            if (found := _wire.find_again(self.address)) == self.address:
+            if (found := find_again(self.address)) == self.address:
                 raise _wire.unreachable(self.address, str(error)) from None
             self.address = found
             return self._ask(request)  # which has not reached anybody yet

@@ -1,8 +1,5 @@
-"""Requests and replies as values, shared by both clients; pure but for the reading of the environment."""
+"""Requests and replies as values, shared by both clients; pure."""
 
-import getpass
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,12 +9,11 @@ import httpx
 import msgspec
 from msgspec import Struct, field
 
-from oet_kernel import discovery
-from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed, StreamEnded
+from oet_kernel.client._address import Address
+from oet_kernel.client.errors import ApiError, ConnectionFailed, StreamEnded
 from oet_kernel.errors import ErrorBody
 from oet_kernel.events.sse import Message
 from oet_kernel.models import (
-    USER,
     ActivityCommand,
     ActivitySummary,
     ControlUpdate,
@@ -47,8 +43,6 @@ LOST = "connection.lost"
 
 Its fields are ``why``, and ``after``: the id behind which nothing more is missing, None where none is known.
 """
-DEFAULT_URL = "http://127.0.0.1:5000/api/v1.0"
-"""Where a service is when nothing says otherwise."""
 SILENCE = 60.0
 """Seconds without a byte, heartbeats included, after which a stream is given up."""
 PAGE = 500
@@ -79,34 +73,6 @@ class Event(Struct, frozen=True):
     def is_notice(self) -> bool:
         """True for what the client itself says about the connection, whatever topics a script may use."""
         return self.id is None and self.topic in (AWAY, BACK, LOST)
-
-
-class Address(Struct, frozen=True):
-    """Where a service is, and what it wants to see."""
-
-    url: str
-    token: str | None
-    user: str
-    """Who asks."""
-    state_dir: str | None = None
-    """State folder of the service, where the address or the token was looked up on this machine."""
-    found_url: bool = False
-    found_token: bool = False
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of every request."""
-        authorization = {"Authorization": f"token {self.token}"} if self.token else {}
-        return {USER: quote(self.user, safe="@ "), **authorization}
-
-
-def own_name() -> str:
-    """Name the user of this process, and the machine."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
-        name = "somebody"
-    return f"{name}@{socket.gethostname()}"
 
 
 class _Procedure(Struct, frozen=True):
@@ -177,75 +143,6 @@ class _OneActivity(Struct):
 
 class _ManyActivities(Struct):
     activities: list[ActivitySummary]
-
-
-def find_address(url: str | None, token: str | None, user: str | None = None) -> Address:
-    """Say which service to talk to.
-
-    Parameters
-    ----------
-    url
-        API root; without it ``OET_URL``, the older ``OET_REST_URI`` (which ends in ``/procedures``), the newest service
-        that this user runs on this machine, or the default address.
-    token
-        Its token; without it ``OET_TOKEN``, or that of the service on this machine which has this address.
-    user
-        Who asks; the system's user and host when None.
-
-    Raises
-    ------
-    ClientError
-        When the token cannot be sent in a header.
-    """
-    user = user or own_name()
-    older = os.environ.get("OET_REST_URI", "").rstrip("/").removesuffix("/procedures")
-    url = (url or os.environ.get("OET_URL") or older).rstrip("/")
-    token = token or os.environ.get("OET_TOKEN")
-    if token and not (token.isascii() and token.isprintable()):
-        raise ClientError("The token holds characters that no token has (not ASCII, or a line end); give it anew")
-    if url and token:
-        return Address(url, token, user)
-    services = discovery.find()
-    if not url:
-        if not services:
-            return Address(DEFAULT_URL, token, user)
-        newest = services[0]
-        return Address(newest.url, token or newest.token, user, newest.state_dir, True, not token)
-    same = next((service for service in services if _port_and_path(service.url) == _port_and_path(url)), None)
-    return Address(url, same.token, user, same.state_dir, found_token=True) if same else Address(url, None, user)
-
-
-def find_again(address: Address) -> Address:
-    """Look up what was looked up before: a service that was started anew may have another port, and another token.
-
-    Parameters
-    ----------
-    address
-        Where the service was.
-
-    Returns
-    -------
-    Address
-        Where the service on the same state folder is now; as it was, where there is none or the user has named it.
-    """
-    if not (address.found_url or address.found_token):
-        return address
-    now = next((service for service in discovery.find() if service.state_dir == address.state_dir), None)
-    if now is None:
-        return address
-    return msgspec.structs.replace(
-        address,
-        url=now.url if address.found_url else address.url,
-        token=now.token if address.found_token else address.token,
-    )
-
-
-def _port_and_path(url: str) -> str:
-    """Compare addresses of this machine, whatever name it has in them."""
-    for host in ("localhost", "127.0.0.1", "[::1]"):
-        if url.startswith(f"http://{host}:"):
-            return url.removeprefix(f"http://{host}")
-    return url
 
 
 def script_of(script: Script | str | Path) -> Script:

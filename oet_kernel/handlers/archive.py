@@ -12,7 +12,7 @@ from tornado import web
 from oet_kernel.announcer import summary_of
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.events.event import Filter
-from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of, query_list
+from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id, query_list
 from oet_kernel.models import ProcedureState
 from oet_kernel.store.rows import ArchiveQuery
 
@@ -70,11 +70,10 @@ class EventsHandler(_PageHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str, pid: str) -> None:
         """List them in their order, page by page (``after``, ``limit``), by topic (``topic``, ``exclude``)."""
-        missing = ResourceNotFound(f"No information available for PID={pid}")
-        uid = id_of(pid, missing)
+        uid = procedure_id(pid)
         store = self.context.journal.store
         if not await asyncio.to_thread(store.procedures, [uid]):
-            raise missing
+            raise ResourceNotFound.procedure(pid)
         wanted = Filter(
             query_list(self.query_text("topic")),
             query_list(self.query_text("exclude")),

@@ -252,6 +252,11 @@ def id_of(text: str, missing: ResourceNotFound) -> int:
     return int(text)
 
 
+def procedure_id(text: str) -> int:
+    """Read the id of a procedure in a path; `ResourceNotFound` when it is no number."""
+    return id_of(text, ResourceNotFound.procedure(text))
+
+
 def query_list(value: str | None) -> tuple[str, ...]:
     """Read a comma-separated query argument."""
     return tuple(part.strip(" ") for part in (value or "").split(",") if part.strip(" "))

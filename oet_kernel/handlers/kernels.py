@@ -3,8 +3,7 @@
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from oet_kernel.errors import ResourceNotFound
-from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of
+from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
 from oet_kernel.handlers.decoding import decode
 from oet_kernel.models import ControlUpdate
 
@@ -16,13 +15,13 @@ class KernelHandler(OetHandler):
     @authorized(action="execute", resource=RESOURCE)
     async def get(self, root: str, pid: str) -> None:
         """Tell how to attach to it; that needs the right to execute, since control can be taken by it."""
-        self._answer_info(self.service.inside.kernel(_pid(pid)))
+        self._answer_info(self.service.inside.kernel(procedure_id(pid)))
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)
     async def put(self, root: str, pid: str) -> None:
         """Take control, so that attached clients may type, or give it back."""
-        uid = _pid(pid)
+        uid = procedure_id(pid)
         self.service.inside.kernel(uid)
         update = decode(self.body, ControlUpdate)
         self._answer_info(await self.service.inside.control(uid, self.caller, update.control))
@@ -30,10 +29,6 @@ class KernelHandler(OetHandler):
     def _answer_info(self, info: object) -> None:
         self.set_header("Cache-Control", "no-store")  # it holds a key
         self.answer({"kernel": info})
-
-
-def _pid(text: str) -> int:
-    return id_of(text, ResourceNotFound(f"No information available for PID={text}"))
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:

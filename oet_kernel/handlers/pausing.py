@@ -3,8 +3,7 @@
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from oet_kernel.errors import ResourceNotFound
-from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of
+from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
 from oet_kernel.handlers.decoding import decode
 from oet_kernel.handlers.procedures import ProcedureResource
 from oet_kernel.models import PauseProcessCommand, PauseRequest, ResumeProcessCommand
@@ -17,7 +16,7 @@ class PauseHandler(ProcedureResource):
     @authorized(action="execute", resource=RESOURCE)
     async def post(self, root: str, pid: str) -> None:
         """Ask for it; does not wait until a checkpoint is reached."""
-        uid = _pid(pid)
+        uid = procedure_id(pid)
         request = decode(self.body, PauseRequest) if self.body.strip() else PauseRequest()
         summary = await self.service.pauses.pause(PauseProcessCommand(uid, request.at), self.caller)
         self.answer({"procedure": self.localise(summary, root)})
@@ -30,12 +29,8 @@ class ResumeHandler(ProcedureResource):
     @authorized(action="execute", resource=RESOURCE)
     async def post(self, root: str, pid: str) -> None:
         """Let the procedure go on; a body is not looked at."""
-        summary = await self.service.pauses.resume(ResumeProcessCommand(_pid(pid)), self.caller)
+        summary = await self.service.pauses.resume(ResumeProcessCommand(procedure_id(pid)), self.caller)
         self.answer({"procedure": self.localise(summary, root)})
-
-
-def _pid(text: str) -> int:
-    return id_of(text, ResourceNotFound(f"No information available for PID={text}"))
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:

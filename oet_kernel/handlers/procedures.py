@@ -6,8 +6,7 @@ from jupyter_server.auth.decorator import authorized
 from msgspec.structs import replace
 from tornado import web
 
-from oet_kernel.errors import ResourceNotFound
-from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of
+from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
 from oet_kernel.handlers.decoding import prepare_request, procedure_update
 from oet_kernel.models import (
     PrepareProcessCommand,
@@ -56,14 +55,14 @@ class ProcedureHandler(ProcedureResource):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str, pid: str) -> None:
         """Describe it."""
-        (summary,) = self.service.summarise([_pid(pid)])
+        (summary,) = self.service.summarise([procedure_id(pid)])
         self.answer({"procedure": self.localise(summary, root)})
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)
     async def put(self, root: str, pid: str) -> None:
         """Start it (``state`` RUNNING), stop it (STOPPED), or leave it as it is (anything else)."""
-        uid = _pid(pid)
+        uid = procedure_id(pid)
         (summary,) = self.service.summarise([uid])
         update = procedure_update(self.body)
         body: dict[str, Any]
@@ -98,10 +97,6 @@ def stop_message(pid: int, stopped: bool, aborted: bool) -> str:
         return f"Cannot stop script with ID {pid}: Script is not running"
     suffix = " and aborted subarray activity" if aborted else ""
     return f"Successfully stopped script with ID {pid}{suffix}"
-
-
-def _pid(text: str) -> int:
-    return id_of(text, ResourceNotFound(f"No information available for PID={text}"))
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:

@@ -5,8 +5,8 @@ from typing import Any
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from oet_kernel.errors import MalformedRequest, ResourceNotFound
-from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of
+from oet_kernel.errors import MalformedRequest
+from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
 
 _TYPES = {"ipynb": "application/x-ipynb+json", "html": "text/html; charset=utf-8"}
 
@@ -20,7 +20,7 @@ class RecordHandler(OetHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str, pid: str) -> None:
         """Send it as it is now, in the ``format`` that was asked for: ``ipynb`` (the default) or ``html``."""
-        number = id_of(pid, ResourceNotFound(f"No information available for PID={pid}"))
+        number = procedure_id(pid)
         kind = self.query_text("format")
         kind = "ipynb" if kind is None else kind
         if kind not in _TYPES:

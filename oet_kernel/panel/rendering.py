@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from oet_kernel.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
-from oet_kernel.models import GitScript, Pause, ProcedureInput, ProcedureState, ProcedureSummary
+from oet_kernel.models import DONE, GitScript, Pause, ProcedureInput, ProcedureState, ProcedureSummary
 from oet_kernel.panel.log import Line
 from oet_kernel.panel.model import Connection, Link, Row
 
@@ -69,9 +69,6 @@ def row_html(row: Row) -> str:
     return f"<div style='{style}' title='{escape(row.summary.script.script_uri)}'>{paused}{escape(about)}{said}</div>"
 
 
-_DONE = {"create": "created", "start": "started", "stop": "stopped"}
-
-
 def details_html(row: Row | None) -> str:
     """Write all about a procedure but its output."""
     if row is None:
@@ -83,7 +80,7 @@ def details_html(row: Row | None) -> str:
         f"<div style='overflow-wrap:anywhere'>{escape(_source(summary))}</div>",
     ]
     parts += [f"<div>{escape(name)}({escape(_call(call))})</div>" for name, call in summary.script_args.items()]
-    asked = ", ".join(f"{_DONE[name]} by {who}" for name, who in summary.requested_by.items())
+    asked = ", ".join(f"{DONE[name]} by {who}" for name, who in summary.requested_by.items())
     parts.append(f"<div style='color:{_QUIET}'>{escape(asked)}</div>")
     states = [(_time(at), state.name) for state, at in summary.history.process_states]
     parts.append(_folded("Times of states (UTC)", _table(states)))

@@ -7,11 +7,9 @@ from urllib.parse import unquote
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oet_kernel.models import FileSystemScript, ProcedureSummary, Script
+from oet_kernel.models import DONE, FileSystemScript, ProcedureSummary, Script
 from oet_kernel.record.markup import call, code, moment, table
 from oet_kernel.scripts.git import public_address
-
-_DONE = {"create": "Created", "start": "Started", "stop": "Stopped"}
 
 
 class About(Struct, frozen=True, kw_only=True):
@@ -54,7 +52,7 @@ def heading(summary: ProcedureSummary, loaded: Mapping[str, Any], environment: M
     known = {
         "Git commit": commit,
         "SHA-256 of the source": loaded.get("sha256"),
-        **{f"{_DONE[name]} by": one for name, one in summary.requested_by.items()},
+        **{f"{DONE[name].capitalize()} by": one for name, one in summary.requested_by.items()},
         "Run by": environment.get("user"),
         "Host": environment.get("host"),
         "Python": environment.get("python"),

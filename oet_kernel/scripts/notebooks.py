@@ -112,7 +112,7 @@ def _type_of(comment: str) -> str | None:
     if found is None:
         return None
     try:
-        ast.parse(found["type"], mode="eval")
+        compile(found["type"], "<type>", "eval", dont_inherit=True)  # makes no tree: see `oet_kernel.parsing`
     except SyntaxError:
         return None
     return found["type"]

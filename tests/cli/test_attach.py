@@ -7,7 +7,7 @@ import sys
 import pexpect
 import pytest
 
-from oet_kernel.client._wire import own_name as who
+from oet_kernel.client._address import own_name as who
 from tests.conftest import DEADLINE
 
 COUNTS = (

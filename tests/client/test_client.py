@@ -6,7 +6,8 @@ import pytest
 
 from oet_kernel import discovery
 from oet_kernel.client import ApiError, AsyncClient, Client, ConnectionFailed, _wire
-from oet_kernel.client._wire import Address, error_of, find_address, find_again, script_of
+from oet_kernel.client._address import DEFAULT_URL, Address, find_address, find_again
+from oet_kernel.client._wire import error_of, script_of
 from oet_kernel.models import FileSystemScript, ProcedureInput, ProcedureState
 
 pytestmark = pytest.mark.anyio
@@ -126,7 +127,7 @@ def test_absent_service_is_said_with_what_to_do():
 @pytest.mark.parametrize(
     ("environment", "url", "token", "address"),
     [
-        ({}, None, None, Address(_wire.DEFAULT_URL, None, "me")),
+        ({}, None, None, Address(DEFAULT_URL, None, "me")),
         ({"OET_URL": "http://a/b/"}, None, None, Address("http://a/b", None, "me")),
         ({"OET_REST_URI": "http://a/api/v1.0/procedures"}, None, None, Address("http://a/api/v1.0", None, "me")),
         ({"OET_URL": "http://a", "OET_REST_URI": "http://b/procedures"}, None, None, Address("http://a", None, "me")),

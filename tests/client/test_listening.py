@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oet_kernel.client import AWAY, BACK, LOST, ApiError, EventsLost, StreamEnded
+from oet_kernel.client._address import Address
 from oet_kernel.client._listening import Listening, pauses
-from oet_kernel.client._wire import Address
 from oet_kernel.events.sse import frame, position
 
 ADDRESS = Address("http://h/api/v1.0", None, "me")

@@ -17,7 +17,7 @@ from oet_kernel.record import keeper as keeper_module
 from oet_kernel.record.files import write_whole
 from oet_kernel.record.keeper import RecordKeeper
 from oet_kernel.record.stored import StoredRuns
-from oet_kernel.store.retention import Retention
+from oet_kernel.retention import Retention
 from oet_kernel.store.rows import ArchiveQuery, ProcedureRow, Unit
 from oet_kernel.store.store import Store
 from tests.conftest import serve

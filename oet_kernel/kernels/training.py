@@ -1,0 +1,102 @@
+"""What a fork server does before it serves: it imports what its kernels are going to need."""
+
+import asyncio
+import contextlib
+import importlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+TRAINING = """
+import asyncio, dataclasses, enum, functools, json, logging, pathlib, subprocess, threading, time
+from pubsub import pub
+from oet_kernel.api import publish
+def init(subarray_id=1):
+    print("x"); publish("user.script.announce", msg=1)
+async def main():
+    pub.sendMessage("user.script.announce", msg_src="0", msg=1)
+    await asyncio.sleep(0)
+    raise ValueError("x")
+"""
+"""What a throw-away kernel runs, so that what kernels import later is imported before they are forked."""
+
+
+def preload(modules: Iterable[str]) -> None:
+    """Import modules, and refuse those that start threads: a thread does not survive a fork, but the locks it held do.
+
+    Parameters
+    ----------
+    modules
+        Names, as an operator gives them.
+
+    Raises
+    ------
+    ImportError
+        With the name of the module, and what is wrong with it.
+    """
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            raise ImportError(f"Cannot preload {name}: {type(error).__name__}: {error}") from error
+        if threads := _threads_of_modules():
+            raise ImportError(f"Cannot preload {name}: it has started {threads} thread(s), which do not survive a fork")
+
+
+def _threads_of_modules() -> int:
+    """Count the threads besides this one that are there after a fork: OpenBLAS (numpy) ends its own before each."""
+    if len(os.listdir("/proc/self/task")) > 1:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    return len(os.listdir("/proc/self/task")) - 1
+
+
+def train() -> None:
+    """Fork a kernel, have it run a script, and import what it has imported."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        with contextlib.suppress(BaseException):
+            os.setsid()
+            null = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(null, descriptor)
+            os.write(write, json.dumps(_modules_of_a_kernel()).encode())
+        os._exit(0)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(pid, 0)
+    for name in json.loads(answer or b"[]"):
+        if name not in sys.modules:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+
+
+def _modules_of_a_kernel() -> list[str]:
+    from oet_kernel.kernel.app import OetKernelApp
+    from oet_kernel.kernel.runner import PrepareRequest, RunRequest
+
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "oet_training_script.py")
+        script.write_text(TRAINING)
+        app = OetKernelApp.instance()
+        app.initialize(["-f", f"{folder}/kernel.json", "--journal", folder, "--HistoryManager.enabled=False"])
+        names: list[str] = []
+
+        async def work() -> None:
+            app.kernel.runner.prepare(PrepareRequest(0, str(script)))
+            app.kernel.runner.run(RunRequest())
+            for name, module in list(sys.modules.items()):
+                file = getattr(module, "__file__", None) or ""
+                if not file.startswith(folder) and name != "__main__":
+                    names.append(name)
+
+        asyncio.get_event_loop().run_until_complete(work())
+    return names
