@@ -25,7 +25,7 @@ from oet_kernel.events.bus import QUEUE_BYTES, EventBus
 from oet_kernel.events.journal import Journal
 from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
 from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
-from oet_kernel.kernels.local import Ladder
+from oet_kernel.kernels.local import KERNEL_DEADLINE, Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.limits import Limits
@@ -134,6 +134,9 @@ class OetApp(ExtensionApp):
         3600.0, min=0, help="How long a kernel without a service waits, its script done, before it ends; 0 for ever."
     ).tag(config=True)
     exclusive = Bool(True, help="Whether one procedure at a time runs on a subarray.").tag(config=True)
+    kernel_seconds = Float(
+        KERNEL_DEADLINE, min=0.1, help="Seconds that a kernel has to start, and to begin what it was asked for."
+    ).tag(config=True)
     abort_seconds = Float(60.0, min=0, help="What the abort script has to get ready.").tag(config=True)
     announce_lists = Bool(False, help="Whether each listing is also an event, as in the original.").tag(config=True)
     body_limit = Integer(10 << 20, min=1, help="Bytes that the body of a request may have.").tag(config=True)
@@ -232,6 +235,7 @@ class OetApp(ExtensionApp):
             warm=self.warm_kernels,
             starting=self.starting_kernels,
             ladder=ladder,
+            start_deadline=self.kernel_seconds,
             fork_server=ForkServerSupervisor(self._state.runtime, preload, orphan_seconds=self.orphan_seconds)
             if self.fork
             else None,
@@ -248,6 +252,7 @@ class OetApp(ExtensionApp):
                 history=self.history,
                 kernels=self.max_kernels,
                 ladder=ladder,
+                kernel_deadline=self.kernel_seconds,
                 keep_failed=self.keep_failed_seconds,
                 exclusive=self.exclusive,
                 abort_script=abort,

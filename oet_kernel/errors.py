@@ -106,6 +106,13 @@ class NoKernel(OetError):
     type = "NoKernel"
 
 
+class KernelSilent(OetError):
+    """A kernel did not do in time what every step of a procedure waits for: start, or begin what it was asked for."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    type = "KernelSilent"
+
+
 class ControlTaken(OetError):
     """Somebody else has control of the kernel."""
 

@@ -23,6 +23,7 @@ from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
 from oet_kernel.pause import KernelPause, event_of, fact_of
 from oet_kernel.procedure import Fact
 from oet_kernel.scripts.sources import Fetched, ScriptSources
+from oet_kernel.steps import StepDeadline
 from oet_kernel.store.rows import KernelRow, ProcedureRow
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class Workshop(Struct, frozen=True):
     kernels: KernelPool
     ladder: Ladder
     """How long each rung of a stop may take."""
+    kernel_deadline: float
+    """Seconds that a kernel has to take requests, and to begin what it was asked for."""
 
 
 class Audience(Protocol):
@@ -103,6 +106,7 @@ class Execution:
         self._changed = asyncio.Event()
         self._preparation: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[bool] | None = None
+        self._step = StepDeadline(workshop.kernel_deadline, self._overdue)
 
     def save(self) -> None:
         """Have what it is now written down, with the events of this turn of the event loop."""
@@ -168,7 +172,7 @@ class Execution:
         if self.state in _BEFORE_INIT:
             self._preparation = asyncio.create_task(self._guarded(self._hand_over_script()))
         elif self.state is ProcedureState.READY and "main" in self.procedure.calls:
-            kernel.run(self.procedure.calls["main"])  # again, if it had arrived: the kernel runs it once
+            self.run(self.procedure.calls["main"])  # again, if it had arrived: the kernel runs it once
 
     def _resume_without_process(self) -> None:
         if self.stopping:
@@ -183,6 +187,7 @@ class Execution:
         """Call ``main``, which was asked for; nothing if the kernel has ended meanwhile, or is about to."""
         if self.kernel is not None and not self.stopping:
             self.kernel.run(main)
+            self._step.expect("main")
 
     async def wait(self, *states: ProcedureState) -> None:
         """Wait until the procedure is in one of these states, or was in one meanwhile, or has ended."""
@@ -233,6 +238,7 @@ class Execution:
 
     async def detach(self) -> None:
         """Let the procedure go on without this service."""
+        self._step.met()
         for task in (self._preparation, self._ending):
             if task is not None and not task.done():
                 task.cancel()
@@ -298,8 +304,9 @@ class Execution:
         """Fetch the script and have the kernel prepare it."""
         workshop, script, kernel = self._workshop, self.procedure.script, self.kernel
         assert kernel is not None
-        if not await kernel.ready():
+        if not await kernel.ready(workshop.kernel_deadline):
             return
+        begun = self.state is ProcedureState.LOADING  # told to an earlier service, and not told again
         self.learn(lifecycle.KernelReady(time.time()))  # a warm one has said so before
         if isinstance(script, GitScript):
             self.learn(lifecycle.LoadStarted(time.time()))
@@ -308,6 +315,18 @@ class Execution:
         assert self.path is not None
         await workshop.journal.written()  # from here on the script acts: what runs must be on record
         kernel.prepare(self.id, self.path, self.procedure.calls["init"])
+        if not begun:
+            self._step.expect("load")
+
+    def _overdue(self, step: str) -> bool:
+        """Fail the procedure whose kernel does not begin a step; who types into it may keep it from that."""
+        if self.kernel is None or self.state.inactive or self.stopping:
+            return False
+        if self.control.holder is not None:
+            return True
+        late = self.kernel.silent(f"was asked for {step} and did not begin it within {self._step.seconds:g} s")
+        self.learn(lifecycle.Failed(time.time(), f"{late.type}: {late}"))
+        return False
 
     def _found(self, fetched: Fetched) -> None:
         self.path, self.commit = fetched.path, fetched.commit
@@ -354,6 +373,8 @@ class Execution:
 
     def _hear_fact(self, fact: Fact) -> None:
         assert self.kernel is not None
+        if not isinstance(fact, lifecycle.KernelReady):
+            self._step.met()
         match fact:
             case lifecycle.LoadFinished(has_init=False) | lifecycle.CallFinished() | lifecycle.Failed():
                 self.kernel.note_idle()
@@ -364,6 +385,7 @@ class Execution:
         self.learn(fact)
 
     def _kernel_ended(self, epitaph: str) -> None:
+        self._step.met()
         self.interests.clear()
         assert self.kernel is not None
         if self.control.holder is not None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from oet_kernel.kernels.local import Ladder
+from oet_kernel.kernels.local import KERNEL_DEADLINE, Ladder
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -16,6 +16,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How many procedures may be active at once; with the kernels that are kept after a failure there are no more."""
     ladder: Ladder = Ladder()
     """How long each rung of a stop may take."""
+    kernel_deadline: float = KERNEL_DEADLINE
+    """Seconds that a kernel has to start, and to begin what it was asked for."""
     keep_failed: float = 0.0
     """For how many seconds the kernel of a procedure whose script has failed stays, to be looked into."""
     exclusive: bool = True

@@ -23,7 +23,7 @@ from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.sse import Decoder, Message
-from oet_kernel.kernels.local import Ladder
+from oet_kernel.kernels.local import KERNEL_DEADLINE, Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.processes import fork_servers, kill_tree, marked
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
@@ -93,6 +93,7 @@ class Bench:
         fork_server: ForkServerSupervisor | None = None,
         warm: int = 0,
         ladder: Ladder = Ladder(1.0, 0.5, 5.0),  # noqa: B008 - immutable
+        kernel_deadline: float = KERNEL_DEADLINE,
         **limits: Any,
     ) -> None:
         self.folder = folder
@@ -104,7 +105,13 @@ class Bench:
         self.events: list[Event] = []
         self.bus.tap(self.events.append)
         self.pool = KernelPool(
-            self.state, warm=warm, starting=4, ladder=ladder, fork_server=fork_server, orphan_seconds=60
+            self.state,
+            warm=warm,
+            starting=4,
+            ladder=ladder,
+            start_deadline=kernel_deadline,
+            fork_server=fork_server,
+            orphan_seconds=60,
         )
         self.service = ScriptExecutionService(
             self.state,
@@ -113,7 +120,7 @@ class Bench:
             self.pool,
             self.bus,
             "http://test/api/v1.0",
-            Limits(ladder=ladder, **limits),
+            Limits(ladder=ladder, kernel_deadline=kernel_deadline, **limits),
         )
 
     async def close(self) -> None:

@@ -27,6 +27,7 @@ from oet_kernel.kernel.checkpoints import PauseRequest
 from oet_kernel.kernel.console import Console
 from oet_kernel.kernel.guests import FROM_SERVICE, KernelSession, refusal
 from oet_kernel.kernel.journal import Journal
+from oet_kernel.kernel.last_words import keep_descriptor
 from oet_kernel.kernel.orphan import OrphanWatch
 from oet_kernel.kernel.outgoing import JournalingIOPubThread, LineStream, Publisher
 from oet_kernel.kernel.program import Program
@@ -214,6 +215,7 @@ class OetKernelApp(IPKernelApp):
         atexit.register(_flush_output)
         # to the file behind the streams: the thread that reads the pipe in between dies with the process
         faulthandler.enable(sys.stderr.fileno(), all_threads=False)
+        keep_descriptor(sys.stderr.fileno())
         adopt_orphans()
         if self.journal_folder:
             self.session.admit_guests()

@@ -21,12 +21,16 @@ def at_work(before: Collection[threading.Thread]) -> bool:
     Returns
     -------
     bool
-        True for a thread that has begun since, or a child process. What runs below Python is not seen.
+        True for a thread that has begun since, or a child process, and where that cannot be found out. What runs below
+        Python is not seen.
     """
     begun = set(threading.enumerate()).difference(before)
-    return any(not _is_machinery(one) for one in begun) or any(
-        _children(task) for task in Path("/proc/self/task").iterdir()
-    )
+    if any(not _is_machinery(one) for one in begun):
+        return True
+    try:
+        return any(_children(task) for task in Path("/proc/self/task").iterdir())
+    except OSError:  # no descriptor is left to look with
+        return True
 
 
 def _is_machinery(thread: threading.Thread) -> bool:

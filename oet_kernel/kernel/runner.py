@@ -29,6 +29,7 @@ from oet_kernel import api, topics
 from oet_kernel.kernel import remains
 from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport
 from oet_kernel.kernel.encoding import encode_event
+from oet_kernel.kernel.last_words import end_untold
 from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.kernel.program import Program, ScriptProgram
@@ -243,7 +244,10 @@ class Runner:
         return self._loop.run(coroutine)
 
     def _step(self, name: str, work: Callable[[], dict[str, Any] | None]) -> bool:
-        """Do one step and say how it went; True when it went well."""
+        """Do one step and say how it went; True when it went well.
+
+        The process ends where that cannot be said.
+        """
         error: BaseException | None = None
         extra: dict[str, Any] | None = None
         try:
@@ -257,6 +261,13 @@ class Runner:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # what comes now is ours, and short
         except BaseException as caught:
             error = caught
+        try:
+            return self._end_step(name, error, extra)
+        except BaseException as fault:
+            end_untold(fault, error)
+
+    def _end_step(self, name: str, error: BaseException | None, extra: dict[str, Any] | None) -> bool:
+        """Say how a step went; True when it went well."""
         if name == "main" or error is not None:
             self.checkpoints.close(f"{name} has ended")
         self._after_call()

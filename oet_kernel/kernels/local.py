@@ -16,6 +16,7 @@ from jupyter_client.manager import AsyncKernelManager
 from msgspec import Struct
 from traitlets import Instance
 
+from oet_kernel.errors import KernelSilent
 from oet_kernel.events.mapping import Record
 from oet_kernel.identity import read_identity, start_of
 from oet_kernel.kernel.guests import guest_key
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 CONNECTION_FILE = "kernel.json"
 """Name of the file in a kernel's folder that tells its sockets and its key."""
+KERNEL_DEADLINE = 45.0
+"""Seconds that a kernel has to take requests once it was started, and to begin what it was asked for."""
 _LAST_LINES = 20
 _NOWHERE = Surroundings({}, "", Bounds("", 0, ()))
 """What is known of the surroundings that another service gave a kernel: nothing, so all of today's are new to it."""
@@ -251,10 +254,37 @@ class LocalKernel:
         """
         self._on_records, self._on_exit = on_records, on_exit
 
-    async def ready(self) -> bool:
-        """Wait until the kernel takes requests; False when it has ended before."""
-        await self._within(None, self._ready)
+    async def ready(self, deadline: float = KERNEL_DEADLINE) -> bool:
+        """Wait until the kernel takes requests.
+
+        Parameters
+        ----------
+        deadline
+            Seconds.
+
+        Returns
+        -------
+        bool
+            False when it has ended before.
+
+        Raises
+        ------
+        KernelSilent
+            When the deadline passes; with the last words of the process.
+        """
+        if not await self._within(deadline, self._ready):
+            raise self.silent(f"did not get ready within {deadline:g} s of its start")
         return self.alive
+
+    def silent(self, what: str) -> KernelSilent:
+        """Return the error of a kernel that misses a deadline, with its last words.
+
+        Parameters
+        ----------
+        what
+            What it was to do by when: ``did not ...``.
+        """
+        return KernelSilent("\n".join([f"The kernel process {self.pid} {what}.", *self._last_words()]))
 
     async def caught_up(self) -> None:
         """Wait until all that the kernel had said before it was adopted has been handed out."""
@@ -510,7 +540,12 @@ class LocalKernel:
             how = "The kernel process ended"
         else:
             how = f"The kernel process ended with {describe_exit(None)} at {clock} UTC"
-        said = [f"{how}, while no service watched it." if unwatched else f"{how}."]
+        end = f"{how}, while no service watched it." if unwatched else f"{how}."
+        return "\n".join([end, *self._last_words()])
+
+    def _last_words(self) -> list[str]:
+        """Return the end of the script's output, and of what the process wrote below Jupyter."""
+        said = []
         lines = "".join(_text(content) for content in self._last_output).splitlines()[-_LAST_LINES:]
         if lines:
             said += ["Last output:", *lines]
@@ -518,7 +553,7 @@ class LocalKernel:
         errors = stdio.read_bytes()[-4096:].decode(errors="replace").strip() if stdio.exists() else ""
         if errors:
             said += ["Last words of the process:", errors]
-        return "\n".join(said)
+        return said
 
 
 def _text(stream: bytes) -> str:

@@ -10,7 +10,15 @@ from typing import Any
 import zmq.asyncio
 
 from oet_kernel.kernels.forkclient import ForkServerConnection, ForkServerDown
-from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, OnExit, OnRecords, find_record
+from oet_kernel.kernels.local import (
+    KERNEL_DEADLINE,
+    KernelRecord,
+    Ladder,
+    LocalKernel,
+    OnExit,
+    OnRecords,
+    find_record,
+)
 from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.processes import kill_leftovers, kill_tree, marked, start_of
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
@@ -37,6 +45,8 @@ class KernelPool:
         How many may be started at the same instant; more only get in each other's way.
     ladder
         How long each rung of a stop may take.
+    start_deadline
+        Seconds that a kernel has to take requests once its process was started.
     fork_server
         What forks kernels; None to start them plainly. Environments of scripts get fork servers like it.
     orphan_seconds
@@ -50,6 +60,7 @@ class KernelPool:
         warm: int,
         starting: int,
         ladder: Ladder,
+        start_deadline: float = KERNEL_DEADLINE,
         fork_server: ForkServerSupervisor | None = None,
         orphan_seconds: float = 0,
     ) -> None:
@@ -57,6 +68,7 @@ class KernelPool:
         self._orphan_seconds = orphan_seconds
         self._size = warm
         self._ladder = ladder
+        self._start_deadline = start_deadline
         self._fork_server = fork_server
         self._context: zmq.asyncio.Context = zmq.asyncio.Context()
         self._starting = asyncio.Semaphore(starting)
@@ -173,11 +185,16 @@ class KernelPool:
             From `get`.
         python
             As given to `get`.
+
+        Raises
+        ------
+        KernelSilent
+            When it takes none in time.
         """
         if not kernel.alive:
             async with self._starting:
                 await kernel.start(python)
-                return await kernel.ready()
+                return await kernel.ready(self._start_deadline)
         return True
 
     async def close(self) -> None:
