@@ -1,5 +1,6 @@
 """A notebook as a program of the `Runner`: runs its cells, and says of each when it began and how it ended."""
 
+import keyword
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,7 +86,7 @@ class NotebookProgram:
                 return
             if (defaults := self._notebook.parameters) is not None:
                 self._run(defaults)
-            self._inject(_by_name(arguments))
+            self._inject(_by_name(arguments, self._notebook.python))
             for cell in self._notebook.tagged(INIT):
                 self._come_to(cell)
 
@@ -95,7 +96,7 @@ class NotebookProgram:
             if self._defined:
                 self._cells.call("main", arguments)
             else:
-                self._inject({**self._held, **_by_name(arguments)})
+                self._inject({**self._held, **_by_name(arguments, self._notebook.python)})
                 for cell in self._notebook.main:
                     self._come_to(cell)
         self.close()
@@ -103,7 +104,7 @@ class NotebookProgram:
     def hold(self, arguments: ProcedureInput) -> None:
         """Keep the arguments of an ``init`` that has nothing to do, for ``main``."""
         if not self._defined:
-            self._held = _by_name(arguments)
+            self._held = _by_name(arguments, self._notebook.python)
 
     def close(self) -> None:
         """Run the cells tagged ``finally``, each once in a procedure's life, however the others fare."""
@@ -167,7 +168,7 @@ class NotebookProgram:
             self._publish(topics.CELL_FINISHED, about)
 
 
-def _by_name(arguments: ProcedureInput) -> dict[str, Any]:
+def _by_name(arguments: ProcedureInput, python: bool) -> dict[str, Any]:
     if arguments.args:
         raise TypeError(
             f"A notebook that does not define main takes arguments by name only, and was given "
@@ -176,4 +177,9 @@ def _by_name(arguments: ProcedureInput) -> dict[str, Any]:
     for name in arguments.kwargs:
         if not name.isidentifier():
             raise TypeError(f"An argument of a notebook is a variable in its cells, and {name!r} is no name of one")
+        if python and (keyword.iskeyword(name) or name == "__debug__"):
+            raise TypeError(
+                f"An argument of a notebook is a variable in its cells, and {name!r} is a keyword of Python, which no "
+                "variable can be named; give the argument another name"
+            )
     return arguments.kwargs

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from docstring_parser import numpydoc
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oet_kernel.scripts.annotations import Schema, json_value, nullable, readable, schema_of
+from oet_kernel.scripts.docstrings import Told, described
 from oet_kernel.scripts.fitting import mismatch
 from oet_kernel.scripts.names import Binding, Names, Scope, bindings, declared_global, parse
 
@@ -26,8 +26,6 @@ _LONGEST = 200
 _UNIT = re.compile(r"\[([^\[\]\n]{1,20})\]|\((n?s|ms|us|µs|min|h|[kMG]?Hz|deg|arcmin|arcsec|rad|[kmc]?m|m?Jy|K|dB)\)")
 """A unit in a description: anything in brackets, or a common one in parentheses."""
 _PARTIAL = "functools.partial"
-_Told = dict[str, tuple[str | None, str | None]]
-"""The type and the description of parameters, by name, as a docstring has them."""
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
@@ -193,7 +191,7 @@ class _Reader:
         return self._from_definition(name, definition, self._names)
 
     def _from_definition(self, name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, names: Names) -> Function:
-        description, told = _described(_docstring(node))
+        description, told = described(_docstring(node), {one.arg for one in _arguments(node)})
         if node.decorator_list:
             decorator = readable(ast.unparse(node.decorator_list[0])[:_LONGEST])
             why = f"{name} is decorated with {decorator}: what it takes is known only when it runs"
@@ -202,7 +200,7 @@ class _Reader:
         return Function(name=name, description=description, parameters=self._parameters(node, told, names))
 
     def _parameters(
-        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, told: _Told, names: Names
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, told: Told, names: Names
     ) -> tuple[Parameter, ...]:
         given = node.args
         positional = [*given.posonlyargs, *given.args]
@@ -225,7 +223,7 @@ class _Reader:
         node: ast.arg,
         kind: Kind,
         default: ast.expr | None,
-        told: _Told,
+        told: Told,
         names: Names,
     ) -> Parameter:
         schema = schema_of(node.annotation, names)
@@ -301,27 +299,6 @@ def _property(parameter: Parameter) -> Schema:
 def _docstring(node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
     text = ast.get_docstring(node)
     return readable(text) if text else None
-
-
-def _described(docstring: str | None) -> tuple[str | None, _Told]:
-    """Give what a numpydoc docstring says of the function, and of each parameter its type and description."""
-    if docstring is None:
-        return None, {}
-    try:
-        parsed = numpydoc.parse(docstring)
-    except Exception:  # a docstring is prose: what is no numpydoc describes no parameter
-        return docstring, {}
-    told = {
-        name.strip().lstrip("*"): (_one_line(one.type_name), one.description or None)
-        for one in parsed.params
-        if one.args[:1] in (["param"], ["other_param"])
-        for name in one.arg_name.split(",")
-    }
-    return (parsed.description or "").strip() or None, told
-
-
-def _one_line(text: str | None) -> str | None:
-    return " ".join(text.split())[:_LONGEST] if text else None
 
 
 def _unparsed(node: ast.expr) -> str:
