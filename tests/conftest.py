@@ -289,10 +289,10 @@ class Listener:
         return got
 
     def frames(self) -> Iterator[str]:
-        """Give frames as they arrive, as text, but for the one that says only where the stream begins."""
+        """Give frames as they arrive, as text."""
         while True:
             *whole, self.body = self.body.split(b"\n\n")
-            yield from (frame.decode() for frame in whole if not frame.lstrip().startswith(b"id:") and frame.strip())
+            yield from (frame.decode() for frame in whole if frame.strip())
             chunk = self.socket.recv(65536)
             if not chunk:
                 return

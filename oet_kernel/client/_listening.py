@@ -79,7 +79,7 @@ class Listening:
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], float] = random.random,
     ) -> None:
-        self.query = query if after is None else {**query, "after": str(after)}
+        self.query = {**query, **({"position": "true"} if after is None else {"after": str(after)})}
         self._resume = resume
         self._notices = notices
         self._clock = clock

@@ -10,10 +10,15 @@ import re
 from msgspec import Struct
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_SEPARATORS = re.compile("\x85|\u2028|\u2029".encode())
+"""Line ends of ``str.splitlines``, and of clients that use it, which JSON leaves as they are."""
+_ESCAPES = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\x85\u2028\u2029"}
 
 
 def frame(data: bytes, event_id: int | None = None, event: str | None = None) -> bytes:
     """Frame one event.
+
+    Its data stay one line for clients that split text as ``str.splitlines`` does, and not as the standard says.
 
     Parameters
     ----------
@@ -26,22 +31,28 @@ def frame(data: bytes, event_id: int | None = None, event: str | None = None) ->
     """
     head = f"event:{event}\n".encode() if event else b""
     tail = b"\nid:%d\n\n" % event_id if event_id is not None else b"\n\n"
+    if not data.isascii():
+        data = _SEPARATORS.sub(lambda found: _ESCAPES[found[0]], data)
     return b"".join((head, b"data:", data, tail))
 
 
 def comment(text: str) -> bytes:
     """Frame a comment, which no client shows: a sign of life.
 
+    No empty line follows: many clients take each for the end of an event, and hand on one without data.
+
     Parameters
     ----------
     text
         One line.
     """
-    return f":{text}\n\n".encode()
+    return f":{text}\n".encode()
 
 
 def position(event_id: int) -> bytes:
     """Frame the place at which a stream begins: no event, but what a client sends back that has heard none.
+
+    It is for clients that have asked for it: many hand it on as an event without data.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 import http
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -134,11 +135,38 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         MalformedRequest
             When it is given more than once.
         """
-        # as it was sent: Tornado's own reading takes control characters and blanks away
-        given = [self.decode_argument(one, name) for one in self.request.query_arguments.get(name, ())]
+        given = self.query_texts(lambda one: one == name)
         if len(given) > 1:
             raise MalformedRequest(f"{name}: expected once, got {len(given)} times; several topics or states go in one")
         return given[0] if given else None
+
+    def query_texts(self, is_meant: Callable[[str], bool]) -> list[str]:
+        """Read all texts of the query whose names are meant, as they were sent and in their order.
+
+        Parameters
+        ----------
+        is_meant
+            Called with a name.
+        """
+        # Tornado's own reading takes control characters and blanks away
+        return [
+            self.decode_argument(one, name)
+            for name, values in self.request.query_arguments.items()
+            if is_meant(name)
+            for one in values
+        ]
+
+    def query_truth(self, name: str) -> bool:
+        """Read ``true`` or ``false`` of the query; False where it is not given.
+
+        Raises
+        ------
+        MalformedRequest
+        """
+        given = self.query_text(name)
+        if given not in (None, "true", "false"):
+            raise MalformedRequest(f"{name}: expected true or false, got {given!r:.60}")
+        return given == "true"
 
     def query_number(self, name: str, what: str) -> int | None:
         """Read a number of the query; None where it is not given.

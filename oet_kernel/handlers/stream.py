@@ -1,6 +1,7 @@
 """``/stream``: events as they happen, by server-sent events."""
 
 import asyncio
+import re
 from typing import Any
 
 from jupyter_server.auth.decorator import authorized
@@ -14,6 +15,7 @@ from oet_kernel.handlers.base import RESOURCE, OetHandler, query_list
 from oet_kernel.models import to_json
 from oet_kernel.store.store import HORIZON
 
+_WITHOUT_DASHES = re.compile("[-_]")
 _PAGE = 5000
 """Events that are read, and sent, at once to a listener that has missed some."""
 _WRITE_DEADLINE = 30.0
@@ -32,9 +34,10 @@ class StreamHandler(OetHandler):
         """Send every event that the listener asked for (``topic``, ``exclude``, ``procedure``) until it leaves.
 
         One that has listened before says how far it got, as ``Last-Event-ID`` or ``after``: it gets what it has missed,
-        and then what happens.
+        and then what happens. One that asks for it (``position=true``) is told first where the stream begins.
         """
         procedure = self.query_number("procedure", "the id of a procedure")
+        told = self.query_truth("position")
         after = self._position()
         subscription = self.context.bus.subscribe(
             query_list(self.query_text("topic")),
@@ -52,7 +55,7 @@ class StreamHandler(OetHandler):
                 after = await self._send_history(after, subscription.wanted)
             with subscription:
                 if after is None:
-                    await self._send(b"\n" + position(subscription.since))
+                    await self._send(b"\n" + (position(subscription.since) if told else b""))
                 else:
                     await self._send_events(await self._read(after, subscription.wanted, up_to=subscription.since))
                 await self._follow(subscription)
@@ -63,12 +66,16 @@ class StreamHandler(OetHandler):
             self.finish()
 
     def _position(self) -> int | None:
-        """Say which event the listener had last; None when it wants only what is to come."""
-        last = self.request.headers.get("Last-Event-ID", "").strip()
-        if (
-            last.isascii() and last.isdecimal() and len(last) <= 18
-        ):  # what the original gave as id, a time, is no position
-            return int(last)
+        """Return the id of the event that the listener had last; None when it wants only what is to come.
+
+        A client that comes back adds what it has heard to the address that it was given, which may say where it began:
+        the header goes before the query's ``lastEventId``, and that before ``after``. What the original gave as id, a
+        time, is no position.
+        """
+        heard = self.query_texts(lambda name: _WITHOUT_DASHES.sub("", name).lower() == "lasteventid")
+        for last in (self.request.headers.get("Last-Event-ID", "").strip(), *reversed(heard)):
+            if last.isascii() and last.isdecimal() and len(last) <= 18:
+                return int(last)
         return self.query_number("after", "the id of an event")
 
     async def _send_history(self, after: int, wanted: Filter) -> int:

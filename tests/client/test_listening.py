@@ -58,6 +58,7 @@ def test_listener_comes_back_behind_the_newest_event_that_was_whole():
 
 def test_listener_that_has_heard_nothing_comes_back_where_its_stream_began():
     stream = make()
+    assert stream.query == {"position": "true"}
     assert told(stream.feed(b"\n" + position(4))) == []
     stream.broke(ADDRESS, "cut")
     assert stream.headers == {"Last-Event-ID": "4"}
@@ -88,7 +89,7 @@ def test_pauses_go_on_growing_while_connections_bring_nothing():
         list(stream.connected())
         list(stream.feed(b"\n"))
     assert waited == [0.0, 0.1, 0.2, 0.4]
-    list(stream.feed(b":keep-alive\n\n"))
+    list(stream.feed(b":keep-alive\n"))
     assert stream.broke(ADDRESS, "cut")[0] == 0.0
 
 

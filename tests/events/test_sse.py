@@ -15,7 +15,11 @@ from oet_kernel.events.sse import Decoder, Message, comment, frame
         (frame(b'{"a": 1}'), b'data:{"a": 1}\n\n'),
         (frame(b'{"a": 1}', 7), b'data:{"a": 1}\nid:7\n\n'),
         (frame(b"{}", 7, "overflow"), b"event:overflow\ndata:{}\nid:7\n\n"),
-        (comment("keep-alive"), b":keep-alive\n\n"),
+        (comment("keep-alive"), b":keep-alive\n"),
+        (
+            frame('{"a":"x\x85\u2028\u2029\x0c é 電"}'.encode(), 1),
+            'data:{"a":"x\\u0085\\u2028\\u2029\x0c é 電"}\nid:1\n\n'.encode(),
+        ),
     ],
 )
 def test_frames_are_those_of_the_contract(framed, wire):

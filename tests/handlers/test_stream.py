@@ -4,7 +4,6 @@ import gc
 import json
 import resource
 import signal
-from itertools import islice
 
 import pytest
 
@@ -123,8 +122,9 @@ def test_ids_count_up_by_one_for_a_listener_to_everything(server):
 
 def test_a_silent_stream_is_kept_alive_by_comments(tmp_path):
     with serve(tmp_path, "--OetApp.heartbeat=0.02") as server, Listener(server) as listener:
-        frames = list(islice(listener.frames(), 3))
-    assert [frame.strip() for frame in frames] == [":keep-alive"] * 3
+        while len(listener.body) < 37:
+            listener.body += listener.socket.recv(65536)
+    assert listener.body.startswith(b"\n" + b":keep-alive\n" * 3)
 
 
 @pytest.fixture
