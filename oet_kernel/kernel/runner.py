@@ -9,7 +9,6 @@ Each step is announced as an ``oet_call`` message, which the service maps to lif
 `quiet`: nothing of the script is at work any more.
 """
 
-import asyncio
 import inspect
 import os
 import queue
@@ -35,6 +34,7 @@ from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.kernel.program import Program, ScriptProgram
 from oet_kernel.kernel.provenance import environment_facts, script_facts, source_text
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
+from oet_kernel.kernel.script_loop import ScriptLoop
 from oet_kernel.kernel.surroundings import Changes
 from oet_kernel.models import ProcedureInput
 from oet_kernel.notebook import SUFFIX
@@ -116,7 +116,7 @@ class Runner:
         self._program: Program | None = None
         self._name = ""
         self._source = self._sha256 = ""
-        self._loop: asyncio.Runner | None = None
+        self._loop = ScriptLoop()
         self._bridge = PubSubBridge(self.publish, self._subscribed)
         self._deliveries: queue.SimpleQueue[EventRequest] | None = None
         self._asked: set[str] = set()
@@ -218,7 +218,7 @@ class Runner:
         _follow(request.changes)
         if path.suffix == SUFFIX:
             opening = Opening(
-                path, request.init, self.call, self.await_, self.publish, self._loading, self.checkpoints.wait
+                path, request.init, self.call, self._loop.run, self.publish, self._loading, self.checkpoints.wait
             )
             self._program = self._open_notebook(opening)
         else:
@@ -232,16 +232,10 @@ class Runner:
         self.publish(topics.SCRIPT_LOADED, facts)
 
     def call(self, function: Callable[..., Any], arguments: ProcedureInput) -> None:
-        """Call a function, and wait for what it gives where that is a coroutine."""
+        """Call a function, and wait for what it gives where that is awaitable."""
         result = function(*arguments.args, **arguments.kwargs)
-        if inspect.iscoroutine(result):
-            self.await_(result)
-
-    def await_(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine."""
-        # one loop for the procedure's life: what init made with it is there for main
-        self._loop = self._loop or asyncio.Runner()
-        return self._loop.run(coroutine)
+        if inspect.isawaitable(result):
+            self._loop.run(result)
 
     def _step(self, name: str, work: Callable[[], dict[str, Any] | None]) -> bool:
         """Do one step and say how it went; True when it went well.
@@ -255,8 +249,14 @@ class Runner:
                 signal.signal(signal.SIGINT, signal.default_int_handler)  # before anybody knows that there is work
                 self._publisher.call = name
                 self._say(call=name, phase="started")
-                with _outside_event_loop():
-                    extra = work()
+                with self._loop.outside():
+                    try:
+                        extra = work()
+                    except BaseException:
+                        self._loop.close()
+                        raise
+                    if name == "main":
+                        self._loop.close()
             finally:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # what comes now is ours, and short
         except BaseException as caught:
@@ -286,23 +286,6 @@ class Runner:
 
     def _say_pause(self, report: PauseReport, insist: bool) -> None:
         self._publisher.send("oet_pause", msgspec.json.encode(report), insist=insist)
-
-
-@contextmanager
-def _outside_event_loop() -> Iterator[None]:
-    """Hide the kernel's running event loop, so that a script can call ``asyncio.run`` as in any process."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.tasks._leave_task(loop, task)
-    asyncio._set_running_loop(None)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(loop)
-        asyncio.set_event_loop(loop)
-        if task is not None:
-            asyncio.tasks._enter_task(loop, task)
 
 
 def _follow(changes: Changes) -> None:
