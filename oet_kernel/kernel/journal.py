@@ -54,9 +54,7 @@ class Journal:
             self._bell = os.open(folder / BELL, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             self._bell = -1
-        os.register_at_fork(
-            before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._in_child
-        )
+        os.register_at_fork(after_in_child=self._in_child)
 
     def append(self, msg_type: str, content: bytes) -> None:
         """Write one record and ring the bell.
@@ -113,5 +111,6 @@ class Journal:
                 os.write(self._bell, b"!")
 
     def _in_child(self) -> None:
+        # nothing is held over a fork: whoever held it in the parent is not in the child, and a handler may fork
         self._lock = threading.Lock()
         self._numbered, self._n = False, 0

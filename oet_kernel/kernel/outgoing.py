@@ -93,9 +93,7 @@ class LineStream(OutStream):
         """The line that each thread has begun, by its id; `_BELOW` for what comes from below Python."""
         self._line_lock = threading.RLock()
         """Held while text is taken, so that what was read from the pipe is journaled before anything else."""
-        os.register_at_fork(
-            before=self._lock_lines, after_in_parent=self._unlock_lines, after_in_child=self._unlock_lines
-        )
+        os.register_at_fork(after_in_child=self._in_child)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         # "force", or ipykernel would not watch in a process that pytest started
         super().__init__(session, pub_thread, name, watchfd="force" if watchfd else False, **kwargs)
@@ -167,7 +165,8 @@ class LineStream(OutStream):
 
     def _drain(self) -> None:
         """Take what stands in the pipe; to be called with the lock held."""
-        if self._fid is not None and (waiting := _waiting(self._fid)):
+        # a pipe has one reader: a forked child that took what the parent is about to take would wait for more
+        if self._fid is not None and self._is_master_process() and (waiting := _waiting(self._fid)):
             self._write_below(self._decoder.decode(os.read(self._fid, waiting)))
 
     def _watch_pipe_fd(self) -> None:
@@ -180,11 +179,14 @@ class LineStream(OutStream):
                     return
                 self._drain()
 
-    def _lock_lines(self) -> None:
-        self._line_lock.acquire()
+    def _in_child(self) -> None:
+        """Have locks that nobody holds: a thread that held one in the parent is not there to release it.
 
-    def _unlock_lines(self) -> None:
-        self._line_lock.release()
+        Lines that other threads have begun are the parent's to end.
+        """
+        self._line_lock, self._buffer_lock = threading.RLock(), threading.RLock()
+        own = threading.get_ident()
+        self._unfinished = {own: self._unfinished[own]} if own in self._unfinished else {}
 
     def _write_below(self, text: str) -> None:
         self._take(_BELOW, text)

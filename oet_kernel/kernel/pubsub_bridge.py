@@ -11,6 +11,7 @@ bridged: a `Publisher` that a script makes for itself stays its own.
 """
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,10 @@ class PubSubBridge:
         self._subscribed = subscribed
         self._source = ""
         self._pub: Any = None
+        self._renew_lock()
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._tree = threading.RLock()  # PyPubSub's own asserts fail where two threads make the same topic
 
     def install(self, source: str) -> None:
@@ -84,7 +89,7 @@ class PubSubBridge:
 
         self._pub = pub
         manager = pub.getDefaultTopicMgr()
-        manager.getOrCreateTopic = _locked(self._tree, manager.getOrCreateTopic)
+        manager.getOrCreateTopic = self._locked(manager.getOrCreateTopic)
         topic_class, validator_class = pub.Topic, listeners.ListenerValidator
         publish, subscribe, validate = topic_class.publish, topic_class.subscribe, validator_class.validate
 
@@ -112,6 +117,15 @@ class PubSubBridge:
 
         topic_class.publish, topic_class.subscribe = publish_bridged, subscribe_bridged
         validator_class.validate = validate_bridged
+
+    def _locked(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Make a function that one thread at a time can be in."""
+
+        def alone(*args: Any, **kwargs: Any) -> Any:
+            with self._tree:
+                return function(*args, **kwargs)
+
+        return alone
 
     def _is_ours(self, topic: Any) -> bool:
         """Tell whether a topic belongs to the default publisher."""
@@ -172,16 +186,6 @@ class PubSubBridge:
 
     def _log_failure(self, listener: Any, topic: Any) -> None:
         log.warning("Listener %s of the script raised on %s", listener.name(), topic.getName(), exc_info=True)
-
-
-def _locked(lock: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a function that one thread at a time can be in."""
-
-    def alone(*args: Any, **kwargs: Any) -> Any:
-        with lock:
-            return function(*args, **kwargs)
-
-    return alone
 
 
 class _AfterImport(MetaPathFinder):

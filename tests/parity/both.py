@@ -40,13 +40,15 @@ class Procedure(NamedTuple):
     events: list[dict[str, Any]]
 
 
-def write(folder: Path, text: str, name: str = "script.py", files: Mapping[str, str] | None = None) -> Path:
-    """Write a script, and the files that lie beside it."""
+def write(
+    folder: Path, text: str, name: str = "script.py", files: Mapping[str, str] | None = None, head: str = ""
+) -> Path:
+    """Write a script, what stands at the head of it first, and the files that lie beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     for beside, content in (files or {}).items():
         (folder / beside).write_text(content)
     path = folder / name
-    path.write_text(PRELUDE + textwrap.dedent(text) + CALLS)
+    path.write_text(PRELUDE + head + textwrap.dedent(text) + CALLS)
     return path
 
 
