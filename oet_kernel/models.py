@@ -78,6 +78,15 @@ class GitScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag=
 Script = FileSystemScript | GitScript
 
 
+class Typed(Struct, frozen=True):
+    """Arguments as a person has typed them."""
+
+    args: list[str | None] = field(default_factory=list)
+    """The text of each positional argument; None where the value is known."""
+    kwargs: dict[str, str] = field(default_factory=dict)
+    """The texts of keyword arguments; those are left out whose value is known."""
+
+
 class ProcedureInput(Struct, frozen=True):
     """The arguments of one call."""
 
@@ -85,6 +94,11 @@ class ProcedureInput(Struct, frozen=True):
     """Positional arguments, any JSON values."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments, any JSON values."""
+    typed: Typed | UnsetType = UNSET
+    """Texts that the values were read from as literals: where the script's annotation says text, the text is the value.
+
+    Whoever can read the annotation decides, the service or the kernel, and takes them away.
+    """
 
 
 FunctionName = Literal["init", "main"]

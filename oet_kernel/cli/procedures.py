@@ -9,7 +9,7 @@ from oet_kernel.cli.documents import Document
 from oet_kernel.cli.options import FREE, PROCEDURE_ID, SCRIPT_WORDS, Failure, Follows, truth, with_git, with_service
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
-from oet_kernel.cli.values import read_arguments, read_call
+from oet_kernel.cli.values import read_arguments, read_call, say_readings
 from oet_kernel.client import Client
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState, ProcedureSummary, Script
 
@@ -42,7 +42,7 @@ def create(
     return Following(
         server_url=server_url,
         token=token,
-        begin=lambda client: begun(client.create(script, init), as_json),
+        begin=lambda client: begun(created(client, script, init), as_json),
         stays=False,
         until_ready=True,
         as_json=as_json,
@@ -73,7 +73,9 @@ def start(
     main = read_arguments(arguments)
 
     def begin(client: Client) -> Begun:
-        started = begun(client.start(found, main), as_json)
+        summary = client.start(found, main)
+        say_readings(main, summary, "main")
+        started = begun(summary, as_json)
         return Begun(started.summary) if listen and as_json else started  # the last of the events tells it all
 
     return Following(server_url=server_url, token=token, begin=begin, pid=found, stays=listen, as_json=as_json)
@@ -147,6 +149,13 @@ def read_creation(
         raise click.UsageError("Which script? Name it before its arguments: a path, file:// or git://")
     init.kwargs.setdefault("subarray_id", 1)
     return script_from(uri, repo, branch, commit, create_env), init
+
+
+def created(client: Client, script: Script | str, init: ProcedureInput) -> ProcedureSummary:
+    """Create a procedure, and say what may have been meant otherwise."""
+    summary = client.create(script, init)
+    say_readings(init, summary, "init")
+    return summary
 
 
 def newest(client: Client) -> ProcedureSummary:

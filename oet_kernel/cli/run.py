@@ -6,7 +6,7 @@ import click
 
 from oet_kernel import discovery
 from oet_kernel.cli.options import FREE, SCRIPT_WORDS, Follows, truth, with_git, with_service
-from oet_kernel.cli.procedures import read_creation
+from oet_kernel.cli.procedures import created, read_creation
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
 from oet_kernel.cli.values import read_arguments
@@ -62,7 +62,7 @@ def run(
     return Following(
         server_url=server_url,
         token=token,
-        begin=lambda client: Begun(client.create(script, init)),
+        begin=lambda client: Begun(created(client, script, init)),
         main=read_arguments(behind_dashes(context)),
         stops=True,
         run_abort=run_abort,

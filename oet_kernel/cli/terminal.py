@@ -17,8 +17,9 @@ from oet_kernel.cli.follow import follow, patiently
 from oet_kernel.cli.options import Failure, explain
 from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.cli.results import Answer, Attaching, Following, Listening, Result, Said
+from oet_kernel.cli.values import say_readings
 from oet_kernel.client import RESUME, ApiError, Client, ClientError
-from oet_kernel.models import KernelInfo, ProcedureState, ProcedureSummary
+from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureState, ProcedureSummary
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 5.0
@@ -189,7 +190,8 @@ class _Run:
         if self._tried and "main" in self._client.procedure(self._pid).script_args:
             return
         self._tried = True
-        self._client.start(self._pid, self._following.main)
+        summary = self._client.start(self._pid, self._following.main)
+        say_readings(self._following.main or ProcedureInput(), summary, "main")
 
 
 @contextmanager

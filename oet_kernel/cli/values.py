@@ -1,4 +1,8 @@
-"""Reads the free arguments that reach a script: ``'hello' --subarray_id=2 --verbose=true``. Pure."""
+"""Reads the free arguments that reach a script: ``'hello' --subarray_id=2 --verbose=true``. Pure.
+
+Each is sent as the literal that it reads as, with its text beside it where that is another: the service, or the kernel,
+takes the text where the script's annotation says text.
+"""
 
 import ast
 import json
@@ -9,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from msgspec import UNSET, UnsetType
 
-from oet_kernel.models import ProcedureInput
+from oet_kernel.models import FunctionName, ProcedureInput, ProcedureSummary, Typed
 
 _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)")
 _JSON_WORDS = {"true": True, "false": False, "null": None}
@@ -109,7 +114,47 @@ def read_call(words: Sequence[str]) -> tuple[str | None, ProcedureInput]:
 
 def _read(positional: Sequence[str], named: dict[str, str | None]) -> ProcedureInput:
     kwargs = {name: True if value is None else read_value(value) for name, value in named.items()}
-    return ProcedureInput([read_value(word) for word in positional], kwargs)
+    args = [read_value(word) for word in positional]
+    typed = Typed(
+        [None if value == word else word for word, value in zip(positional, args, strict=True)],
+        {name: word for name, word in named.items() if word is not None and kwargs[name] != word},
+    )
+    return ProcedureInput(args, kwargs, typed if typed.kwargs or any(one is not None for one in typed.args) else UNSET)
+
+
+def readings(given: ProcedureInput, decided: ProcedureInput | None) -> list[str]:
+    """Say which texts were read as numbers that are written otherwise: an identifier may have been meant.
+
+    Parameters
+    ----------
+    given
+        As it was read here.
+    decided
+        What the service has made of it; None where it does not tell.
+
+    Returns
+    -------
+    list of str
+        ``obs_id: 20260101_0001 is read as the number 202601010001; ...``.
+    """
+    if decided is None or isinstance(given.typed, UnsetType):
+        return []
+    pairs = zip(given.typed.args, decided.args, strict=False)
+    texts = {f"argument {n}": pair for n, pair in enumerate(pairs, 1)}
+    texts |= {name: (text, decided.kwargs.get(name)) for name, text in given.typed.kwargs.items()}
+    return [
+        f"{name}: {text} is read as the number {value!r}; annotate it as str in the script to have the text, or write "
+        f"'\"{text}\"'"
+        for name, (text, value) in texts.items()
+        if text is not None and isinstance(value, int | float) and not isinstance(value, bool)
+        if text.strip() not in (repr(value), json.dumps(value))
+    ]
+
+
+def say_readings(given: ProcedureInput, summary: ProcedureSummary, function: FunctionName) -> None:
+    """Print on standard error what `readings` says of a call."""
+    for line in readings(given, summary.script_args.get(function)):
+        click.echo(f"[{line}]", err=True)
 
 
 def _tell_apart(words: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:

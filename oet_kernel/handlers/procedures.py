@@ -40,7 +40,7 @@ class ProceduresHandler(ProcedureResource):
         """Create a procedure; does not wait until it is READY."""
         request = prepare_request(self.body)
         init = request.script_args.init_args
-        seen = await self.context.catalogue.check_init(request.script, init)
+        init, seen = await self.context.catalogue.check_init(request.script, init)
         summary = await self.service.prepare(PrepareProcessCommand(request.script, init), who=self.caller)
         self.context.catalogue.follow(summary.id, seen)
         summary = self.localise(summary, root)
@@ -70,7 +70,7 @@ class ProcedureHandler(ProcedureResource):
             case ProcedureState.RUNNING:
                 main = update.script_args.main_args
                 if summary.state is ProcedureState.READY:  # any other is left as it is, whatever the arguments
-                    await self.context.catalogue.check_main(uid, main, update.script_args.main_name)
+                    main = await self.context.catalogue.check_main(uid, main, update.script_args.main_name)
                 summary = await self.service.start(StartProcessCommand(uid, run_args=main), self.caller)
                 body = {"procedure": self.localise(summary, root)}
             case ProcedureState.STOPPED:

@@ -26,6 +26,7 @@ from msgspec import Struct, field
 
 from oet_kernel import api, topics
 from oet_kernel.kernel import remains
+from oet_kernel.kernel.arguments import convert
 from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport
 from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.kernel.last_words import end_untold
@@ -233,6 +234,7 @@ class Runner:
 
     def call(self, function: Callable[..., Any], arguments: ProcedureInput) -> None:
         """Call a function, and wait for what it gives where that is awaitable."""
+        arguments = convert(function, arguments, self._publisher.call or "main")
         result = function(*arguments.args, **arguments.kwargs)
         if inspect.isawaitable(result):
             self._loop.run(result)

@@ -15,6 +15,7 @@ from oet_kernel.cli.follow import QUIET
 from oet_kernel.cli.options import explain
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.texts import concerns
+from oet_kernel.cli.values import say_readings
 from oet_kernel.client import ApiError, AsyncClient, Client, ClientError, Event, StreamEnded
 from oet_kernel.magics.rendering import card_html, card_text
 from oet_kernel.magics.shown import Shown
@@ -270,6 +271,7 @@ class ProcedureHandle(Shown):
             self._view = msgspec.structs.replace(self._known(), error=explain(error))
             await client.stop(summary.id)
         else:
+            say_readings(main, started, "main")
             known = self._known().summary
             known = msgspec.structs.replace(known, script_args=started.script_args)
             self._view = msgspec.structs.replace(self._known(), summary=known)

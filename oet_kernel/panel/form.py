@@ -9,7 +9,9 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from oet_kernel.cli.values import read_value
-from oet_kernel.models import ProcedureInput
+from oet_kernel.models import ProcedureInput, Typed
+from oet_kernel.scripts.fitting import mismatch
+from oet_kernel.scripts.typed import choose
 
 
 class Kind(Enum):
@@ -68,6 +70,8 @@ class Field(Struct, frozen=True, kw_only=True):
     """Labels and values, of a CHOICE; `UNSET` stands for nothing chosen."""
     types: tuple[str, ...] = ()
     """JSON types that are good; empty for any."""
+    schema: dict[str, Any] = {}
+    """What the argument may be."""
     unit: str = ""
     description: str = ""
 
@@ -147,8 +151,28 @@ def fill(fields: Sequence[Field], values: Mapping[str, Any]) -> Filled:
             continue
         if not isinstance(value, UnsetType):
             read[field.name] = value
-    arguments = _arranged(fields, read, complaints)
+    arguments = _with_texts(_arranged(fields, read, complaints), fields, values)
     return Filled(arguments, complaints)
+
+
+def _with_texts(arguments: ProcedureInput, fields: Sequence[Field], values: Mapping[str, Any]) -> ProcedureInput:
+    """Add what was typed where nothing is known of the argument: the kernel may know that a text is meant."""
+    unknown = (one.name for one in fields if one.kind is Kind.ANY and not one.types)
+    texts = {name: values[name] for name in unknown if name in values}
+    positional = [one.name for one in fields if one.by_position]
+    by_position = {name: n for n, name in enumerate(positional[: len(arguments.args)])}
+    args: list[str | None] = [None] * len(arguments.args)
+    kwargs: dict[str, str] = {}
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            continue
+        if name in by_position and arguments.args[by_position[name]] != text:
+            args[by_position[name]] = text
+        elif name in arguments.kwargs and arguments.kwargs[name] != text:
+            kwargs[name] = text
+    if not (kwargs or any(args)):
+        return arguments
+    return ProcedureInput(arguments.args, arguments.kwargs, Typed(args, kwargs))
 
 
 def _arranged(fields: Sequence[Field], read: dict[str, Any], complaints: dict[str, str]) -> ProcedureInput:
@@ -193,6 +217,7 @@ def _field(name: str, schema: Mapping[str, Any], required: bool) -> Field:
         default_text=str(schema.get("x-default", "")) if isinstance(default, UnsetType) else _written(default),
         choices=choices,
         types=types,
+        schema=dict(schema),
         unit=schema.get("x-unit", ""),
         description=schema.get("description", ""),
     )
@@ -253,14 +278,14 @@ def _parsed(field: Field, text: str) -> Any:
         if field.nullable:
             return None
         return text if field.kind is Kind.TEXT and isinstance(field.default, str) else UNSET
-    if field.kind is Kind.TEXT:
-        return text
-    value = read_value(text)
-    if not field.types or _fits(value, field.types):
-        return value
-    if "string" in field.types:
-        return text
-    raise ValueError(_expected(field, text))
+    value = text
+    if field.kind is not Kind.TEXT:
+        value = choose(text, read_value(text), lambda one: mismatch(field.schema, one, "") is None)
+    if field.types and not _fits(value, field.types):
+        raise ValueError(_expected(field, text))
+    if (wrong := mismatch(field.schema, value, "")) is not None:
+        raise ValueError(wrong.removeprefix(": "))
+    return value
 
 
 def _fits(value: Any, types: Sequence[str]) -> bool:

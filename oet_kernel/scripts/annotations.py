@@ -1,8 +1,8 @@
 """Gives annotations the JSON Schema of what they admit; one that is not understood admits anything. Pure.
 
-A schema here may admit too much, never too little: JSON has one kind of array for lists, tuples and sets, its keys are
-always strings, and what it has no form for (a date, a path, a member of an enumeration) is whatever the script makes
-of it.
+A schema here may admit too much, never too little. JSON has one kind of array for lists, tuples and sets, its keys are
+always strings, and what it has no form for (a date, a path, a member of an enumeration) is a text or a number that
+stands for it: the kernel makes the value of it, by `oet_kernel.kernel.conversion`, which admits the same.
 """
 
 import ast
@@ -10,12 +10,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from oet_kernel.scripts import formats
+from oet_kernel.scripts.fitting import mismatch
 from oet_kernel.scripts.names import Names, parse
 
 Schema = dict[str, Any]
 
 _DEPTH = 20
 """How deep annotations may be nested; what is deeper is open."""
+ANY_TEXT = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""A text that only what admits any text admits."""
 _LARGEST = 2**63
 """Integers that go over the wire are smaller."""
 
@@ -34,16 +38,7 @@ _PLAIN: dict[str, Schema] = {
     "typing.Set": {"type": "array"},
     "typing.FrozenSet": {"type": "array"},
     "typing.Dict": {"type": "object"},
-    "pathlib.Path": {"type": "string", "format": "path"},
-    "pathlib.PurePath": {"type": "string", "format": "path"},
-    "pathlib.PosixPath": {"type": "string", "format": "path"},
-    "os.PathLike": {"type": "string", "format": "path"},
-    "uuid.UUID": {"type": "string", "format": "uuid"},
-    "datetime.datetime": {"type": ["string", "number"], "format": "date-time"},
-    "datetime.date": {"type": ["string", "number"], "format": "date"},
-    "datetime.time": {"type": ["string", "number"], "format": "time"},
-    "datetime.timedelta": {"type": ["string", "number"], "format": "duration"},
-    "decimal.Decimal": {"type": ["string", "number"]},
+    **{name: formats.schema(one) for name, one in formats.OF_CLASS.items()},
     "numbers.Number": {"type": "number"},
     "numbers.Real": {"type": "number"},
     "numbers.Integral": {"type": "integer"},
@@ -182,14 +177,16 @@ class _Reader:
 
     def _container(self, plain: Schema, inner: list[ast.expr], depth: int) -> Schema:
         match plain["type"], inner:
-            case "object", [_, values]:
-                return _holding("object", "additionalProperties", self.read(values, depth - 1))
+            case "object", [keys, values]:
+                made = _holding("object", "additionalProperties", self.read(values, depth - 1))
+                read = self.read(keys, depth - 1)
+                return {**made, "x-keys": read} if read not in ({}, {"type": "string"}) else made
             case "array", [one]:
                 return _holding("array", "items", self.read(one, depth - 1))
             case ["array", *_], [one]:
                 items = self.read(one, depth - 1)
                 # where no item is a string, neither is the whole
-                strings = not items or "string" in _types_in(items)
+                strings = mismatch(items, ANY_TEXT, "") is None
                 return _holding(plain["type"] if strings else "array", "items", items)
         return {key: value for key, value in plain.items() if key in ("type", "format")}
 
@@ -247,7 +244,7 @@ class _Reader:
                         found, member = json_value(value)
                     if not found or member is None:
                         return {}
-                    members[name] = member
+                    members[name] = next((one for one in members.values() if one == member), member)  # an alias of it
                 case ast.FunctionDef(name=name) if name not in _STRANGE:
                     pass
                 case ast.Expr(value=ast.Constant()) | ast.Pass():
@@ -321,14 +318,6 @@ def _elements(node: ast.expr) -> list[ast.expr]:
 
 def _holding(kind: str | list[str], key: str, inner: Schema) -> Schema:
     return {"type": kind, key: inner} if inner else {"type": kind}
-
-
-def _types_in(schema: Schema) -> set[str]:
-    if "enum" in schema:
-        return {"string"} if any(isinstance(one, str) for one in schema["enum"]) else set()
-    if "anyOf" in schema:
-        return set().union(*(_types_in(one) for one in schema["anyOf"]))
-    return set(_types(schema)) if "type" in schema else {"string"}
 
 
 def _distinct(values: list[Any]) -> list[Any]:

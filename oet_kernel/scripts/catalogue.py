@@ -24,6 +24,7 @@ from oet_kernel.models import (
     ScriptSchema,
 )
 from oet_kernel.notebook import SUFFIX
+from oet_kernel.scripts import typed
 from oet_kernel.scripts.annotations import readable
 from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.fitting import faults
@@ -124,7 +125,7 @@ class ScriptCatalogue:
             raise MalformedRequest(f"{path}{line}: {readable(error.why)}") from None
         return ScriptSchema(uri, reading.docstring, _schema(reading.init), _schema(reading.main))
 
-    async def check_init(self, script: Script, arguments: ProcedureInput) -> Seen | None:
+    async def check_init(self, script: Script, arguments: ProcedureInput) -> tuple[ProcedureInput, Seen | None]:
         """Refuse arguments that the ``init`` of a script certainly does not take.
 
         Parameters
@@ -136,7 +137,9 @@ class ScriptCatalogue:
 
         Returns
         -------
-        Seen
+        ProcedureInput
+            The arguments, where a text is taken for what it was meant as.
+        Seen or None
             To be remembered by `follow`; None for a script that cannot be read, which then fails by itself, and for one
             that has to be fetched first.
 
@@ -146,7 +149,7 @@ class ScriptCatalogue:
             When the script is not allowed, or the arguments do not fit.
         """
         if not isinstance(script, FileSystemScript):
-            return None
+            return arguments, None
         path = await asyncio.to_thread(resolve, script.script_uri, self._roots)
         return await asyncio.to_thread(self._check_init, path, arguments)
 
@@ -157,7 +160,7 @@ class ScriptCatalogue:
         while len(self._seen) > _FOLLOWED:
             del self._seen[next(iter(self._seen))]
 
-    async def check_main(self, pid: int, arguments: ProcedureInput, name: str = "main") -> None:
+    async def check_main(self, pid: int, arguments: ProcedureInput, name: str = "main") -> ProcedureInput:
         """Refuse arguments that the ``main`` of a procedure certainly does not take.
 
         Nothing is refused where the file is not the one any more that the procedure was created from.
@@ -171,29 +174,33 @@ class ScriptCatalogue:
         name
             Where they stand in the request's ``script_args``.
 
+        Returns
+        -------
+        ProcedureInput
+            As of `check_init`.
+
         Raises
         ------
         MalformedRequest
             When the arguments do not fit.
         """
-        if (seen := self._seen.get(pid)) is not None:
-            await asyncio.to_thread(self._check_main, seen, arguments, name)
+        if (seen := self._seen.get(pid)) is None:
+            return arguments
+        return await asyncio.to_thread(self._check_main, seen, arguments, name)
 
-    def _check_init(self, path: Path, arguments: ProcedureInput) -> Seen | None:
+    def _check_init(self, path: Path, arguments: ProcedureInput) -> tuple[ProcedureInput, Seen | None]:
         try:
             reading, version = self._read(path)
         except (OSError, ScriptUnreadable):
-            return None
-        _refuse(reading.init, arguments, "init")
-        return Seen(path, version)
+            return arguments, None
+        return _checked(reading.init, arguments, "init"), Seen(path, version)
 
-    def _check_main(self, seen: Seen, arguments: ProcedureInput, name: str) -> None:
+    def _check_main(self, seen: Seen, arguments: ProcedureInput, name: str) -> ProcedureInput:
         try:
             reading, version = self._read(seen.path)
         except (OSError, ScriptUnreadable):
-            return
-        if version == seen.version:
-            _refuse(reading.main, arguments, name)
+            return arguments
+        return _checked(reading.main, arguments, name) if version == seen.version else arguments
 
     def _read(self, path: Path) -> tuple[Reading, Version]:
         status = os.stat(path)
@@ -265,12 +272,14 @@ class _Cache(Generic[T]):
         return made
 
 
-def _refuse(function: Function | None, arguments: ProcedureInput, name: str) -> None:
+def _checked(function: Function | None, arguments: ProcedureInput, name: str) -> ProcedureInput:
     if function is None:
-        return
+        return arguments
+    arguments = typed.resolve(function, arguments)
     found = faults(function, arguments.args, arguments.kwargs, f"$.script_args.{name}")
     if found:
         raise MalformedRequest("; ".join(found))
+    return arguments
 
 
 def _schema(function: Function | None) -> dict[str, object] | None:

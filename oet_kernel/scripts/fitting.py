@@ -1,13 +1,15 @@
 """Says where arguments do not fit what a function takes, by path. Pure.
 
-It knows the few words of JSON Schema that our schemas use, and is more lenient than JSON Schema in one thing: true and
-false are integers too, as in Python.
+It knows the few words of JSON Schema that our schemas use, and ``format`` is one of them: a text that stands for no
+date does not fit a date.
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from oet_kernel.scripts import formats
 
 if TYPE_CHECKING:
     from oet_kernel.scripts.schema import Function
@@ -63,7 +65,7 @@ def _faults(function: "Function", args: list[Any], kwargs: dict[str, Any], path:
             yield from _wrong(taker.schema, value, where)
     by_position = {one.name for one in positional[: len(args)]}
     for name, value in kwargs.items():
-        where = f"{path}.kwargs{_step(name)}"
+        where = f"{path}.kwargs{step(name)}"
         taker = by_name.get(name)
         if taker is not None and name in by_position:
             yield f"{where}: given twice, by position too"
@@ -76,7 +78,7 @@ def _faults(function: "Function", args: list[Any], kwargs: dict[str, Any], path:
     for n, one in enumerate(function.parameters):
         if not one.required or one.name in by_position or (one.by_name and one.name in kwargs):
             continue
-        yield f"{path}.kwargs{_step(one.name)}: required" if one.by_name else f"{path}.args[{n}]: required ({one.name})"
+        yield f"{path}.kwargs{step(one.name)}: required" if one.by_name else f"{path}.args[{n}]: required ({one.name})"
 
 
 def _wrong(schema: dict[str, Any], value: Any, path: str) -> Iterator[str]:
@@ -97,19 +99,33 @@ def mismatch(schema: dict[str, Any], value: Any, path: str) -> str | None:
     path
         Where the value stands.
     """
-    if "enum" in schema and value not in schema["enum"]:
-        return f"{path}: expected {expected(schema)}, got {_shown(value)}"
+    if "enum" in schema and not any(same(one, value) for one in schema["enum"]):
+        return f"{path}: expected {expected(schema)}, got {shown(value)}"
     if "anyOf" in schema:
         return _mismatch_of_any(schema, value, path)
     kinds = schema.get("type")
     if kinds is not None and not any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
-        return f"{path}: expected {expected(schema)}, got {_shown(value)}"
+        return f"{path}: expected {expected(schema)}, got {shown(value)}"
     if isinstance(value, list):
         return _mismatch_in_array(schema, value, path)
-    if isinstance(value, dict) and isinstance(inner := schema.get("additionalProperties"), dict):
-        for name, one in list(value.items())[:_CHECKED]:
-            if (found := mismatch(inner, one, f"{path}{_step(name)}")) is not None:
-                return found
+    if isinstance(value, dict):
+        return _mismatch_in_object(schema, value, path)
+    if "format" in schema and value is not None:
+        try:
+            formats.read(schema["format"], value)
+        except ValueError:
+            return f"{path}: expected {expected(schema)}, got {shown(value)}"
+    return None
+
+
+def _mismatch_in_object(schema: dict[str, Any], value: dict[str, Any], path: str) -> str | None:
+    keys, inner = schema.get("x-keys", {}), schema.get("additionalProperties", {})
+    for name, one in list(value.items())[:_CHECKED]:
+        at = f"{path}{step(name)}"
+        if all(mismatch(keys, key, at) is not None for key in keys_of(name)):
+            return f"{at}: expected {expected(keys)} as key"
+        if (found := mismatch(inner, one, at)) is not None:
+            return found
     return None
 
 
@@ -122,7 +138,7 @@ def _mismatch_of_any(schema: dict[str, Any], value: Any, path: str) -> str | Non
         if not found.startswith(f"{path}: "):
             inside.append(found)
     # one alternative is of the value's kind, and something in it is wrong
-    return inside[0] if len(inside) == 1 else f"{path}: expected {expected(schema)}, got {_shown(value)}"
+    return inside[0] if len(inside) == 1 else f"{path}: expected {expected(schema)}, got {shown(value)}"
 
 
 def _mismatch_in_array(schema: dict[str, Any], value: list[Any], path: str) -> str | None:
@@ -137,6 +153,24 @@ def _mismatch_in_array(schema: dict[str, Any], value: list[Any], path: str) -> s
     return None
 
 
+def keys_of(name: str) -> list[Any]:
+    """Return what a key of an object may stand for: itself, and the number or truth value that it spells."""
+    try:
+        literal = msgspec.json.decode(name)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return [name]
+    return [name, literal] if isinstance(literal, int | float) else [name]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two JSON values are the same: 1 is 1.0, and is not true."""
+    if isinstance(one, bool) is not isinstance(other, bool):
+        return False
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
 def expected(schema: dict[str, Any]) -> str:
     """Say in words what a schema admits: ``integer or null``, ``one of "a", "b"``."""
     if "enum" in schema:
@@ -146,6 +180,8 @@ def expected(schema: dict[str, Any]) -> str:
     if "maxItems" in schema:
         return f"array of {schema['maxItems']} items"
     kinds = schema.get("type", "any value")
+    if "format" in schema:
+        return formats.FORMATS[schema["format"]].words + (" or null" if "null" in kinds else "")
     return kinds if isinstance(kinds, str) else " or ".join(kinds)
 
 
@@ -156,14 +192,18 @@ def _is(value: Any, kind: str) -> bool:
         case "boolean":
             return isinstance(value, bool)
         case "integer":
-            return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+            return _is_number(value) and (isinstance(value, int) or value.is_integer())
         case "number":
-            return isinstance(value, int | float)
+            return _is_number(value)
         case "string":
-            return isinstance(value, str | int | float)  # the command line reads 5 as a number, for text too
+            return isinstance(value, str)
         case "array":
             return isinstance(value, list)
     return isinstance(value, dict)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _takes_by_name(function: "Function", name: str) -> str:
@@ -181,11 +221,13 @@ def _takes_by_position(function: "Function") -> str:
     return f"{function.name} takes {count or 'no'} argument{'' if count == 1 else 's'} by position"
 
 
-def _step(name: str) -> str:
+def step(name: str) -> str:
+    """Write the step of a path that leads to a key: ``.depth``, ``["b c"]``."""
     return f".{name}" if name.isidentifier() else f"[{_json(name)[:_SHOWN]}]"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Write the kind of a JSON value, and the value where it is short: ``string "x"``."""
     kind = next(kind for kind in _KINDS if _is(value, kind))
     if kind in ("null", "array", "object"):
         return kind

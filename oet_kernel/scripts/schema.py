@@ -37,6 +37,8 @@ class Parameter(Struct, frozen=True, kw_only=True):
     """Whether a call without it is wrong."""
     schema: Schema
     """What its value may be, with its default and description; of ``*args`` and ``**kwargs``, of each one."""
+    annotated: bool = False
+    """Whether it has an annotation, though it may not be understood."""
 
     @property
     def by_position(self) -> bool:
@@ -240,7 +242,13 @@ class _Reader:
         if unit:
             schema = {**schema, "x-unit": unit[1] or unit[2]}
         variadic = kind in ("var-positional", "var-keyword")
-        return Parameter(name=node.arg, kind=kind, required=default is None and not variadic, schema=schema)
+        return Parameter(
+            name=node.arg,
+            kind=kind,
+            required=default is None and not variadic,
+            schema=schema,
+            annotated=node.annotation is not None,
+        )
 
     def _with_default(self, schema: Schema, default: ast.expr, names: Names) -> Schema:
         found, value = json_value(default)

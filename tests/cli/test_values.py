@@ -7,9 +7,10 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
-from oet_kernel.cli.values import read_arguments, read_call, read_value
-from oet_kernel.models import ProcedureInput, to_json
+from oet_kernel.cli.values import read_arguments, read_call, read_value, readings
+from oet_kernel.models import ProcedureInput, Typed, to_json
 
 
 @pytest.mark.parametrize(
@@ -70,16 +71,17 @@ def test_value_is_a_literal_where_it_is_one(text, value):
     ],
 )
 def test_arguments_are_told_apart(words, args, kwargs):
-    assert read_arguments(words) == ProcedureInput(args, kwargs)
+    read = read_arguments(words)
+    assert (read.args, read.kwargs) == (args, kwargs)
 
 
 @pytest.mark.parametrize(
     ("words", "script", "call"),
     [
         (["x.py"], "x.py", ProcedureInput()),
-        (["x.py", "a", "--b=1"], "x.py", ProcedureInput(["a"], {"b": 1})),
-        (["--b=1", "x.py", "a"], "x.py", ProcedureInput(["a"], {"b": 1})),
-        (["--b", "1", "x.py"], "x.py", ProcedureInput([], {"b": 1})),
+        (["x.py", "a", "--b=1"], "x.py", ProcedureInput(["a"], {"b": 1}, Typed([None], {"b": "1"}))),
+        (["--b=1", "x.py", "a"], "x.py", ProcedureInput(["a"], {"b": 1}, Typed([None], {"b": "1"}))),
+        (["--b", "1", "x.py"], "x.py", ProcedureInput([], {"b": 1}, Typed([], {"b": "1"}))),
         (["1"], "1", ProcedureInput()),
         (["--flag"], None, ProcedureInput([], {"flag": True})),
         ([], None, ProcedureInput()),
@@ -87,6 +89,42 @@ def test_arguments_are_told_apart(words, args, kwargs):
 )
 def test_script_is_the_first_positional_argument_wherever_options_stand(words, script, call):
     assert read_call(words) == (script, call)
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (["hello", "--name=word", "--flag"], UNSET),
+        (["hello", "20260101_0001", "'x'"], Typed([None, "20260101_0001", "'x'"], {})),
+        (["--a=1e5", "--b=007", "--c=None", "--d=[1]"], Typed([], {"a": "1e5", "c": "None", "d": "[1]"})),
+        (["--a=5"], Typed([], {"a": "5"})),
+    ],
+)
+def test_the_text_goes_along_where_it_reads_as_something_else(words, typed):
+    assert read_arguments(words).typed == typed
+
+
+@pytest.mark.parametrize(
+    ("words", "decided", "said"),
+    [
+        (
+            ["--a=20260101_0001"],
+            ProcedureInput([], {"a": 202601010001}),
+            ["a: 20260101_0001 is read as the number 2026"],
+        ),
+        (["--a=1e5"], ProcedureInput([], {"a": 100000.0}), ["a: 1e5 is read as the number 100000.0"]),
+        (["0x10"], ProcedureInput([16]), ["argument 1: 0x10 is read as the number 16"]),
+        (["1.50", "x"], ProcedureInput([1.5, "x"]), ["argument 1: 1.50 is read as the number 1.5"]),
+        (["--a=20260101_0001"], ProcedureInput([], {"a": "20260101_0001"}), []),
+        (["--a=5", "--b=true", "--c=[1]", "--d=None", "--e=0.5", "-5"], None, []),
+        (["--a=5", "--b=true", "--c=[1]", "--d=None", "--e=0.5", "-5"], ..., []),
+    ],
+)
+def test_a_number_that_may_be_a_name_is_said(words, decided, said):
+    given = read_arguments(words)
+    told = readings(given, given if decided is ... else decided)
+    assert len(told) == len(said)
+    assert all(one.startswith(begin) for one, begin in zip(told, said, strict=True))
 
 
 @pytest.mark.parametrize("word", ["--=5", "-=x"])

@@ -5,12 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from oet_kernel.models import ProcedureInput
+from oet_kernel.models import ProcedureInput, Typed
 from oet_kernel.panel.form import Kind, Place, fields_of, fill
 from oet_kernel.scripts.fitting import faults
 from oet_kernel.scripts.schema import read_script
 
-HEAD = "from enum import Enum\nfrom typing import Literal\nclass Band(Enum):\n    LOW = 1\n    MID = 2\n"
+HEAD = """
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+from lab import ObsId
+class Band(Enum):
+    LOW = 1
+    MID = 2
+"""
 
 
 def form(signature, body="pass"):
@@ -89,6 +99,12 @@ def test_the_default_is_chosen_at_first():
         ("a: str", "12", {"a": "12"}),
         ("a: int | str = 1", "12", {"a": 12}),
         ("a: int | str = 1", "[1", {"a": "[1"}),
+        ("a: Path", "007", {"a": "007"}),
+        ("a: datetime", "20261125", {"a": "20261125"}),
+        ("a: datetime", "0.5", {"a": 0.5}),
+        ("a: Decimal", "1.50", {"a": "1.50"}),
+        ("a: timedelta", "5", {"a": 5}),
+        ("a: Literal['1', 'x'] | list[int]", "1", {"a": "1"}),
         ("a: list[int] = []", "[1, 2]", {"a": [1, 2]}),
         ("a: list[int] = []", "", {}),
         ("a: dict[str, int]", '{"x": 1}', {"a": {"x": 1}}),
@@ -107,7 +123,8 @@ def test_the_default_is_chosen_at_first():
 )
 def test_what_is_typed_is_read_by_the_type(parameter, typed, sent):
     (field,) = form(parameter)
-    assert called(parameter, **{field.name: typed}) == ProcedureInput([], sent)
+    made = called(parameter, **{field.name: typed})
+    assert (made.args, made.kwargs) == ([], sent)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +140,9 @@ def test_what_is_typed_is_read_by_the_type(parameter, typed, sent):
         ("a: float | None = None", "fast", "expected a number or nothing"),
         ("a: list[int]", "[1, 2", "expected a list, as [1, 2]; this is not JSON: "),
         ("a: list[int]", "5", "expected a list, as [1, 2]"),
+        ("a: list[int]", '["x"]', '[0]: expected integer, got string "x"'),
+        ("a: date", "2026-13-01", "expected date of ISO 8601 (2026-11-25)"),
+        ("a: timedelta", "5 s", "expected duration of ISO 8601 (PT1H30M) or seconds"),
         ("**more", "[1]", 'expected an object, as {"name": 1}'),
     ],
 )
@@ -130,6 +150,14 @@ def test_what_cannot_be_is_said_at_its_field(parameter, typed, complaint):
     (field,) = form(parameter)
     filled = fill([field], {field.name: typed})
     assert filled.complaints[field.name].startswith(complaint)
+
+
+def test_what_was_typed_goes_along_where_nothing_is_known_of_the_argument():
+    made = called("a: ObsId, /, b, c: ObsId = '', d: str = ''", a="20260101_0001", b="5", c="1e5", d="007")
+    assert made == ProcedureInput(
+        [202601010001], {"b": 5, "c": 100000.0, "d": "007"}, Typed(["20260101_0001"], {"b": "5", "c": "1e5"})
+    )
+    assert called("a: int, b", a="5", b="word") == ProcedureInput([], {"a": 5, "b": "word"})
 
 
 def test_arguments_that_go_by_position_go_there_with_all_before_them():

@@ -113,7 +113,12 @@ PATH = {"type": "string", "format": "path"}
         ("tuple[int, *tuple[str, ...]]", ARRAY),
         ("dict", OBJECT),
         ("dict[str, int]", {"type": "object", "additionalProperties": INTEGER}),
-        ("Mapping[int, Any]", OBJECT),
+        ("Mapping[int, Any]", {"type": "object", "x-keys": INTEGER}),
+        ("dict[str, Any]", OBJECT),
+        ("dt.date", {"type": "string", "format": "date"}),
+        ("dt.time", {"type": "string", "format": "time"}),
+        ("dt.timedelta", {"type": ["string", "number"], "format": "duration"}),
+        ("bytes", {"type": "string", "format": "byte"}),
         ("Sequence[int]", {"type": "array", "items": INTEGER}),
         ("Sequence[str]", {"type": ["array", "string"], "items": STRING}),
         ("abc.Sequence", {"type": ["array", "string"]}),
@@ -145,7 +150,7 @@ def test_annotation_that_is_understood(annotation, expected):
 @pytest.mark.parametrize(
     "annotation",
     [
-        "Any", "object", "Plain", "Data", "complex", "bytes", "unknown", "np.ndarray", "int()", "'not python('",
+        "Any", "object", "Plain", "Data", "complex", "unknown", "np.ndarray", "int()", "'not python('",
         "'; import os'", "list[int][0]", "Twice", "Maybe", "Changed", "Pick", "Computed", "Down", "Made",
         "Literal[b'x']", "Literal[Band.LOW]", "Literal[x]", "Optional[Plain]", "int | Plain", "Union[int, Any]",
         "Optional", "Union", "Literal", "Annotated", "typing.Callable[[int], str]", "type[int]", "1", "...",
@@ -212,8 +217,8 @@ JSON = st.recursive(
 # an annotation, and the JSON values of what it admits
 LEAVES = st.sampled_from(
     [
-        ("int", st.integers() | st.booleans()),
-        ("float", FINITE | st.integers() | st.booleans()),
+        ("int", st.integers()),
+        ("float", FINITE | st.integers()),
         ("bool", st.booleans()),
         ("str", st.text()),
         ("None", st.none()),
@@ -253,9 +258,6 @@ def test_no_value_that_an_annotation_admits_is_refused(data):
 
 @given(KINDS, JSON)
 def test_what_json_schema_admits_is_admitted_and_what_it_refuses_is_refused(kind, value):
-    """But for truth values, which are numbers to Python, and for text, where a command line may have made a number."""
     made = schema_of(ast.parse(kind[0], mode="eval").body, NAMES)
     ours, theirs = mismatch(made, value, "$") is None, Draft202012Validator(made).is_valid(value)
-    assert ours or not theirs
-    if "string" not in str(made) and "true" not in str(value).lower() and "false" not in str(value).lower():
-        assert ours == theirs
+    assert ours == theirs

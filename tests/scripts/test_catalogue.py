@@ -146,7 +146,7 @@ async def test_what_is_remembered_is_bounded(root, monkeypatch):
     catalogue = ScriptCatalogue([root])
     for n in range(6):
         path = write(root / f"{n}.py")
-        catalogue.follow(n, await catalogue.check_init(script(path), ProcedureInput([1])))
+        catalogue.follow(n, (await catalogue.check_init(script(path), ProcedureInput([1])))[1])
     assert len(catalogue._readings._made) == 3
     assert list(catalogue._seen) == [3, 4, 5]
 
@@ -240,13 +240,13 @@ async def test_arguments_for_what_cannot_be_read_or_is_not_there_are_not_refused
 
 async def test_git_scripts_are_not_checked(root):
     git = GitScript(script_uri="git://a.py", git_args=GitArgs(git_repo="x"))
-    assert await ScriptCatalogue([root]).check_init(git, ProcedureInput(["x"])) is None
+    assert await ScriptCatalogue([root]).check_init(git, ProcedureInput(["x"])) == (ProcedureInput(["x"]), None)
 
 
 async def test_arguments_of_main_are_checked_against_the_script_as_it_was_loaded(root):
     path = write(root / "a.py")
     catalogue = ScriptCatalogue([root])
-    catalogue.follow(1, await catalogue.check_init(script(path), ProcedureInput([1])))
+    catalogue.follow(1, (await catalogue.check_init(script(path), ProcedureInput([1])))[1])
     with pytest.raises(MalformedRequest, match=r"^\$\.script_args\.run\.args\[0\]: expected integer"):
         await catalogue.check_main(1, ProcedureInput(["x"]), "run")
     await catalogue.check_main(1, ProcedureInput([1]))

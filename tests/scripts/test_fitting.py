@@ -6,7 +6,14 @@ from oet_kernel.scripts.fitting import MOST, faults, mismatch
 from oet_kernel.scripts.schema import read_script
 
 AT = "$.script_args.init"
-PRELUDE = "from typing import Literal, Optional\nfrom enum import Enum\nclass Band(Enum):\n    LOW = 1\n    MID = 2\n"
+PRELUDE = """
+from datetime import date
+from enum import Enum
+from typing import Literal, Optional
+class Band(Enum):
+    LOW = 1
+    MID = 2
+"""
 
 
 def wrong(signature, *args, **kwargs):
@@ -19,9 +26,17 @@ def wrong(signature, *args, **kwargs):
         ("subarray_id: int", [], {"subarray_id": "x"}, [".kwargs.subarray_id: expected integer, got string \"x\""]),
         ("subarray_id: int", ["x"], {}, [".args[0]: expected integer, got string \"x\""]),
         ("a: int | None", [0.5], {}, [".args[0]: expected integer or null, got number 0.5"]),
-        ("a: str", [3], {}, []),
+        ("a: str", [3], {}, [".args[0]: expected string, got integer 3"]),
         ("a: str", [None], {}, [".args[0]: expected string, got null"]),
-        ("a: str", [True], {}, []),
+        ("a: str", [True], {}, [".args[0]: expected string, got boolean true"]),
+        ("a: int", [True], {}, [".args[0]: expected integer, got boolean true"]),
+        ("a: float", [False], {}, [".args[0]: expected number, got boolean false"]),
+        ("a: Literal[1]", [True], {}, [".args[0]: expected one of 1, got boolean true"]),
+        ("a: date", ["2026-13-01"], {}, [
+            '.args[0]: expected date of ISO 8601 (2026-11-25), got string "2026-13-01"'
+        ]),
+        ("a: date | None", [5], {}, [".args[0]: expected date of ISO 8601 (2026-11-25) or null, got integer 5"]),
+        ("a: dict[int, str]", [{"x": "a"}], {}, [".args[0].x: expected integer as key"]),
         ("a: str", [{"x": 1}], {}, [".args[0]: expected string, got object"]),
         ("a: int", ["x" * 500], {}, [f".args[0]: expected integer, got string \"{'x' * 39}..."]),
         ("a: Literal['b', 3]", ["c"], {}, [".args[0]: expected one of \"b\", 3, got string \"c\""]),
@@ -31,7 +46,7 @@ def wrong(signature, *args, **kwargs):
         ("a: list[int] | dict", [1], {}, [".args[0]: expected array or object, got integer 1"]),
         ("a: dict[str, list[int]]", [{"b c": [1, None]}], {}, ['.args[0]["b c"][1]: expected integer, got null']),
         ("a: tuple[int, str]", [[1]], {}, [".args[0]: expected array of 2 items, got 1 items"]),
-        ("a: tuple[str, int]", [[1, "x"]], {}, [".args[0][1]: expected integer, got string \"x\""]),
+        ("a: tuple[str, int]", [["1", "x"]], {}, [".args[0][1]: expected integer, got string \"x\""]),
         ("*a: int", [1, "x"], {}, [".args[1]: expected integer, got string \"x\""]),
         ("**a: int", [], {"b": "x"}, [".kwargs.b: expected integer, got string \"x\""]),
         ("a, b=1", [], {}, [".kwargs.a: required"]),
@@ -58,13 +73,13 @@ def test_fault_is_told_by_its_path(signature, args, kwargs, expected):
     ("signature", "args", "kwargs"),
     [
         ("a: float", [3], {}),
-        ("a: float", [True], {}),
         ("a: int", [3.0], {}),
-        ("a: int", [False], {}),
         ("a: int = None", [None], {}),
         ("a: 'Target'", [{"x": 1}], {}),
         ("a: set[int]", [[1, 1]], {}),
-        ("a: Literal[1]", [True], {}),
+        ("a: Literal[1]", [1.0], {}),
+        ("a: dict[int, str]", [{"5": "a"}], {}),
+        ("a: date", ["2026-11-25"], {}),
         ("a: Band", ["MID"], {}),
         ("a: Band", [2], {}),
         ("a, /, **k", [1], {"a": 2}),

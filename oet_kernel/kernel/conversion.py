@@ -1,0 +1,318 @@
+"""Makes of a JSON value what an annotation promises: a member of an enumeration, a path, a date, a record.
+
+It admits what the request's check admits (`oet_kernel.scripts.fitting`), by the same words and functions, and knows
+more: the script's own classes are here. An annotation that is not known promises nothing, and its value stays as it is.
+"""
+
+import collections
+import collections.abc as abc
+import numbers
+import types
+import typing
+from enum import Enum, Flag
+from functools import partial
+from pathlib import PurePath
+from typing import Any, Literal, Union
+
+from oet_kernel.kernel import records
+from oet_kernel.kernel.hints import UNBOUND, Bound, plain_hint
+from oet_kernel.kernel.reading import Reader, Refused, as_it_is
+from oet_kernel.scripts import formats
+from oet_kernel.scripts.annotations import ANY_TEXT
+from oet_kernel.scripts.fitting import keys_of, same, shown, step
+
+_ARRAYS: dict[type, type] = {
+    list: list,
+    collections.deque: collections.deque,
+    abc.MutableSequence: list,
+    set: set,
+    frozenset: frozenset,
+    abc.Set: set,
+    abc.MutableSet: set,
+}
+"""What an array becomes, by what is annotated."""
+_ITERABLES = (abc.Sequence, abc.Collection, abc.Iterable)
+"""What a text is too; all but the first, what an object is too."""
+_OBJECTS: dict[type, type] = {
+    dict: dict,
+    collections.OrderedDict: collections.OrderedDict,
+    abc.Mapping: dict,
+    abc.MutableMapping: dict,
+}
+
+
+def reader_of(hint: Any, bound: Bound = UNBOUND) -> Reader | None:
+    """Find what makes the values that an annotation promises.
+
+    Parameters
+    ----------
+    hint
+        The annotation, evaluated.
+    bound
+        What type variables stand for.
+
+    Returns
+    -------
+    Reader or None
+        None for an annotation that promises nothing that is known.
+    """
+    hint, bound = plain_hint(hint, bound)
+    origin, given = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _union_reader(given, bound)
+    if origin is Literal:
+        return partial(_literal, given)
+    cls = origin or hint
+    if cls is None:
+        return _null
+    if not isinstance(cls, type):
+        return None
+    if cls in _PLAIN:
+        return _PLAIN[cls]
+    if issubclass(cls, Enum):
+        return partial(_member, cls)
+    if issubclass(cls, PurePath):
+        return partial(_path, cls)
+    if (name := formats.OF_CLASS.get(f"{cls.__module__}.{cls.__qualname__}")) is not None:
+        return partial(_formatted, name)
+    if (record := records.reader_of(cls, given, bound, _inner)) is not None:
+        return record
+    return _container_reader(hint, cls, given, bound)
+
+
+def _inner(hint: Any, bound: Bound) -> Reader:
+    """Find a reader when it is first needed: a type may contain itself."""
+    return lambda value, path: (reader_of(hint, bound) or as_it_is)(value, path)
+
+
+def _container_reader(hint: Any, cls: type, given: tuple[Any, ...], bound: Bound) -> Reader | None:
+    if cls is tuple:
+        return _tuple_reader(hint, given, bound)
+    item = _inner(given[0], bound) if given else as_it_is
+    if cls in _ARRAYS:
+        return partial(_array, _ARRAYS[cls], item)
+    if cls in _ITERABLES:
+        return partial(_iterable, cls is not abc.Sequence, item)
+    if cls in _OBJECTS:
+        key, one = (_inner(given[0], bound), _inner(given[1], bound)) if len(given) == 2 else (as_it_is, as_it_is)
+        return partial(_object, _OBJECTS[cls], key, one)
+    return None
+
+
+# --- plain values
+
+
+def _null(value: Any, path: str) -> None:
+    if value is not None:
+        raise Refused(path, "null", shown(value))
+
+
+def _boolean(value: Any, path: str) -> bool:
+    if not isinstance(value, bool):
+        raise Refused(path, "boolean", shown(value))
+    return value
+
+
+def _integer(value: Any, path: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise Refused(path, "integer", shown(value))
+
+
+def _number(value: Any, path: str) -> int | float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise Refused(path, "number", shown(value))
+
+
+def _float(value: Any, path: str) -> float:
+    try:
+        return float(_number(value, path))
+    except OverflowError:
+        raise Refused(path, "number", "an integer beyond all floats") from None
+
+
+def _string(value: Any, path: str) -> str:
+    if not isinstance(value, str):
+        raise Refused(path, "string", shown(value))
+    return value
+
+
+def _complex(value: Any, path: str) -> complex:
+    """Read a number, a text as Python writes it, or what events have for one: real and imaginary part."""
+    try:
+        if isinstance(value, list) and len(value) == 2:
+            return complex(*(_float(part, path) for part in value))
+        return complex(value) if isinstance(value, str) else complex(_float(value, path))
+    except (ValueError, Refused):
+        raise Refused(path, 'complex number (1.5, [1, 2] or "1+2j")', shown(value)) from None
+
+
+_PLAIN: dict[type, Reader] = {
+    types.NoneType: _null,
+    bool: _boolean,
+    int: _integer,
+    float: _float,
+    str: _string,
+    complex: _complex,
+    numbers.Number: _number,
+    numbers.Real: _number,
+    numbers.Integral: _integer,
+}
+
+
+def _formatted(name: str, value: Any, path: str) -> Any:
+    try:
+        return formats.read(name, value)
+    except ValueError:
+        raise Refused(path, formats.FORMATS[name].words, shown(value)) from None
+
+
+def _path(cls: type[PurePath], value: Any, path: str) -> PurePath:
+    return cls(_formatted("path", value, path))
+
+
+def _member(cls: type[Enum], value: Any, path: str) -> Enum:
+    """Find a member by its value, else by its name."""
+    for one in cls.__members__.values():
+        if same(_as_json(one.value), value):
+            return one
+    names = value.split("|") if isinstance(value, str) and issubclass(cls, Flag) else [value]
+    found = [cls.__members__.get(name.strip()) if isinstance(name, str) else None for name in names]
+    if None not in found:
+        member: Enum = found[0]  # type: ignore[assignment]
+        for further in found[1:]:
+            member = member | further  # type: ignore[operator]
+        return member
+    if not isinstance(value, bool):
+        try:
+            return cls(value)  # several flags, or what its own _missing_ makes of it
+        except Exception:  # whatever it raises, it is no member
+            pass
+    members = ", ".join(f"{name} ({one.value!r})" for name, one in cls.__members__.items())
+    raise Refused(path, f"one of {members}", shown(value))
+
+
+def _as_json(value: Any) -> Any:
+    return [_as_json(one) for one in value] if isinstance(value, tuple | list) else value
+
+
+def _literal(options: tuple[Any, ...], value: Any, path: str) -> Any:
+    for option in options:
+        if isinstance(option, Enum):
+            try:
+                if _member(type(option), value, path) is option:
+                    return option
+            except Refused:
+                pass
+        elif same(option, value):
+            return option
+    raise Refused(path, f"one of {', '.join(map(repr, options))}", shown(value))
+
+
+# --- several kinds
+
+
+def _union_reader(given: tuple[Any, ...], bound: Bound) -> Reader:
+    readers = [reader_of(one, bound) for one in given]
+    known = [one for one in readers if one is not None]
+    return partial(_any_of, known, len(known) < len(readers))
+
+
+def _any_of(readers: list[Reader], is_open: bool, value: Any, path: str) -> Any:
+    """Leave what is of one of the kinds already; else make it what the first of them can."""
+    made: list[Any] = []
+    refusals: list[Refused] = []
+    for read in readers:
+        try:
+            one = read(value, path)
+        except Refused as refused:
+            refusals.append(refused)
+            continue
+        if unchanged(one, value):
+            return value
+        made.append(one)
+    if made:
+        return made[0]
+    if is_open:
+        return value
+    deeper = [one for one in refusals if one.path != path]
+    if len(deeper) == 1:  # one alternative is of the value's kind, and something in it is wrong
+        raise deeper[0]
+    raise Refused(path, " or ".join(dict.fromkeys(one.expected for one in refusals if one.path == path)), shown(value))
+
+
+def unchanged(made: Any, value: Any) -> bool:
+    """Tell whether what was made of a value is the value."""
+    if type(made) is not type(value):
+        return False
+    if isinstance(value, list):
+        return len(made) == len(value) and all(map(unchanged, made, value))
+    if isinstance(value, dict):
+        return made.keys() == value.keys() and all(unchanged(made[name], one) for name, one in value.items())
+    return bool(made == value)
+
+
+# --- arrays and objects
+
+
+def _items(item: Reader, value: list[Any], path: str) -> list[Any]:
+    return [item(one, f"{path}[{n}]") for n, one in enumerate(value)]
+
+
+def _array(kind: type, item: Reader, value: Any, path: str) -> Any:
+    if not isinstance(value, list):
+        raise Refused(path, "array", shown(value))
+    items = _items(item, value, path)
+    try:
+        return items if kind is list else kind(items)
+    except TypeError as error:  # an item that no set can hold
+        raise Refused(path, f"items of a {kind.__name__}", f"an array with an {error}") from None
+
+
+def _iterable(of_keys: bool, item: Reader, value: Any, path: str) -> Any:
+    if isinstance(value, list):
+        return _items(item, value, path)
+    try:
+        item(ANY_TEXT, path)
+    except Refused:  # where no item is a text, neither is the whole
+        raise Refused(path, "array", shown(value)) from None
+    if isinstance(value, str) or (of_keys and isinstance(value, dict)):
+        return value
+    raise Refused(path, "array or string or object" if of_keys else "array or string", shown(value))
+
+
+def _tuple_reader(hint: Any, given: tuple[Any, ...], bound: Bound) -> Reader:
+    if hint is tuple or any(typing.get_origin(one) is typing.Unpack for one in given):
+        return partial(_array, tuple, as_it_is)
+    if len(given) == 2 and given[1] is ...:
+        return partial(_array, tuple, _inner(given[0], bound))
+    return partial(_tuple, [_inner(one, bound) for one in given])
+
+
+def _tuple(items: list[Reader], value: Any, path: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise Refused(path, f"array of {len(items)} items", shown(value))
+    if len(value) != len(items):
+        raise Refused(path, f"array of {len(items)} items", f"{len(value)} items")
+    return tuple(read(one, f"{path}[{n}]") for n, (read, one) in enumerate(zip(items, value, strict=True)))
+
+
+def _object(kind: type, key: Reader, item: Reader, value: Any, path: str) -> Any:
+    if not isinstance(value, dict):
+        raise Refused(path, "object", shown(value))
+    made = {_key(key, name, f"{path}{step(name)}"): item(one, f"{path}{step(name)}") for name, one in value.items()}
+    return made if kind is dict else kind(made)
+
+
+def _key(read: Reader, name: str, path: str) -> Any:
+    refusal = None
+    for one in keys_of(name):
+        try:
+            return read(one, path)
+        except Refused as refused:
+            refusal = refusal or refused
+    assert refusal is not None
+    raise Refused(path, f"{refusal.expected} as key", shown(name)) from None

@@ -1,0 +1,89 @@
+"""Decides of what a person has typed whether it is meant as text or as the literal that it is too. Pure."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET, UnsetType
+
+from oet_kernel.models import ProcedureInput, Typed
+from oet_kernel.scripts.annotations import ANY_TEXT
+from oet_kernel.scripts.fitting import mismatch
+
+if TYPE_CHECKING:
+    from oet_kernel.scripts.schema import Function, Parameter
+
+_OTHER_KINDS: Sequence[Any] = (0, True, [], {})
+_KNOWN = frozenset({"type", "enum", "anyOf"})
+"""Words of a schema that say what a value may be."""
+
+
+def choose(text: str, literal: Any, fits: Callable[[Any], bool]) -> Any:
+    """Choose between a text and the literal that it may be read as.
+
+    Parameters
+    ----------
+    text
+        As it was typed.
+    literal
+        As it reads: a JSON value.
+    fits
+        Tells whether a JSON value is good for the parameter.
+
+    Returns
+    -------
+    object
+        The one that fits. Where both do: null; the text where the parameter takes no other kind, or is meant to be read
+        from this text (a date, a member); else the literal.
+    """
+    if not fits(literal):
+        return text if fits(text) else literal
+    if not fits(text) or literal is None:
+        return literal
+    if not fits(ANY_TEXT):
+        return text
+    return literal if any(map(fits, _OTHER_KINDS)) else text
+
+
+def resolve(function: "Function", given: ProcedureInput) -> ProcedureInput:
+    """Decide as far as a script's text says what its parameters are; the kernel knows the others.
+
+    Parameters
+    ----------
+    function
+        What is called.
+    given
+        Its arguments.
+
+    Returns
+    -------
+    ProcedureInput
+        With the texts that are still undecided.
+    """
+    if isinstance(given.typed, UnsetType) or function.unknown is not None:
+        return given
+    positional = [one for one in function.parameters if one.by_position]
+    by_name = {one.name: one for one in function.parameters if one.by_name}
+    more, others = function.of_kind("var-positional"), function.of_kind("var-keyword")
+    args, kwargs = list(given.args), dict(given.kwargs)
+    left_args, left_kwargs = list(given.typed.args), dict(given.typed.kwargs)
+    for n, text in enumerate(given.typed.args[: len(args)]):
+        taker = positional[n] if n < len(positional) else more
+        if text is not None and _says(taker):
+            args[n], left_args[n] = _chosen(taker, text, args[n]), None
+    for name, text in given.typed.kwargs.items():
+        taker = by_name.get(name, others)
+        if name in kwargs and _says(taker):
+            kwargs[name] = _chosen(taker, text, kwargs[name])
+            del left_kwargs[name]
+    left = any(text is not None for text in left_args) or left_kwargs
+    return ProcedureInput(args, kwargs, Typed(left_args, left_kwargs) if left else UNSET)
+
+
+def _says(taker: "Parameter | None") -> bool:
+    """Tell whether it is known what a parameter takes; the kernel may know what is not understood here."""
+    return taker is not None and (bool(_KNOWN & taker.schema.keys()) or not taker.annotated)
+
+
+def _chosen(taker: "Parameter | None", text: str, literal: Any) -> Any:
+    schema = {} if taker is None else taker.schema
+    return choose(text, literal, lambda value: mismatch(schema, value, "") is None)
