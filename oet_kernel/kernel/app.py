@@ -32,6 +32,7 @@ from oet_kernel.kernel.orphan import OrphanWatch
 from oet_kernel.kernel.outgoing import JournalingIOPubThread, LineStream, Publisher
 from oet_kernel.kernel.program import Program
 from oet_kernel.kernel.runner import ControlRequest, EventRequest, Opening, PrepareRequest, Runner, RunRequest
+from oet_kernel.kernel.shell import OetShell
 
 IOPUB_HIGH_WATER_MARK = 100_000
 """Messages held for a slow subscriber of ZeroMQ; the default of 1000 loses half of a burst."""
@@ -56,6 +57,7 @@ class OetKernel(IPythonKernel):
     """An IPython kernel that also prepares and runs a script, by messages of its own."""
 
     implementation = "oet_kernel"
+    shell_class = Type(OetShell)
     control_handlers: dict[str, Any]
     msg_types = [*IPythonKernel.msg_types, "oet_prepare_request", "oet_run_request"]
     control_msg_types = [
@@ -219,6 +221,8 @@ class OetKernelApp(IPKernelApp):
         adopt_orphans()
         if self.journal_folder:
             self.session.admit_guests()
+        else:
+            self.shell.enter_notebook()  # a kernel as any other
         if self.journal_folder and self.orphan_seconds > 0:
             self._orphan_watch = OrphanWatch(
                 Path(self.journal_folder), self.orphan_seconds, self.kernel.runner.idle, self._end_orphan

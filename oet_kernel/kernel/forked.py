@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ipykernel.compiler import XCachingCompiler
-from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.application import BaseIPythonApplication
 
 from oet_kernel.kernel.app import OetKernelApp
 from oet_kernel.kernel.launch import Launch
+from oet_kernel.kernel.shell import OetShell
 
 
 class ForkedKernelApp(OetKernelApp):
@@ -24,7 +24,7 @@ class ForkedKernelApp(OetKernelApp):
         BaseIPythonApplication.initialize(self, ["--HistoryManager.enabled=False"])
         self.init_pdb()
         ours = sys.modules["__main__"]
-        self._shell = ZMQInteractiveShell.instance(
+        self._shell = OetShell.instance(
             parent=self,
             profile_dir=self.profile_dir,
             user_module=None,
@@ -42,10 +42,6 @@ class ForkedKernelApp(OetKernelApp):
     def exit_handler(self) -> Callable[[], None]:
         """What the shell does at the end of the process."""
         return self._shell.atexit_operations  # type: ignore[no-any-return]
-
-    def init_environment(self) -> None:
-        """Set the environment variables that the shell sets when it is made: in one kernel, after its own are set."""
-        self._shell.init_environment()
 
     def finish(self, launch: Launch) -> None:
         """Do what belongs to one kernel: sockets, threads, streams.

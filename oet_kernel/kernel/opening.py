@@ -53,6 +53,7 @@ def open_notebook(
     opening.loading(python_source(notebook.cells) if notebook.python else "", facts)
     cells: Cells
     if _is_own(notebook):
+        shell.enter_notebook()
         cells = OwnCells(shell, opening.await_, opening.call)
         cells.enter(path, module_name(path) if defined else None)
     else:

@@ -281,7 +281,6 @@ class ForkServer:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        self._app.init_environment()
         time.tzset()
         sys.argv, sys.orig_argv = request["argv"], list(request["argv"])
         multiprocessing.process.ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]

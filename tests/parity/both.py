@@ -15,6 +15,8 @@ from tests.conftest import DEADLINE, Server
 
 PRELUDE = "import pathlib; HERE = pathlib.Path(__file__).resolve().parent\n"
 CALLS = "\n\nif __name__ == '__main__':\n    'init' in globals() and init()\n    main()\n"
+_HERE = "<its folder>"
+"""Stands in output for the folder of the run, which is another one either way."""
 ENDED = ("COMPLETE", "FAILED", "STOPPED", "UNKNOWN")
 
 
@@ -73,7 +75,9 @@ def plainly(folder: Path, text: str, **options: Any) -> Ran:
     done = subprocess.run(
         [sys.executable, str(path)], cwd=folder, capture_output=True, timeout=DEADLINE, stdin=subprocess.DEVNULL
     )
-    stdout, stderr = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
+    stdout, stderr = (
+        stream.decode(errors="replace").replace(str(folder), _HERE) for stream in (done.stdout, done.stderr)
+    )
     return Ran(done.returncode == 0, stdout, stderr, written(folder, before))
 
 
@@ -97,6 +101,7 @@ def ended(server: Server, pid: int, summary: dict[str, Any], folder: Path, befor
     events = events_of(server, pid)
     streams = [event["data"] for event in events if event["topic"] == "procedure.output.stream"]
     stdout, stderr = ("".join(e["text"] for e in streams if e["name"] == name) for name in ("stdout", "stderr"))
+    stdout, stderr = (text.replace(str(folder), _HERE) for text in (stdout, stderr))
     ran = Ran(summary["state"] == "COMPLETE", stdout, stderr, written(folder, before))
     return Procedure(ran, pid, summary["state"], summary["history"]["stacktrace"] or "", summary, events)
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conftest import Server, serve
 
+pytest.register_assert_rewrite("tests.parity.both")
+
 
 @pytest.fixture(scope="session", params=["forked", "plain"])
 def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
