@@ -21,6 +21,7 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 
+from oet_kernel.hidden import hidden
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.models import ProcedureInput
 from oet_kernel.record.markup import call
@@ -142,8 +143,10 @@ class ForeignCells:
 
     def assignments(self, values: dict[str, Any]) -> str:
         """Write arguments in the language of the cells, by papermill's rules."""
-        from papermill.exceptions import PapermillException  # takes seconds to import, and few need it
-        from papermill.translators import papermill_translators
+        # takes seconds to import, and few need it; the grammar of a format that notebooks have none of takes half of them
+        with hidden("rfc3987_syntax"):
+            from papermill.exceptions import PapermillException
+            from papermill.translators import papermill_translators
 
         try:
             translator = papermill_translators.find_translator(self.name, self._spec.language)
