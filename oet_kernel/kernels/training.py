@@ -98,5 +98,5 @@ def _modules_of_a_kernel() -> list[str]:
                 if not file.startswith(folder) and name != "__main__":
                     names.append(name)
 
-        asyncio.get_event_loop().run_until_complete(work())
+        asyncio.run(work())
     return names
