@@ -281,7 +281,7 @@ def merge(given: Mapping[str, ProcedureInput], override: Mapping[str, ProcedureI
     merged = dict(given)
     for name, call in override.items():
         base = merged.get(name, ProcedureInput())
-        merged[name] = ProcedureInput(call.args or base.args, {**base.kwargs, **call.kwargs})
+        merged[name] = call.over(base)
     return merged
 
 

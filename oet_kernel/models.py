@@ -100,6 +100,14 @@ class ProcedureInput(Struct, frozen=True):
     Whoever can read the annotation decides, the service or the kernel, and takes them away.
     """
 
+    def over(self, usual: "ProcedureInput") -> "ProcedureInput":
+        """Return these arguments where they are given, and the usual ones where they are not."""
+        kwargs = {**usual.kwargs, **self.kwargs}
+        theirs, ours = (Typed() if isinstance(one.typed, UnsetType) else one.typed for one in (usual, self))
+        left = {name: text for name, text in theirs.kwargs.items() if name not in self.kwargs}
+        typed = Typed((ours if self.args else theirs).args, {**left, **ours.kwargs})
+        return ProcedureInput(self.args or usual.args, kwargs, typed if typed.args or typed.kwargs else UNSET)
+
 
 FunctionName = Literal["init", "main"]
 RequestName = Literal["create", "start", "stop"]

@@ -262,8 +262,7 @@ class ScriptExecutionService:
         if not execution.procedure.startable:
             return self._summary(execution)
         self._take_command()
-        given, usual = command.run_args, execution.main
-        arguments = ProcedureInput(given.args or usual.args, {**usual.kwargs, **given.kwargs})
+        arguments = command.run_args.over(execution.main)
         started = lifecycle.Started(time.time(), arguments, who)
         if self._limits.exclusive:
             holder = self._subarrays.claim(lifecycle.apply(execution.procedure, started).subarray, pid)
