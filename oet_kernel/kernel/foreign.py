@@ -143,7 +143,7 @@ class ForeignCells:
 
     def assignments(self, values: dict[str, Any]) -> str:
         """Write arguments in the language of the cells, by papermill's rules."""
-        # takes seconds to import, and few need it; the grammar of a format that notebooks have none of takes half of them
+        # takes seconds to import, and few need it; half of them for the grammar of a format that notebooks have not
         with hidden("rfc3987_syntax"):
             from papermill.exceptions import PapermillException
             from papermill.translators import papermill_translators
