@@ -74,6 +74,8 @@ class Execution:
 
     def __init__(self, row: ProcedureRow, workshop: Workshop, audience: Audience) -> None:
         self.procedure = row.procedure
+        self.committed = row.procedure
+        """The procedure as it was last written to the database, where its events are too."""
         self.main = row.main
         """What ``main`` is called with where its start does not say."""
         self.request_id = row.request_id

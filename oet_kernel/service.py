@@ -50,7 +50,7 @@ from oet_kernel.pauses import Pauses
 from oet_kernel.roster import Roster
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.state import StateFolder
-from oet_kernel.store.rows import ProcedureRow
+from oet_kernel.store.rows import ProcedureRow, Unit
 from oet_kernel.subarrays import Subarrays
 
 log = logging.getLogger(__name__)
@@ -114,6 +114,7 @@ class ScriptExecutionService:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._resumed = asyncio.Event()
+        journal.on_commit = self._committed
         bus.tap(self._forward)
 
     @property
@@ -238,6 +239,21 @@ class ScriptExecutionService:
         self._take_command()
         return self._create(command, ProcedureInput(), autostart=True, who=who)
 
+    def startable(self, pid: int) -> bool:
+        """Return whether a start of a procedure would call its ``main`` now.
+
+        Parameters
+        ----------
+        pid
+            Its id.
+
+        Raises
+        ------
+        ResourceNotFound
+            When there is no such procedure.
+        """
+        return self._find(pid).procedure.startable
+
     async def start(self, command: StartProcessCommand, who: str | None = None) -> ProcedureSummary:
         """Run ``main`` of a procedure that is READY; leave any other as it is.
 
@@ -260,7 +276,7 @@ class ScriptExecutionService:
         execution = self._find(command.process_uid)
         pid = execution.id
         if not execution.procedure.startable:
-            return self._summary(execution)
+            return self._told(execution)
         self._take_command()
         arguments = command.run_args.over(execution.main)
         started = lifecycle.Started(time.time(), arguments, who)
@@ -330,7 +346,9 @@ class ScriptExecutionService:
         return StopOutcome(stopped=True, aborted=aborted)
 
     def summarise(self, pids: Sequence[int] | None = None) -> list[ProcedureSummary]:
-        """Tell all about procedures.
+        """Return the summaries of procedures as they are in the database, so that their events are there too.
+
+        While nothing can be written, the summaries are of the moment: operators must see what is at work.
 
         Parameters
         ----------
@@ -343,7 +361,7 @@ class ScriptExecutionService:
             When there is no procedure with one of the ids, or it is no longer listed.
         """
         found = self._roster if pids is None else [self._find(pid) for pid in pids]
-        summaries = [self._summary(execution) for execution in found]
+        summaries = [self._told(execution) for execution in found]
         if self._limits.announce_lists:
             request_id = self._announcer.request_id()
             self._announcer.request(topics.REQUEST_LIST, request_id, pids=pids)
@@ -364,7 +382,7 @@ class ScriptExecutionService:
         await execution.wait(*states)
         with suppress(StoreUnusable):
             await self._journal.settled()
-        return self._summary(execution)
+        return self._told(execution)
 
     async def close(self) -> None:
         """Stop every procedure, and take no new ones."""
@@ -466,6 +484,15 @@ class ScriptExecutionService:
 
     def _find(self, pid: int) -> Execution:
         return self._roster.find(pid)
+
+    def _committed(self, unit: Unit) -> None:
+        for pid, row in unit.procedures.items():
+            if (execution := self._roster.get(pid)) is not None:
+                execution.committed = row.procedure
+
+    def _told(self, execution: Execution) -> ProcedureSummary:
+        in_trouble = self._journal.trouble is not None
+        return self._announcer.summary(execution.procedure if in_trouble else execution.committed)
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
         return self._announcer.summary(execution.procedure)

@@ -49,6 +49,8 @@ class Journal:
 
     def __init__(self, store: Store, deliver: Callable[[list[Event]], None]) -> None:
         self.store = store
+        self.on_commit: Callable[[Unit], None] = lambda unit: None
+        """Called on the event loop with each unit that was committed, right before its events are delivered."""
         self.trouble: StoreUnusable | None = None
         """Why nothing can be written at the moment; None while all is well."""
         self._deliver = deliver
@@ -186,9 +188,10 @@ class Journal:
             self._stuck = asyncio.get_running_loop().create_future()
         return self._stuck
 
-    def _on_commit(self, batches: list[_Batch], events: list[Event]) -> None:
+    def _on_commit(self, batches: list[_Batch], unit: Unit) -> None:
         self.trouble = None
-        self._deliver(events)
+        self.on_commit(unit)
+        self._deliver(unit.events)
         for batch in batches:
             batch.committed.set_result(None)
 
@@ -233,7 +236,7 @@ class Journal:
                     log.error("%d events are lost with the end of the service: %s", len(unit.events), error)
                     return
             else:
-                loop.call_soon_threadsafe(self._on_commit, batches, unit.events)
+                loop.call_soon_threadsafe(self._on_commit, batches, unit)
                 return
 
 

@@ -69,7 +69,7 @@ class ProcedureHandler(ProcedureResource):
         match update.state:
             case ProcedureState.RUNNING:
                 main = update.script_args.main_args
-                if summary.state is ProcedureState.READY:  # any other is left as it is, whatever the arguments
+                if self.service.startable(uid):  # any other is left as it is, whatever the arguments
                     main = await self.context.catalogue.check_main(uid, main, update.script_args.main_name)
                 summary = await self.service.start(StartProcessCommand(uid, run_args=main), self.caller)
                 body = {"procedure": self.localise(summary, root)}

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Filter
 from oet_kernel.kernel.journal import JOURNAL, Journal
 from oet_kernel.kernels.tail import JournalTail
-from oet_kernel.models import PrepareProcessCommand, ProcedureState, StopProcessCommand
+from oet_kernel.models import PrepareProcessCommand, ProcedureState, StartProcessCommand, StopProcessCommand
+from oet_kernel.procedure import CallStarted, Failed
 from oet_kernel.store.rows import ArchiveQuery
 from oet_kernel.store.store import NAME, Store
 from tests.conftest import Bench
@@ -213,6 +215,24 @@ async def bench_in_trouble(tmp_path, monkeypatch):
     made.trouble = trouble
     yield made
     await made.close()
+
+
+@pytest.mark.anyio
+async def test_no_state_is_shown_before_its_events_are_written(bench, monkeypatch):
+    pid = await bench.ready(NOTHING)
+    write, may_write = bench.journal.store.write, threading.Event()
+    monkeypatch.setattr(bench.journal.store, "write", lambda unit: (may_write.wait(10), write(unit)))
+    starting = asyncio.create_task(bench.start(pid))
+    await asyncio.sleep(0)
+    assert "main" in bench.service._roster.find(pid).procedure.calls
+    bench.service._roster.find(pid).learn(CallStarted(time.time(), "main"))
+    bench.service._roster.find(pid).learn(Failed(time.time(), "Error: of its own\n"))
+    assert bench.service.summarise([pid])[0].state is S.READY
+    assert (await bench.service.start(StartProcessCommand(pid))).state is S.READY
+    may_write.set()
+    await starting
+    assert (await bench.until(pid)).state is S.FAILED
+    assert [one["new_state"] for one in bench.said("procedure.lifecycle.statechange", pid)][-1] == "FAILED"
 
 
 @pytest.mark.anyio
