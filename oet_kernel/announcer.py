@@ -125,4 +125,5 @@ def summary_of(procedure: Procedure, base_url: str) -> ProcedureSummary:
         uri=f"{base_url}/procedures/{procedure.id}",
         requested_by=procedure.requested_by,
         pause=procedure.pause,
+        returned=procedure.returned,
     )

@@ -270,6 +270,9 @@ class Execution:
         if after is before:
             return
         self.save()
+        if after.returned is not None and before.returned is None:
+            told = msgspec.structs.asdict(after.returned)
+            self._audience.say(self, announce(topics.SCRIPT_RETURNED, str(self.id), **told), fact.at)
         for state, at in after.history.process_states[len(before.history.process_states) :]:
             self._audience.entered(self, state, at)
             self._changed.set()

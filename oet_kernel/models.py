@@ -85,6 +85,8 @@ class Typed(Struct, frozen=True):
     """The text of each positional argument; None where the value is known."""
     kwargs: dict[str, str] = field(default_factory=dict)
     """The texts of keyword arguments; those are left out whose value is known."""
+    words: list[str] = field(default_factory=list)
+    """All of the words, in order, for a script that reads its command line; empty where they are not known."""
 
 
 class ProcedureInput(Struct, frozen=True):
@@ -198,6 +200,20 @@ class ProcedureHistory(Struct, frozen=True):
     """The Python traceback, or what became of the kernel; only for FAILED."""
 
 
+class Returned(Struct, frozen=True, kw_only=True):
+    """What ``main`` returned."""
+
+    type: str
+    """Its class, as ``int`` or ``numpy.ndarray``."""
+    value: Any = None
+    """Its JSON form; None where `text` stands in its place."""
+    text: str | None = None
+    """Its ``repr``, shortened, where it has no JSON form; its JSON, shortened, where that is too long."""
+
+    def __str__(self) -> str:
+        return _ENCODER.encode(self.value).decode() if self.text is None else self.text
+
+
 class ProcedureSummary(Struct, frozen=True, kw_only=True):
     """All that clients are told about a procedure."""
 
@@ -214,6 +230,8 @@ class ProcedureSummary(Struct, frozen=True, kw_only=True):
     """Who has asked for its creation, its start and its stop, as far as that is known."""
     pause: Pause | None = None
     """None where none is asked for."""
+    returned: Returned | None = None
+    """What ``main`` returned; None for None, and where it has not returned."""
 
     @property
     def standing(self) -> str:

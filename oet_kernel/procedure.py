@@ -13,7 +13,16 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oet_kernel.errors import IllegalTransition
-from oet_kernel.models import INACTIVE, Pause, ProcedureHistory, ProcedureInput, ProcedureState, RequestName, Script
+from oet_kernel.models import (
+    INACTIVE,
+    Pause,
+    ProcedureHistory,
+    ProcedureInput,
+    ProcedureState,
+    RequestName,
+    Returned,
+    Script,
+)
 
 _S = ProcedureState
 _END = frozenset({_S.FAILED, _S.STOPPED, _S.UNKNOWN})
@@ -51,6 +60,8 @@ class Procedure(Struct, frozen=True, kw_only=True):
     """A stop was accepted: only STOPPED or UNKNOWN can follow."""
     pause: Pause | None = None
     """The pause that is asked for; None without."""
+    returned: Returned | None = None
+    """What ``main`` returned; None for None, and before."""
 
     @property
     def state(self) -> ProcedureState:
@@ -120,6 +131,8 @@ class CallFinished(Struct, frozen=True):
 
     at: float
     call: str
+    returned: Returned | None = None
+    """What ``main`` returned."""
 
 
 class Failed(Struct, frozen=True):
@@ -350,6 +363,6 @@ def _step(procedure: Procedure, fact: Any) -> Procedure:
         case _S.READY, CallStarted(call="main") if "main" in procedure.calls:
             return enter(procedure, fact.at, _S.RUNNING)
         case _S.RUNNING, CallFinished(call="main"):
-            return enter(procedure, fact.at, _S.READY, _S.COMPLETE)
+            return enter(replace(procedure, returned=fact.returned), fact.at, _S.READY, _S.COMPLETE)
         case _:
             return procedure

@@ -39,6 +39,7 @@ CONSOLE_INPUT = "procedure.console.input"
 ENVIRONMENT_LOG = "procedure.environment.log"
 ENVIRONMENT_DESCRIBED = "procedure.environment.described"
 SCRIPT_LOADED = "procedure.script.loaded"
+SCRIPT_RETURNED = "procedure.script.returned"
 CELL_STARTED = "procedure.cell.started"
 CELL_FINISHED = "procedure.cell.finished"
 CELL_FAILED = "procedure.cell.failed"
@@ -77,6 +78,7 @@ TOPICS = MappingProxyType(
         ENVIRONMENT_LOG: ("text",),
         ENVIRONMENT_DESCRIBED: ("host", "user", "python", "packages"),
         SCRIPT_LOADED: ("path", "sha256", "commit", "source"),
+        SCRIPT_RETURNED: ("type", "value", "text"),
         CELL_STARTED: ("call", "id", "number", "count", "tags", "source"),
         CELL_FINISHED: ("call", "id", "number", "count", "tags"),
         CELL_FAILED: ("call", "id", "number", "count", "tags", "stacktrace", "expected"),

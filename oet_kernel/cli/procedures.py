@@ -9,7 +9,7 @@ from oet_kernel.cli.documents import Document
 from oet_kernel.cli.options import FREE, PROCEDURE_ID, SCRIPT_WORDS, Failure, Follows, truth, with_git, with_service
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
-from oet_kernel.cli.values import read_arguments, read_call, say_readings
+from oet_kernel.cli.values import read_call, read_command_line, say_readings
 from oet_kernel.client import Client
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState, ProcedureSummary, Script
 
@@ -70,7 +70,7 @@ def start(
     """Run a prepared procedure; ARGUMENTS, --name=value among them, go to its main."""
     with Client(server_url, token) as client:
         found = startable(client, pid)
-    main = read_arguments(arguments)
+    main = read_command_line(arguments)
 
     def begin(client: Client) -> Begun:
         summary = client.start(found, main)

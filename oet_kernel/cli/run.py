@@ -9,7 +9,7 @@ from oet_kernel.cli.options import FREE, SCRIPT_WORDS, Follows, truth, with_git,
 from oet_kernel.cli.procedures import created, read_creation
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
-from oet_kernel.cli.values import read_arguments
+from oet_kernel.cli.values import read_command_line
 
 _BEHIND = "oet_kernel.cli.run.behind"
 
@@ -63,7 +63,7 @@ def run(
         server_url=server_url,
         token=token,
         begin=lambda client: Begun(created(client, script, init)),
-        main=read_arguments(behind_dashes(context)),
+        main=read_command_line(behind_dashes(context)),
         stops=True,
         run_abort=run_abort,
         embedded=not (server_url or os.environ.get("OET_URL") or os.environ.get("OET_REST_URI") or discovery.find()),

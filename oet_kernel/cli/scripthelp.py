@@ -59,6 +59,13 @@ def describe(script: str, formatter: click.HelpFormatter) -> None:
         paragraphs = (reading.docstring or "It says nothing of itself.").split("\n\n")
         # what is indented is an example, and its lines stay as they are
         formatter.write_text("\n\n".join(f"\b\n{one}" if one.startswith(" ") else one for one in paragraphs))
+    if reading.main is not None and reading.main.command_line:
+        with formatter.section("Arguments"):
+            formatter.write_text(
+                "It is run as a whole, by python's rules: what stands behind -- becomes its command line, "
+                f"oet run {script} -- --help among others."
+            )
+        return
     for function in filter(None, (reading.init, reading.main)):
         _describe(function, formatter)
 

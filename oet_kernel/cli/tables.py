@@ -76,6 +76,8 @@ def describe_procedure(summary: ProcedureSummary) -> Document:
     if summary.pause is not None:
         who = f" by {summary.pause.who}" if summary.pause.who is not None else ""
         parts.append(f"Pause: {summary.pause}, asked for at {_microsecond(summary.pause.asked)}{who}")
+    if summary.returned is not None:
+        parts.append(f"Returned ({summary.returned.type}): {summary.returned}")
     if summary.history.stacktrace:
         parts.append(f"Stack Trace:\n------------\n{summary.history.stacktrace.rstrip()}")
     return Document(parts)

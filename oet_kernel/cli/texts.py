@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from oet_kernel.client import AWAY, BACK, LOST, Event
 
 _NOTICES = {
@@ -31,6 +33,7 @@ _TEXTS = {
     "procedure.lifecycle.paused": "Procedure {source} is paused at {checkpoint}",
     "procedure.lifecycle.resumed": "Procedure {source} goes on{from_checkpoint}{by}",
     "procedure.lifecycle.unpaused": "Procedure {source} waits at no checkpoint any more: {why}",
+    "procedure.script.returned": "Procedure {source} returned {returned}",
     "procedure.environment.log": "Environment of procedure {source}: {text}",
     "procedure.kernel.control": "Kernel of procedure {source}: {who} has {taken_or_given}",
     "procedure.console.input": "Console of procedure {source}: {who} typed: {code}",
@@ -56,6 +59,8 @@ _TEXTS = {
     "scan.lifecycle.end.failed": "SB {sb_id}: scan {scan_id} failed",
 }
 
+_LONGEST = 200
+"""Characters of what main returned that a line shows."""
 _SILENT = (
     "procedure.lifecycle.",
     "procedure.cell.",
@@ -111,6 +116,7 @@ def _about(event: Event) -> dict[str, Any]:
         "subarray": subarray,
         "abort": "abort" if command.get("run_abort") else "no abort",
         "source": event.msg_src,
+        "returned": _returned(event.fields),
         "at_checkpoint": f" at {command['at']}" if command.get("at") is not None else "",
         "by": "" if event.fields.get("who") is None else f" (asked by {event.fields['who']})",
         "checkpoints": "its next checkpoint" if event.fields.get("at") is None else event.fields["at"],
@@ -119,6 +125,13 @@ def _about(event: Event) -> dict[str, Any]:
         "last_line": str(event.fields.get("stacktrace") or "").rstrip().rpartition("\n")[2],
         "taken_or_given": "taken control" if event.fields.get("taken") else "given control back",
     }
+
+
+def _returned(fields: dict[str, Any]) -> str:
+    """Write what main returned on one line, shortened."""
+    text = fields.get("text")
+    line = " ".join((text if isinstance(text, str) else msgspec.json.encode(fields.get("value")).decode()).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def concerns(event: Event, pid: int) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from oet_kernel.models import FunctionName, ProcedureInput, ProcedureSummary, Typed
 
@@ -91,6 +92,13 @@ def read_arguments(words: Sequence[str]) -> ProcedureInput:
     """
     positional, named = _tell_apart(words)
     return _read(positional, named)
+
+
+def read_command_line(words: Sequence[str]) -> ProcedureInput:
+    """Read arguments of ``main`` as `read_arguments` does, and keep the words for a script that reads them itself."""
+    given = read_arguments(words)
+    typed = Typed() if isinstance(given.typed, UnsetType) else given.typed
+    return replace(given, typed=replace(typed, words=[*words])) if words else given
 
 
 def read_call(words: Sequence[str]) -> tuple[str | None, ProcedureInput]:

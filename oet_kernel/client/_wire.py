@@ -26,6 +26,7 @@ from oet_kernel.models import (
     ProcedureState,
     ProcedureSummary,
     RequestName,
+    Returned,
     Script,
     ScriptList,
     ScriptSchema,
@@ -86,6 +87,7 @@ class _Procedure(Struct, frozen=True):
     id: int | None = None
     requested_by: dict[RequestName, str] = field(default_factory=dict)
     pause: Pause | None = None
+    returned: Returned | None = None
 
     @property
     def summary(self) -> ProcedureSummary:
@@ -101,6 +103,7 @@ class _Procedure(Struct, frozen=True):
             uri=self.uri,
             requested_by=self.requested_by,
             pause=self.pause,
+            returned=self.returned,
         )
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from oet_kernel import topics
 from oet_kernel.kernel.checkpoints import PauseReport
-from oet_kernel.models import to_json
+from oet_kernel.models import Returned, to_json
 from oet_kernel.procedure import (
     CallFinished,
     CallStarted,
@@ -63,6 +63,7 @@ class _OetCall(Struct):
     phase: str
     has_init: bool = False
     source_sha256: str | None = None
+    returned: Returned | None = None
     stacktrace: str = ""
     quiet: bool = False
 
@@ -168,7 +169,7 @@ def _fact(message: _OetCall, at: float) -> Fact | None:
         case call, "started":
             return CallStarted(at, call)
         case call, "finished":
-            return CallFinished(at, call)
+            return CallFinished(at, call, message.returned)
         case _, "failed":
             return Failed(at, message.stacktrace, message.quiet)
         case _:

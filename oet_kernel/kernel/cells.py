@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
+from oet_kernel.kernel.calls import check_function
 from oet_kernel.models import ProcedureInput
 
 
@@ -38,8 +39,8 @@ class Cells(Protocol):
     def assignments(self, values: dict[str, Any]) -> str:
         """Write arguments in the language of the cells."""
 
-    def call(self, name: str, arguments: ProcedureInput) -> None:
-        """Call a function that the cells have defined."""
+    def call(self, name: str, arguments: ProcedureInput) -> Any:
+        """Call a function that the cells have defined, and return what it gives; None from another kernel."""
 
 
 class OwnCells:
@@ -61,7 +62,7 @@ class OwnCells:
         self,
         shell: Any,
         await_: Callable[[Coroutine[Any, Any, Any]], Any],
-        call: Callable[[Callable[..., Any], ProcedureInput], None],
+        call: Callable[[Callable[..., Any], ProcedureInput], Any],
     ) -> None:
         self._shell = shell
         self._await = await_
@@ -102,12 +103,9 @@ class OwnCells:
         """Write arguments in Python; papermill's translator writes the same, and takes two seconds to import."""
         return "\n".join(f"{name} = {value!r}" for name, value in values.items())
 
-    def call(self, name: str, arguments: ProcedureInput) -> None:
-        """Call a function that the cells have defined."""
-        function = self._shell.user_ns.get(name)
-        if not callable(function):
-            raise AttributeError(f"the notebook has bound {name} to something that cannot be called")
-        self._call(function, arguments)
+    def call(self, name: str, arguments: ProcedureInput) -> Any:
+        """Call a function that the cells have defined, and return what it gives."""
+        return self._call(check_function(name, self._shell.user_ns.get(name), "the notebook"), arguments)
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:

@@ -6,7 +6,6 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -18,7 +17,7 @@ _ASYNCIO = f"{Path(os.__file__).parent / 'asyncio'}{os.sep}"
 _FROZEN = ("<frozen importlib", "<frozen runpy")
 
 
-class _ScriptLoader(SourceFileLoader):
+class ScriptLoader(SourceFileLoader):
     """Compiles a source that was read once: no bytecode is read or written, and the file may change meanwhile."""
 
     def __init__(self, name: str, path: str) -> None:
@@ -27,9 +26,11 @@ class _ScriptLoader(SourceFileLoader):
             self.source = file.read()
 
     def get_data(self, path: str) -> bytes:
+        """Return what was read; of any other path, what is there."""
         return self.source if path == self.path else super().get_data(path)
 
     def get_code(self, fullname: str) -> CodeType:
+        """Compile what was read."""
         code: CodeType = self.source_to_code(self.source, self.path)
         text = importlib.util.decode_source(self.source)
         # an entry without a time is never checked against the file: tracebacks show the lines that ran.
@@ -39,42 +40,53 @@ class _ScriptLoader(SourceFileLoader):
         return code
 
 
-def load(path: Path, about_to_run: Callable[[bytes], None] = lambda source: None) -> ModuleType:
-    """Import a script as a fresh module.
+def open_script(path: Path) -> ScriptLoader:
+    """Read a script, and make the process ready for it.
 
-    It is found by its name, the file's stem, as other modules are, so that ``pickle``, ``dataclasses`` and ``inspect``
-    work on what it defines; ``__name__`` is not ``__main__``. The script's real folder comes first on ``sys.path``, and
-    ``sys.argv`` is the path alone.
+    The script's real folder comes first on ``sys.path``, and ``sys.argv`` is the path alone.
 
     Parameters
     ----------
     path
-        Where the script is.
-    about_to_run
-        Called with the file's bytes before any of them runs.
+        Where it is.
 
     Raises
     ------
     FileNotFoundError
         When there is no such file; nothing has changed then.
+    """
+    file = os.path.abspath(path)  # stays right when the script changes its working folder
+    loader = ScriptLoader(module_name(path), file)
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.argv = [file]
+    return loader
+
+
+def load(loader: ScriptLoader) -> ModuleType:
+    """Import a script as a fresh module.
+
+    It is found by its name, the file's stem, as other modules are, so that ``pickle``, ``dataclasses`` and ``inspect``
+    work on what it defines; ``__name__`` is not ``__main__``.
+
+    Parameters
+    ----------
+    loader
+        Has read the script.
+
+    Raises
+    ------
     BaseException
         Whatever the script raises while it is imported; the module is forgotten.
     """
-    name = module_name(path)
-    file = os.path.abspath(path)  # stays right when the script changes its working folder
-    loader = _ScriptLoader(name, file)
-    about_to_run(loader.source)
-    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+    spec = importlib.util.spec_from_file_location(loader.name, loader.path, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    sys.argv = [file]
-    sys.modules[name] = module
+    sys.modules[loader.name] = module
     try:
         loader.exec_module(module)
-        return sys.modules[name]  # a script may have put something else there, as any module may
+        return sys.modules[loader.name]  # a script may have put something else there, as any module may
     except BaseException:
-        sys.modules.pop(name, None)
+        sys.modules.pop(loader.name, None)
         raise
 
 

@@ -90,16 +90,18 @@ class NotebookProgram:
             for cell in self._notebook.tagged(INIT):
                 self._come_to(cell)
 
-    def main(self, arguments: ProcedureInput) -> None:
+    def main(self, arguments: ProcedureInput) -> Any:
         """Call ``main``, or run the other cells, with the arguments; those that ``init`` was given hold on."""
+        returned = None
         with self._closing_on_failure():
             if self._defined:
-                self._cells.call("main", arguments)
+                returned = self._cells.call("main", arguments)
             else:
                 self._inject({**self._held, **_by_name(arguments, self._notebook.python)})
                 for cell in self._notebook.main:
                     self._come_to(cell)
         self.close()
+        return returned
 
     def hold(self, arguments: ProcedureInput) -> None:
         """Keep the arguments of an ``init`` that has nothing to do, for ``main``."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol
 
+from oet_kernel.kernel.calls import check_function
 from oet_kernel.models import ProcedureInput
 
 
@@ -21,8 +22,8 @@ class Program(Protocol):
     def init(self, arguments: ProcedureInput) -> None:
         """Prepare."""
 
-    def main(self, arguments: ProcedureInput) -> None:
-        """Do what the procedure is for."""
+    def main(self, arguments: ProcedureInput) -> Any:
+        """Do what the procedure is for; return what its ``main`` gives."""
 
 
 class ScriptProgram:
@@ -37,11 +38,11 @@ class ScriptProgram:
 
     Raises
     ------
-    AttributeError
-        When it has neither ``init`` nor ``main``.
+    AttributeError, TypeError
+        When it has neither ``init`` nor ``main``, or a ``main`` that cannot be called.
     """
 
-    def __init__(self, module: ModuleType, call: Callable[[Callable[..., Any], ProcedureInput], None]) -> None:
+    def __init__(self, module: ModuleType, call: Callable[[Callable[..., Any], ProcedureInput], Any]) -> None:
         self.module = module
         self.unpausable = ""
         self._call = call
@@ -55,18 +56,18 @@ class ScriptProgram:
 
     def init(self, arguments: ProcedureInput) -> None:
         """Call ``init``; there must be a ``main`` afterwards."""
-        self._call(self.module.init, arguments)
+        self._call(self._function("init"), arguments)
         self._function("main")
 
-    def main(self, arguments: ProcedureInput) -> None:
+    def main(self, arguments: ProcedureInput) -> Any:
         """Call ``main``, looked up now since ``init`` may have bound it anew."""
-        self._call(self._function("main"), arguments)
+        return self._call(self._function("main"), arguments)
 
     def _function(self, name: str) -> Callable[..., Any]:
-        function = getattr(self.module, name, None)
-        if not callable(function):
-            file = getattr(self.module, "__file__", "the script")
+        file = str(getattr(self.module, "__file__", None) or "the script")
+        if not hasattr(self.module, name):
             raise AttributeError(
-                f"{file} has no function {name}(); a procedure needs one, to be run when it is started"
+                f"{file} has no function {name}(); a procedure needs one, to be run when it is started, or else "
+                'statements that do something, as under if __name__ == "__main__":'
             )
-        return function  # type: ignore[no-any-return]
+        return check_function(name, getattr(self.module, name), file)

@@ -4,12 +4,12 @@ Each step is announced as an ``oet_call`` message, which the service maps to lif
 
     {"call": "load", "phase": "started"}
     {"call": "load", "phase": "finished", "has_init": true, "source_sha256": "9f86d0..."}
+    {"call": "main", "phase": "finished", "returned": {"type": "int", "value": 5, "text": null}}
     {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ...", "quiet": true}
 
 `quiet`: nothing of the script is at work any more.
 """
 
-import inspect
 import os
 import queue
 import signal
@@ -26,19 +26,22 @@ from msgspec import Struct, field
 
 from oet_kernel import api, topics
 from oet_kernel.kernel import remains
-from oet_kernel.kernel.arguments import convert
+from oet_kernel.kernel.calls import call
 from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport
 from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.kernel.last_words import end_untold
-from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load
+from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load, open_script
 from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.kernel.plain import PlainProgram
 from oet_kernel.kernel.program import Program, ScriptProgram
 from oet_kernel.kernel.provenance import environment_facts, script_facts, source_text
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
+from oet_kernel.kernel.returned import describe
 from oet_kernel.kernel.script_loop import ScriptLoop
 from oet_kernel.kernel.surroundings import Changes
 from oet_kernel.models import ProcedureInput
 from oet_kernel.notebook import SUFFIX
+from oet_kernel.scripts.plain import is_plain
 
 
 class PrepareRequest(Struct):
@@ -72,8 +75,8 @@ class Opening(NamedTuple):
     path: Path
     init: ProcedureInput
     """Arguments of ``init``."""
-    call: Callable[[Callable[..., Any], ProcedureInput], None]
-    """Calls a function."""
+    call: Callable[[Callable[..., Any], ProcedureInput], Any]
+    """Calls a function, and returns what it gives."""
     await_: Callable[[Coroutine[Any, Any, Any]], Any]
     """Runs a coroutine."""
     publish: Callable[[str, Mapping[str, Any]], None]
@@ -136,7 +139,7 @@ class Runner:
     @property
     def module(self) -> ModuleType | None:
         """The script; None before it was loaded, and for a notebook, whose names are the shell's own."""
-        return self._program.module if isinstance(self._program, ScriptProgram) else None
+        return self._program.module if isinstance(self._program, ScriptProgram | PlainProgram) else None
 
     def publish(self, topic: str, fields: Mapping[str, Any]) -> None:
         """Publish an event of the script.
@@ -179,7 +182,7 @@ class Runner:
         """Call ``main``."""
         if self._first("run"):
             with self._busy():
-                self._step("main", lambda: self._loaded().main(request.main))
+                self._step("main", lambda: self._main(request.main))
 
     def _loaded(self) -> Program:
         if self._program is None:
@@ -223,8 +226,10 @@ class Runner:
             )
             self._program = self._open_notebook(opening)
         else:
-            module = load(path, lambda source: self._loading(source_text(source), script_facts(path, source)))
-            self._program = ScriptProgram(module, self.call)
+            loader = open_script(path)
+            plain = is_plain(loader.source)
+            self._loading(source_text(loader.source), {**script_facts(path, loader.source), "plain": plain})
+            self._program = PlainProgram(loader, request.init) if plain else ScriptProgram(load(loader), self.call)
         return {"has_init": self._program.has_init, "source_sha256": self._sha256}
 
     def _loading(self, source: str, facts: dict[str, Any]) -> None:
@@ -232,12 +237,13 @@ class Runner:
         self._source, self._sha256 = source, facts["sha256"]
         self.publish(topics.SCRIPT_LOADED, facts)
 
-    def call(self, function: Callable[..., Any], arguments: ProcedureInput) -> None:
-        """Call a function, and wait for what it gives where that is awaitable."""
-        arguments = convert(function, arguments, self._publisher.call or "main")
-        result = function(*arguments.args, **arguments.kwargs)
-        if inspect.isawaitable(result):
-            self._loop.run(result)
+    def call(self, function: Callable[..., Any], arguments: ProcedureInput) -> Any:
+        """Call ``init`` or ``main``, and return what it gives."""
+        return call(self._publisher.call or "main", function, arguments, self._loop.run)
+
+    def _main(self, arguments: ProcedureInput) -> dict[str, Any]:
+        returned = describe(self._loaded().main(arguments))
+        return {} if returned is None else {"returned": returned}
 
     def _step(self, name: str, work: Callable[[], dict[str, Any] | None]) -> bool:
         """Do one step and say how it went; True when it went well.

@@ -84,6 +84,9 @@ def details_html(row: Row | None) -> str:
     parts.append(f"<div style='color:{_QUIET}'>{escape(asked)}</div>")
     states = [(_time(at), state.name) for state, at in summary.history.process_states]
     parts.append(_folded("Times of states (UTC)", _table(states)))
+    if summary.returned is not None:
+        value = f"<pre style='max-height:260px;overflow:auto'>{escape(str(summary.returned))}</pre>"
+        parts.append(f"<div>main returned ({escape(summary.returned.type)}): {value}</div>")
     if trace := summary.history.stacktrace:
         last = trace.rstrip().rpartition("\n")[2]
         parts.append(f"<div role='alert' style='color:{TROUBLE}'><b>{escape(last)}</b></div>")

@@ -114,6 +114,8 @@ class Recorder:
                 self._enter(fields.get("new_state"))
             case topics.STACKTRACE:
                 self._fail(str(fields.get("stacktrace") or "failed"))
+            case topics.SCRIPT_RETURNED:
+                self._give(fields)
             case topics.SCRIPT_LOADED:
                 self._load(fields)
             case topics.CELL_STARTED if self._book is not None:
@@ -189,6 +191,8 @@ class Recorder:
             called = name in self._cells or (name == "main" and asked is not None)
             if called if not self._script.get("by_cell") else self._outputs(name, about):
                 text = call(name, asked or ProcedureInput(), awaited=name in awaited)
+                if self._script.get("plain") is True:
+                    text = f"# The file above, run as __main__ with what stands here as its command line:\n# {text}"
                 cells.append(self._code_cell(name, 2 + len(cells), text, summary, about))
         return cells
 
@@ -228,6 +232,12 @@ class Recorder:
             cell.update(data, metadata, display_id)
         else:
             cell.show(data, metadata, display_id)
+
+    def _give(self, fields: dict[str, Any]) -> None:
+        """Show what main returned, as Jupyter shows the value of a cell's last line."""
+        text = fields.get("text")
+        shown = text if isinstance(text, str) else msgspec.json.encode(fields.get("value")).decode()
+        self._cell("main").show({"text/plain": shown}, {"oet": {"returned": str(fields.get("type"))}}, None)
 
     def _type(self, at: float, fields: dict[str, Any]) -> None:
         code = str(fields.get("code", ""))

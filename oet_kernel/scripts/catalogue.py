@@ -277,6 +277,11 @@ def _checked(function: Function | None, arguments: ProcedureInput, name: str) ->
         return arguments
     arguments = typed.resolve(function, arguments)
     found = faults(function, arguments.args, arguments.kwargs, f"$.script_args.{name}")
+    if found and function.command_line:
+        found.append(
+            "the file has no init: it is run as a whole when it is started, and takes its arguments then "
+            "(oet run FILE -- ARGUMENTS)"
+        )
     if found:
         raise MalformedRequest("; ".join(found))
     return arguments

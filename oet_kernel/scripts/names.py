@@ -160,7 +160,7 @@ class Names:
 
 def declared_global(function: Scope) -> set[str]:
     """List the names that a function declares ``global``, functions inside of it left out."""
-    return {name for node in _own(function) if isinstance(node, ast.Global) for name in node.names}
+    return {name for node in own(function) if isinstance(node, ast.Global) for name in node.names}
 
 
 def bindings(scope: Scope) -> dict[str, list[Binding]]:
@@ -179,7 +179,7 @@ def bindings(scope: Scope) -> dict[str, list[Binding]]:
     found: dict[str, list[Binding]] = {}
     body = scope.body if isinstance(scope.body, list) else []
     for statement in body:
-        for node in [statement, *([] if isinstance(statement, _SCOPES) else _own(statement))]:
+        for node in [statement, *([] if isinstance(statement, _SCOPES) else own(statement))]:
             for name, qualified in _bound_by(node):
                 # of an assignment, the target is what binds; the statement is what tells its meaning
                 whole = node if qualified or not isinstance(node, ast.Name) else statement
@@ -192,7 +192,7 @@ def _is_direct(statement: ast.AST, node: ast.AST) -> bool:
     return node is statement or isinstance(statement, simple)
 
 
-def _own(scope: ast.AST) -> Iterator[ast.AST]:
+def own(scope: ast.AST) -> Iterator[ast.AST]:
     """Walk what is in a scope, or in a statement of it, without what is inside functions and classes in it."""
     pending: list[ast.AST] = list(ast.iter_child_nodes(scope))
     if isinstance(scope, _SCOPES):

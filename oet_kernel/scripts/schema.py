@@ -17,6 +17,7 @@ from oet_kernel.scripts.annotations import Schema, json_value, nullable, readabl
 from oet_kernel.scripts.docstrings import Told, described
 from oet_kernel.scripts.fitting import mismatch
 from oet_kernel.scripts.names import Binding, Names, Scope, bindings, declared_global, parse
+from oet_kernel.scripts.plain import is_plain_module
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Kind = Literal["positional-only", "positional-or-keyword", "var-positional", "keyword-only", "var-keyword"]
@@ -60,6 +61,8 @@ class Function(Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...] = ()
     unknown: str | None = None
     """Why its parameters are not known, where they are not."""
+    command_line: bool = False
+    """Whether its arguments become the words of a command line, as those of a plain file do."""
 
     def of_kind(self, kind: Kind) -> Parameter | None:
         """Give the one parameter of a kind that there is once at most."""
@@ -80,7 +83,7 @@ class Function(Struct, frozen=True, kw_only=True):
         others = self.of_kind("var-keyword")
         schema["additionalProperties"] = False if others is None else (others.schema or True)
         schema["x-positional"] = [one.name for one in self.parameters if one.by_position]
-        return schema
+        return {**schema, "x-command-line": True} if self.command_line else schema
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -112,10 +115,32 @@ def read_script(source: bytes | str) -> Reading:
         When it is not Python.
     """
     module = parse(source)
+    if is_plain_module(module):
+        return Reading(docstring=_docstring(module), init=_PLAIN_INIT, main=_PLAIN_MAIN)
     names = Names(module)
     reader = _Reader(names)
     main = reader.rebound_main() or reader.function("main")
     return Reading(docstring=_docstring(module), init=reader.function("init"), main=main)
+
+
+_PLAIN_INIT = Function(
+    name="init",
+    description="Nothing: the file is run as a whole when it is started, and takes its arguments then.",
+    parameters=(Parameter(name="subarray_id", kind="keyword-only", required=False, schema={}),),
+    command_line=True,
+)
+_PLAIN_MAIN = Function(
+    name="main",
+    description=(
+        "The file is run as __main__. What is given by position are the words of its command line (sys.argv); what is "
+        "given by name follows them as --name value."
+    ),
+    parameters=(
+        Parameter(name="argv", kind="var-positional", required=False, schema={}),
+        Parameter(name="options", kind="var-keyword", required=False, schema={}),
+    ),
+    command_line=True,
+)
 
 
 class _Reader:

@@ -1,6 +1,7 @@
 """Decides of what a person has typed whether it is meant as text or as the literal that it is too. Pure."""
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
@@ -59,6 +60,8 @@ def resolve(function: "Function", given: ProcedureInput) -> ProcedureInput:
     ProcedureInput
         With the texts that are still undecided.
     """
+    if function.command_line:
+        return verbatim(given)
     if isinstance(given.typed, UnsetType) or function.unknown is not None:
         return given
     positional = [one for one in function.parameters if one.by_position]
@@ -77,6 +80,18 @@ def resolve(function: "Function", given: ProcedureInput) -> ProcedureInput:
             del left_kwargs[name]
     left = any(text is not None for text in left_args) or left_kwargs
     return ProcedureInput(args, kwargs, Typed(left_args, left_kwargs) if left else UNSET)
+
+
+def verbatim(given: ProcedureInput) -> ProcedureInput:
+    """Return the arguments of a command line, all of which are texts, as they were typed."""
+    if isinstance(given.typed, UnsetType):
+        return given
+    if given.typed.words:
+        return ProcedureInput(given.typed.words)
+    pairs = zip_longest(given.args, given.typed.args)
+    return ProcedureInput(
+        [value if text is None else text for value, text in pairs], {**given.kwargs, **given.typed.kwargs}
+    )
 
 
 def _says(taker: "Parameter | None") -> bool:

@@ -12,7 +12,8 @@ from textwrap import dedent
 
 import pytest
 
-from oet_kernel.kernel.loader import TRACE_LIMIT, format_failure, load
+from oet_kernel.kernel import loader
+from oet_kernel.kernel.loader import TRACE_LIMIT, format_failure
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +40,15 @@ def script(tmp_path):
     return write
 
 
+def load(path):
+    """Read a script and import it."""
+    return loader.load(loader.open_script(path))
+
+
 def failure(path, call=None):
     """Load a script, call a function of it, and format what is raised."""
     try:
-        module = load(path)
+        module = loader.load(loader.open_script(path))
         if call:
             getattr(module, call)()
     except BaseException as error:

@@ -39,13 +39,14 @@ def test_a_run_that_is_the_value_of_its_cell_is_not_shown_twice_and_is_shown_aga
 
 
 def test_await_gives_the_summary_of_the_end(notebook):
-    path = notebook.script("def init(**k): print('made')\ndef main(x): print(x * 2)\n")
+    path = notebook.script("def init(**k): print('made')\ndef main(x): print(x * 2); return {'doubled': x * 2}\n")
     notebook(f"run = %oet run {path} --subarray_id={next(subarrays)} -- 21")
     ran = notebook("await run")
     assert ran.value.state.name == "COMPLETE"
     assert notebook["run"].output == "made\n42\n"
     assert ran.value.script_args["main"].args == [21]
     assert notebook["run"].summary == ran.value
+    assert ran.value.returned.value == {"doubled": 42}
 
 
 def test_an_await_that_is_given_up_leaves_the_procedure_and_its_handle(notebook):

@@ -1,0 +1,233 @@
+"""Calls what a script has for a function, whatever it is; refuses what would leave the work of a script undone."""
+
+import contextlib
+import dataclasses
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from oet_kernel.kernel.arguments import convert
+from oet_kernel.kernel.encoding import encode
+from oet_kernel.models import ProcedureInput
+from oet_kernel.scripts.typed import verbatim
+
+_LOOKED_AT = 1000
+"""How many items of what a function returns are looked at."""
+
+
+class NothingRun(TypeError):
+    """What a function gave is work that nothing has run."""
+
+
+def check_function(name: str, function: Any, file: str) -> Callable[..., Any]:
+    """Return a function of a script if a call of it can do something.
+
+    Parameters
+    ----------
+    name
+        ``init`` or ``main``.
+    function
+        What the script has bound to the name.
+    file
+        The script.
+
+    Raises
+    ------
+    TypeError
+        When it cannot be called, or is a class of which a call makes an instance and runs nothing.
+    """
+    if not callable(function):
+        raise TypeError(
+            f"{file} binds {name} to {_a(type(function).__name__)}, which cannot be called; a procedure calls {name}: "
+            "make it a function, or give the value another name"
+        )
+    if isinstance(function, type):
+        _check_class(name, function, file)
+    called: Callable[..., Any] = function
+    return called
+
+
+def call(
+    name: str, function: Callable[..., Any], arguments: ProcedureInput, await_: Callable[[Awaitable[Any]], Any]
+) -> Any:
+    """Call a function of a script, and return what it gives; what is awaitable is awaited.
+
+    Parameters
+    ----------
+    name
+        ``init`` or ``main``.
+    function
+        As `check_function` has found it. A command of click or typer is run with the arguments as its command line.
+    arguments
+        What it is called with.
+    await_
+        Runs an awaitable.
+
+    Raises
+    ------
+    NothingRun
+        When it gives a generator, or something else whose work begins when somebody asks for it.
+    BaseException
+        Whatever the function raises.
+    """
+    if _is_command(function):
+        sys.argv[1:] = command_line(arguments)
+        result = _run_command(function)
+    else:
+        arguments = convert(function, arguments, name)
+        result = function(*arguments.args, **{**_defaults_of_typer(function, arguments), **arguments.kwargs})
+    if inspect.isawaitable(result):
+        result = await_(result)
+    if (what := _undone(result)) is not None:
+        raise NothingRun(f"{name} gave {what}")
+    return result
+
+
+def command_line(arguments: ProcedureInput) -> list[str]:
+    """Return arguments as the words of a command line: as they were typed, else by position, then ``--name value``.
+
+    True is ``--name`` alone, false and null are left out, a list repeats its name. A text stays as it is; any other
+    value is written as JSON.
+    """
+    arguments = verbatim(arguments)
+    words = [_word(one) for one in arguments.args]
+    for name, value in arguments.kwargs.items():
+        option = f"-{name}" if len(name) == 1 else f"--{name}"
+        for one in value if isinstance(value, list) else [value]:
+            if one is True:
+                words.append(option)
+            elif one is not None and one is not False:
+                words += [option, _word(one)]
+    return words
+
+
+def _run_command(function: Callable[..., Any]) -> Any:
+    try:
+        return function()
+    except SystemExit as end:  # which is how a command ends that went well, too
+        if end.code not in (None, 0):
+            raise
+        return None
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else encode(value).decode()
+
+
+def _check_class(name: str, function: type, file: str) -> None:
+    if type(function).__call__ is not type.__call__:
+        return
+    said = f"{file} binds {name} to the class {function.__name__}"
+    if any("__call__" in vars(one) for one in function.__mro__):
+        raise TypeError(
+            f"{said}, and a call of it only makes an instance, which can be called in its turn; bind {name} to an "
+            f"instance: {name} = {function.__name__}()"
+        )
+    plain = not any({"__init__", "__new__"} & {*vars(one)} for one in function.__mro__ if one is not object)
+    generated = dataclasses.is_dataclass(function) and not hasattr(function, "__post_init__")
+    if plain or generated:
+        raise TypeError(
+            f"{said}, and a call of it makes an instance and runs nothing; bind {name} to a function, or to a method "
+            f"of an instance: {name} = {function.__name__}().run"
+        )
+
+
+def _is_command(function: Any) -> bool:
+    """Tell whether something is a command of click, or an application of typer: it reads the command line."""
+    click = all(callable(getattr(function, one, None)) for one in ("main", "make_context", "parse_args"))
+    return click or (type(function).__name__ == "Typer" and type(function).__module__.startswith("typer"))
+
+
+def _defaults_of_typer(function: Callable[..., Any], arguments: ProcedureInput) -> dict[str, Any]:
+    """Return the values of defaults that a function states in the words of typer: ``typer.Option(1)``."""
+    if "typer" not in sys.modules:
+        return {}
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return {}
+    found = {}
+    for one in parameters[len(arguments.args) :]:
+        if not type(one.default).__module__.startswith("typer.") or one.name in arguments.kwargs:
+            continue
+        default = one.default.default
+        if default is ...:
+            raise TypeError(f"{getattr(function, '__name__', 'the function')}() needs a value for {one.name!r}")
+        found[one.name] = default() if callable(default) else default
+    return found
+
+
+def _undone(result: Any) -> str | None:
+    """Describe work in a result that nothing has begun, and what to do about it; None where there is none."""
+    for one in _in(result):
+        for found, what, remedy in _KINDS:
+            if found(one):
+                where = "" if one is result else f"{_a(type(result).__name__)} with "
+                return f"{where}{what}{_origin(one)}, of which nothing was run; {remedy}"
+    return None
+
+
+def _in(result: Any) -> Iterator[Any]:
+    yield result
+    if isinstance(result, Mapping):
+        result = result.values() if type(result) is dict else ()
+    elif type(result) not in (list, tuple, set, frozenset):
+        return
+    for count, one in enumerate(result):
+        if count == _LOOKED_AT:
+            return
+        yield one
+
+
+def _is_new_generator(value: Any) -> bool:
+    return inspect.isgenerator(value) and inspect.getgeneratorstate(value) == inspect.GEN_CREATED
+
+
+def _is_new_coroutine(value: Any) -> bool:
+    return inspect.iscoroutine(value) and inspect.getcoroutinestate(value) == inspect.CORO_CREATED
+
+
+def _is_new_async_generator(value: Any) -> bool:
+    if not inspect.isasyncgen(value) or value.ag_frame is None or value.ag_running:
+        return False
+    if sys.version_info >= (3, 12):
+        return not value.ag_suspended
+    return bool(value.ag_frame.f_lineno == value.ag_code.co_firstlineno)
+
+
+def _is_new_context(value: Any) -> bool:
+    return isinstance(value, contextlib.AbstractContextManager | contextlib.AbstractAsyncContextManager) and (
+        _is_new_generator(getattr(value, "gen", None)) or _is_new_async_generator(getattr(value, "gen", None))
+    )
+
+
+def _is_lazy(value: Any) -> bool:
+    return isinstance(value, map | filter)
+
+
+_KINDS: Sequence[tuple[Callable[[Any], bool], str, str]] = (
+    (
+        _is_new_generator,
+        "a generator",
+        "take its items in a function (for item in plan(): ...), or hand it to what runs it, as RunEngine(plan()) does "
+        "with a plan of bluesky; a yield in a function makes it a generator",
+    ),
+    (_is_new_async_generator, "an asynchronous generator", "take its items: async for item in steps(): ..."),
+    (_is_new_coroutine, "a coroutine", "await it: await work(), or await asyncio.gather(*works)"),
+    (_is_new_context, "a context manager", "enter it: with session(): ..."),
+    (_is_lazy, "a lazy iterator", "take its items: list(map(observe, targets))"),
+)
+
+
+def _origin(value: Any) -> str:
+    """Say where the code of a generator or a coroutine is."""
+    value = getattr(value, "gen", value)
+    for attribute in ("gi_code", "ag_code", "cr_code"):
+        if (code := getattr(value, attribute, None)) is not None:
+            return f" ({code.co_qualname}, line {code.co_firstlineno} of {code.co_filename})"
+    return f" ({type(value).__name__})"
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

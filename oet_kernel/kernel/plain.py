@@ -1,0 +1,60 @@
+"""A plain file as a program of the `Runner`: run whole as ``__main__``, as ``python script.py`` does it."""
+
+import builtins
+import sys
+from types import CodeType, ModuleType
+from typing import Any
+
+from oet_kernel.kernel.calls import command_line
+from oet_kernel.kernel.loader import ScriptLoader
+from oet_kernel.models import ProcedureInput
+
+_FOR_ALL = "subarray_id"
+"""The argument that clients pass to every ``init``."""
+
+
+class PlainProgram:
+    """A file without ``main``, which is compiled when it is loaded, and run when it is started.
+
+    Its module is ``__main__`` from the beginning, and stays it: for ``pickle``, for processes that ``multiprocessing``
+    spawns, and for whoever looks into it afterwards.
+
+    Parameters
+    ----------
+    loader
+        Has read the file.
+    init
+        What ``init`` would be called with.
+
+    Raises
+    ------
+    TypeError
+        When there are arguments for ``init`` besides ``subarray_id``.
+    SyntaxError
+        When it is not Python.
+    """
+
+    has_init = False
+    unpausable = ""
+
+    def __init__(self, loader: ScriptLoader, init: ProcedureInput) -> None:
+        if init.args or set(init.kwargs) - {_FOR_ALL}:
+            raise TypeError(
+                f"{loader.path} has no init(): it is run as a whole when it is started, and takes its arguments then; "
+                f"give them to the start (oet run {loader.path} -- ARGUMENTS)"
+            )
+        loader.name = "__main__"
+        self._code: CodeType = loader.get_code(loader.name)
+        self.module = ModuleType("__main__")
+        vars(self.module).update(
+            __file__=loader.path, __loader__=loader, __builtins__=builtins, __cached__=None, __annotations__={}
+        )
+        sys.modules["__main__"] = self.module
+
+    def init(self, arguments: ProcedureInput) -> None:
+        """Do nothing: there is nothing to prepare."""
+
+    def main(self, arguments: ProcedureInput) -> Any:
+        """Run the file, with the arguments as its command line."""
+        sys.argv[1:] = command_line(arguments)
+        exec(self._code, vars(self.module))

@@ -1,0 +1,73 @@
+"""What ``main`` returns, in the form in which it is kept: JSON where it has a short JSON form, else text."""
+
+from typing import Any
+
+import msgspec
+
+from oet_kernel.kernel.encoding import EventEncodingError, encode
+from oet_kernel.models import Returned
+
+JSON_LIMIT = 64 << 10
+"""Bytes of JSON up to which a value is kept as it is."""
+TEXT_LIMIT = 10_000
+"""Characters of text that are kept of any other, half from its beginning and half from its end."""
+_LEVELS = 50
+"""How deep a value may nest that is kept as JSON."""
+
+
+def describe(value: Any) -> Returned | None:
+    """Describe what ``main`` returned.
+
+    Parameters
+    ----------
+    value
+        Any object.
+
+    Returns
+    -------
+    Returned
+        None for None. What has no JSON form is its ``repr``; what is too long or nests too deeply is its JSON,
+        shortened. An exception of the object's own code leaves a text that says so.
+    """
+    if value is None:
+        return None
+    cls = type(value)
+    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    try:
+        encoded = encode(value)
+    except EventEncodingError:
+        return Returned(type=_sendable(name), text=_shortened(_repr(value)))
+    if len(encoded) <= JSON_LIMIT:
+        plain = msgspec.json.decode(encoded)
+        if _nests(plain) <= _LEVELS:
+            return Returned(type=_sendable(name), value=plain)
+    return Returned(type=_sendable(name), text=_shortened(encoded.decode()))
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:
+        return f"<its text cannot be shown: {type(error).__name__}>"
+
+
+def _shortened(text: str) -> str:
+    if len(text) > TEXT_LIMIT:
+        half = TEXT_LIMIT // 2
+        text = f"{text[:half]} ... {len(text) - 2 * half} characters left out ... {text[-half:]}"
+    return _sendable(text)
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _nests(value: Any) -> int:
+    """Return how many levels of arrays and objects a JSON value has; it stops counting where there are too many."""
+    levels, pending = 0, [value]
+    while pending and levels <= _LEVELS:
+        inner: list[Any] = []
+        for one in pending:
+            inner += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        levels, pending = levels + 1, inner
+    return levels
