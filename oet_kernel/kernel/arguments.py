@@ -10,7 +10,7 @@ from oet_kernel.kernel.conversion import reader_of
 from oet_kernel.kernel.hints import evaluate, hints_of, namespace_of, signature_of
 from oet_kernel.kernel.reading import Reader, Refused
 from oet_kernel.models import ProcedureInput, Typed
-from oet_kernel.scripts.fitting import MOST, step
+from oet_kernel.scripts.fitting import MOST, as_text, step
 from oet_kernel.scripts.typed import choose
 
 _JSON = frozenset({bool, int, float, str, list, dict, tuple})
@@ -52,6 +52,8 @@ def convert(function: Callable[..., Any], given: ProcedureInput, name: str) -> P
             return value
         if text is not None:
             value = choose(text, value, lambda one: _fits(read, one))
+        if not _fits(read, value):
+            value = as_text(value, lambda one: _fits(read, one))
         try:
             return read(value, path)
         except Refused as refused:

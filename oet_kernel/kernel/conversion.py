@@ -18,8 +18,7 @@ from oet_kernel.kernel import records
 from oet_kernel.kernel.hints import UNBOUND, Bound, plain_hint
 from oet_kernel.kernel.reading import Reader, Refused, as_it_is
 from oet_kernel.scripts import formats
-from oet_kernel.scripts.annotations import ANY_TEXT
-from oet_kernel.scripts.fitting import keys_of, same, shown, step
+from oet_kernel.scripts.fitting import ANY_TEXT, keys_of, same, shown, step
 
 _ARRAYS: dict[type, type] = {
     list: list,

@@ -11,15 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oet_kernel.scripts import formats
-from oet_kernel.scripts.fitting import mismatch
+from oet_kernel.scripts.fitting import ANY_TEXT, mismatch
 from oet_kernel.scripts.names import Names, parse
 
 Schema = dict[str, Any]
 
 _DEPTH = 20
 """How deep annotations may be nested; what is deeper is open."""
-ANY_TEXT = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""A text that only what admits any text admits."""
 _LARGEST = 2**63
 """Integers that go over the wire are smaller."""
 

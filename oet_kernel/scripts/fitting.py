@@ -4,7 +4,7 @@ It knows the few words of JSON Schema that our schemas use, and ``format`` is on
 date does not fit a date.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +14,8 @@ from oet_kernel.scripts import formats
 if TYPE_CHECKING:
     from oet_kernel.scripts.schema import Function
 
+ANY_TEXT = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""A text that only what admits any text admits."""
 MOST = 5
 """How many faults are told at once."""
 _CHECKED = 1000
@@ -83,8 +85,23 @@ def _faults(function: "Function", args: list[Any], kwargs: dict[str, Any], path:
 
 def _wrong(schema: dict[str, Any], value: Any, path: str) -> Iterator[str]:
     found = mismatch(schema, value, path)
-    if found is not None:
+    if found is not None and as_text(value, lambda one: mismatch(schema, one, path) is None) is value:
         yield found
+
+
+def as_text(value: Any, fits: Callable[[Any], bool]) -> Any:
+    """Return an argument as text where it is a number and only text is taken; else the argument itself.
+
+    Clients of the original make numbers of what was typed, and know no annotations.
+
+    Parameters
+    ----------
+    value
+        A JSON value that does not fit.
+    fits
+        Tells whether a JSON value is good for the parameter.
+    """
+    return _json(value) if _is_number(value) and fits(ANY_TEXT) else value
 
 
 def mismatch(schema: dict[str, Any], value: Any, path: str) -> str | None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, UnsetType
 
 from oet_kernel.models import ProcedureInput, Typed
-from oet_kernel.scripts.annotations import ANY_TEXT
-from oet_kernel.scripts.fitting import mismatch
+from oet_kernel.scripts.fitting import ANY_TEXT, mismatch
 
 if TYPE_CHECKING:
     from oet_kernel.scripts.schema import Function, Parameter
