@@ -149,7 +149,12 @@ class OetApp(ExtensionApp):
     )
     git_seconds = Float(120.0, min=0, help="What fetching from a git repository may take.").tag(config=True)
     environment_seconds = Float(900.0, min=0, help="What building a script's environment may take.").tag(config=True)
-    keep_checkouts = Integer(10, min=1, help="How many unused checkouts and environments are kept.").tag(config=True)
+    uv = Bool(True, help="Whether uv builds environments where it is installed; pip does elsewhere.").tag(config=True)
+    keep_checkouts = Integer(
+        10,
+        min=1,
+        help="How many checkouts of ended procedures, unused environments and repositories are kept.",
+    ).tag(config=True)
     keep_days = Float(
         365.0, min=0, help="For how long procedures that have ended are kept, with their events and records."
     ).tag(config=True)
@@ -226,7 +231,7 @@ class OetApp(ExtensionApp):
         self._bus = EventBus(store.last_seq())
         self._journal = Journal(store, self._bus.deliver)
         self._sources = ScriptSources(
-            state_path, roots, self.git_seconds, self.environment_seconds, self.keep_checkouts
+            state_path, roots, self.git_seconds, self.environment_seconds, self.keep_checkouts, uv=self.uv
         )
         ladder = Ladder(self.interrupt_seconds, self.terminate_seconds)
         preload = [name.strip() for names in self.preload for name in names.split(",") if name.strip()]

@@ -21,6 +21,8 @@ from oet_kernel.kernels.processes import fork_servers, kill_leftovers, kill_tree
 from oet_kernel.models import ProcedureState
 from oet_kernel.record.files import FOLDER as RECORDS
 from oet_kernel.record.files import path_of, records_in
+from oet_kernel.scripts.environments import BUILT
+from oet_kernel.scripts.sources import ENVIRONMENTS, REPOSITORIES
 from oet_kernel.store import tables
 from oet_kernel.store.rows import KernelRow, ProcedureRow
 from oet_kernel.store.store import NAME, Store
@@ -298,12 +300,16 @@ class Doctor:
                 )
 
     def _leftovers(self) -> None:
-        """Find what was begun and not finished: checkouts that were under way."""
-        left = [] if self._served else sorted((self._folder / "checkouts").glob("*.new"))
+        """Find what was begun and not finished: copies of repositories, and environments, that were under way."""
+        if self._served:
+            return
+        left = [path for end in ("new", "old") for path in sorted((self._folder / REPOSITORIES).glob(f"*.{end}"))]
+        left += [path for path in sorted((self._folder / ENVIRONMENTS).glob("*/")) if not (path / BUILT).exists()]
         if left:
             self._tell(
                 "leftovers",
-                f"{len(left)} checkouts that were begun and not finished ({_megabytes(_size(left))})",
+                f"{len(left)} repositories or environments that were begun and not finished "
+                f"({_megabytes(_size(left))})",
                 "'oet doctor --fix' removes them",
                 lambda: _remove(left),
             )

@@ -84,6 +84,7 @@ class Execution:
         """Topics of others that the script listens to."""
         self.path = Path(row.path) if row.path else None
         """Where its script is; None until it was fetched."""
+        self._repository = row.repository
         self.commit = row.commit
         """Full hash of the commit that its script was taken from."""
         self.source_sha256 = row.source_sha256
@@ -118,6 +119,7 @@ class Execution:
                 main=self.main,
                 request_id=self.request_id,
                 path=str(self.path) if self.path else None,
+                repository=self._repository if self.state in _BEFORE_INIT else None,
                 commit=self.commit,
                 source_sha256=self.source_sha256,
                 interests=sorted(self.interests),
@@ -165,7 +167,10 @@ class Execution:
             self._resume_without_process()
             return
         self._offset = found.offset
-        self.kernel = kernel = self._workshop.kernels.adopt(record, found.offset, self._hear, self._kernel_ended)
+        python = self._workshop.sources.python_of(self.id)
+        self.kernel = kernel = self._workshop.kernels.adopt(
+            record, found.offset, self._hear, self._kernel_ended, python
+        )
         if self.state is ProcedureState.READY and "main" not in self.procedure.calls:
             kernel.note_idle()
         await kernel.caught_up()
@@ -290,9 +295,9 @@ class Execution:
         python: Path | None = None
         if isinstance(script, GitScript) and script.create_env:
             self.learn(lifecycle.EnvironmentStarted(time.time()))
-            fetched, environment = await workshop.sources.environment(script, self._note)
+            fetched = await workshop.sources.fetch(self.id, script, self._repository, self._note)
             self._found(fetched)
-            python = environment.python
+            python = fetched.python
             self.learn(lifecycle.EnvironmentFinished(time.time()))
         self.kernel = kernel = workshop.kernels.get(python)
         # the folder is on record before there is a process in it, so that a process is always found again
@@ -316,7 +321,7 @@ class Execution:
         if isinstance(script, GitScript):
             self.learn(lifecycle.LoadStarted(time.time()))
         if self.path is None:
-            self._found(await workshop.sources.fetch(script, self._note))
+            self._found(await workshop.sources.fetch(self.id, script, self._repository, self._note))
         assert self.path is not None
         await workshop.journal.written()  # from here on the script acts: what runs must be on record
         kernel.prepare(self.id, self.path, self.procedure.calls["init"])

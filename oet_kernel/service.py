@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
@@ -201,7 +202,8 @@ class ScriptExecutionService:
             written down.
         """
         self._take_command()
-        self._workshop.sources.check(command.script)
+        script, repository = self._workshop.sources.admit(command.script)
+        command = replace(command, script=script)
         alive = len(self._roster.active)
         if alive >= self._limits.kernels:
             raise TooManyKernels(
@@ -209,7 +211,7 @@ class ScriptExecutionService:
                 "stop one that is not needed, or raise OetApp.max_kernels"
             )
         self._kept.make_room(self._limits.kernels - alive - 1)
-        execution = self._create(command, main or ProcedureInput(), autostart=autostart, who=who)
+        execution = self._create(command, main or ProcedureInput(), autostart=autostart, who=who, repository=repository)
         on_created(execution.id)
         created = self._summary(execution)  # its preparation does not wait for the disk
         try:
@@ -220,13 +222,21 @@ class ScriptExecutionService:
         return created
 
     def _create(
-        self, command: PrepareProcessCommand, main: ProcedureInput, *, autostart: bool, who: str | None
+        self,
+        command: PrepareProcessCommand,
+        main: ProcedureInput,
+        *,
+        autostart: bool,
+        who: str | None,
+        repository: str | None = None,
     ) -> Execution:
         pid = self._journal.next_id("procedure")
         request_id = self._announcer.request_id()
         self._announcer.request(topics.REQUEST_CREATE, request_id, pid, cmd=command)
         procedure = lifecycle.create(pid, command.script, command.init_args, time.time(), who)
-        row = ProcedureRow(procedure=procedure, main=main, request_id=request_id, autostart=autostart)
+        row = ProcedureRow(
+            procedure=procedure, main=main, request_id=request_id, autostart=autostart, repository=repository
+        )
         execution = Execution(row, self._workshop, self)
         self._roster.add(execution)
         execution.save()
@@ -449,7 +459,7 @@ class ScriptExecutionService:
         self._state.forget(folder)
 
     async def _retain_sources(self) -> None:
-        used = [one.path for one in self._roster.active if one.path]
+        used = [one.id for one in self._roster if not one.state.inactive or one.kernel_alive]
         await self._workshop.sources.retain(used)
 
     def _release(self, execution: Execution) -> None:

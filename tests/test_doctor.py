@@ -120,7 +120,7 @@ def test_folders_of_kernels_that_have_ended_are_removed(folder):
 
 
 def test_checkout_that_was_begun_is_removed(folder):
-    left = folder / "checkouts" / "abc.new"
+    left = folder / "repositories" / "abc.new"
     left.mkdir(parents=True)
     assert [one.mended for one in found(folder, "leftovers", fix=True)] == [True]
     assert not left.exists()

@@ -143,6 +143,7 @@ class ForeignCells:
 
     def assignments(self, values: dict[str, Any]) -> str:
         """Write arguments in the language of the cells, by papermill's rules."""
+        _find_papermill()
         # takes seconds to import, and few need it; half of them for the grammar of a format that notebooks have not
         with hidden("rfc3987_syntax"):
             from papermill.exceptions import PapermillException
@@ -300,6 +301,13 @@ def find_spec(name: str) -> KernelSpec:
             f"The notebook asks for the kernel {name}, which is not installed here; there are: {there}. "
             f"Install it, or choose one of these in JupyterLab and save the notebook."
         ) from None
+
+
+def _find_papermill() -> None:
+    """Make papermill importable in a script's environment, where only what every kernel needs is there."""
+    beside = Path(__file__).parents[2]
+    if beside.name == "last" and (notebooks := str(beside.with_name("notebooks"))) not in sys.path:
+        sys.path.append(notebooks)
 
 
 def is_own_environment(spec: KernelSpec) -> bool:

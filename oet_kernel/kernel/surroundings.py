@@ -57,9 +57,15 @@ class Surroundings(Struct, frozen=True):
     bounds: Bounds
 
     @classmethod
-    def now(cls) -> Self:
-        """Take those of this process."""
-        return cls(dict(os.environ), os.getcwd(), Bounds.now())
+    def now(cls, python: Path | None = None) -> Self:
+        """Take those of this process, for a script in an environment.
+
+        Parameters
+        ----------
+        python
+            The environment's interpreter; None for the service's own.
+        """
+        return cls(activated(dict(os.environ), python), os.getcwd(), Bounds.now())
 
     def changes(self, before: "Surroundings") -> Changes:
         """Tell what must be set where `before` was true, for these to be true."""
@@ -67,6 +73,26 @@ class Surroundings(Struct, frozen=True):
         gone = before.environment.keys() - self.environment.keys()
         folder = None if self.folder == before.folder else self.folder
         return Changes({**changed, **dict.fromkeys(gone)}, folder, self.bounds != before.bounds)
+
+
+def activated(environment: dict[str, str], python: Path | None) -> dict[str, str]:
+    """Return environment variables as the ``activate`` of a virtual environment leaves them.
+
+    Parameters
+    ----------
+    environment
+        Those before.
+    python
+        Interpreter of the virtual environment; nothing changes where it is None, or of no virtual environment.
+    """
+    if python is None or not (python.parents[1] / "pyvenv.cfg").is_file():
+        return environment
+    folder = python.parents[1]
+    programs = environment.get("PATH", os.defpath).split(os.pathsep)
+    if before := environment.get("VIRTUAL_ENV"):
+        programs = [one for one in programs if one != os.path.join(before, "bin")]
+    kept = {name: value for name, value in environment.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV_PROMPT")}
+    return {**kept, "VIRTUAL_ENV": str(folder), "PATH": os.pathsep.join([str(folder / "bin"), *programs])}
 
 
 def different_at_start(one: dict[str, str], other: dict[str, str]) -> list[str]:

@@ -24,7 +24,7 @@ from oet_kernel.kernel.surroundings import Bounds, Changes, Surroundings
 from oet_kernel.kernels.adopted import AdoptedProcess
 from oet_kernel.kernels.obituaries import Ending, Obituaries
 from oet_kernel.kernels.processes import MARK, describe_exit, kill_leftovers, kill_tree, marked, signal_group
-from oet_kernel.kernels.specs import OneSpec, kernel_spec
+from oet_kernel.kernels.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import Connection, ProcedureInput
@@ -168,10 +168,17 @@ class LocalKernel:
         self._detached = False
         self._tasks: list[asyncio.Task[None]] = []
         self._surroundings: Surroundings | None = None
+        self._python: Path | None = None
+        """Interpreter of the environment that it runs in; None for the service's own."""
 
     @classmethod
     def adopt(
-        cls, record: KernelRecord, offset: int, context: zmq.asyncio.Context, obituaries: Obituaries | None
+        cls,
+        record: KernelRecord,
+        offset: int,
+        context: zmq.asyncio.Context,
+        obituaries: Obituaries | None,
+        python: Path | None = None,
     ) -> Self:
         """Take up a kernel that another service has started, whether it is still there or not.
 
@@ -187,9 +194,12 @@ class LocalKernel:
             The ZeroMQ context that all kernels of the service share.
         obituaries
             Who may know how forked kernels have ended.
+        python
+            Interpreter of the environment that it runs in; None for the service's own.
         """
         folder = Path(record.folder)
         kernel = cls(folder, folder, context, offset=offset)
+        kernel._python = python
         kernel._record = record
         kernel._surroundings = _NOWHERE
         if offset and kernel._tail.told_ready():
@@ -227,7 +237,7 @@ class LocalKernel:
         return self.alive and not self._changes().need_start
 
     def _changes(self) -> Changes:
-        now = Surroundings.now()
+        now = Surroundings.now(self._python)
         return now.changes(self._surroundings or now)
 
     @property
@@ -303,6 +313,7 @@ class LocalKernel:
         await asyncio.shield(self._launch)
 
     async def _start(self, python: Path | None) -> None:
+        self._python = python
         manager = OetKernelManager(
             kernel_name="oet",
             kernel_spec_manager=OneSpec(kernel_spec(python)),
@@ -312,9 +323,10 @@ class LocalKernel:
             context=self._context,
             fork_server=self._fork_server,
         )
-        self._surroundings = Surroundings.now()
+        self._surroundings = Surroundings.now(python)
         env = {**self._surroundings.environment, MARK: str(self.folder)}
         try:
+            await provide_packages(python)
             with open(self.folder / "stdio.log", "ab") as stdio:  # noqa: ASYNC230 - a new file in our own folder
                 await manager.start_kernel(
                     env=env,

@@ -136,7 +136,14 @@ class KernelPool:
         self._refill_later()
         return self._give(self._make(python))
 
-    def adopt(self, record: KernelRecord, offset: int, on_records: OnRecords, on_exit: OnExit) -> LocalKernel:
+    def adopt(
+        self,
+        record: KernelRecord,
+        offset: int,
+        on_records: OnRecords,
+        on_exit: OnExit,
+        python: Path | None = None,
+    ) -> LocalKernel:
         """Take up a kernel that an earlier service has started, whether it still lives or not.
 
         How a forked one has ended is known once this is open.
@@ -149,8 +156,10 @@ class KernelPool:
             Where in its journal to begin: behind the last record that was kept.
         on_records, on_exit
             As for `LocalKernel.attach`.
+        python
+            Interpreter of the environment that it runs in; None for the service's own.
         """
-        kernel = LocalKernel.adopt(record, offset, self._context, self._obituaries)
+        kernel = LocalKernel.adopt(record, offset, self._context, self._obituaries, python)
         kernel.attach(on_records, on_exit)
         return self._give(kernel)
 

@@ -1,14 +1,14 @@
 """How a kernel is started: with this package's interpreter, or with that of a script's environment."""
 
+import asyncio
 import sys
-import sysconfig
 from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
 NAME = "oet-provisioner"
 """The provisioner's entry point."""
-_START = "import sys; sys.path.extend({paths!r}); from {module} import main; main()"
+_START = "import sys; sys.path.insert(0, {first!r}); sys.path.append({last!r}); from {module} import main; main()"
 
 
 def kernel_spec(python: Path | None = None) -> KernelSpec:
@@ -39,17 +39,30 @@ def python_command(module: str, python: Path | None = None) -> list[str]:
         Its name.
     python
         Interpreter of another environment; None for this one. That environment need not have this package: what it
-        lacks is taken from where this package and its dependencies are installed, behind everything of its own.
+        lacks is taken from the folders that `packages.provide` has made.
     """
-    start = ["-m", module] if python is None else ["-c", _START.format(paths=_own_paths(), module=module)]
+    start = ["-m", module]
+    if python is not None:
+        from oet_kernel.kernels.packages import paths_for  # few scripts have an environment
+
+        paths = paths_for(python)
+        start = ["-c", _START.format(first=str(paths.first), last=str(paths.last), module=module)]
     # -P: the folder that the service happens to be in is no place for a script to import from
     return [str(python or sys.executable), "-P", *start]
 
 
-def _own_paths() -> list[str]:
-    package = Path(__file__).parents[2]
-    paths = sysconfig.get_paths()
-    return list(dict.fromkeys([str(package), paths["purelib"], paths["platlib"]]))
+async def provide_packages(python: Path | None) -> None:
+    """Make what the kernels of an environment import, where it lacks it.
+
+    Parameters
+    ----------
+    python
+        Interpreter of the environment; None for this one, which lacks nothing.
+    """
+    if python is not None:
+        from oet_kernel.kernels.packages import provide  # few scripts have an environment
+
+        await asyncio.to_thread(provide, python)
 
 
 class OneSpec(KernelSpecManager):

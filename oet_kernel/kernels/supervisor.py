@@ -13,10 +13,10 @@ from typing import Self
 import msgspec
 
 from oet_kernel import __version__
-from oet_kernel.kernel.surroundings import Bounds, at_start, different_at_start
+from oet_kernel.kernel.surroundings import Bounds, activated, at_start, different_at_start
 from oet_kernel.kernels.forkclient import END_DEADLINE, Forked, ForkServerConnection, ForkServerDown
 from oet_kernel.kernels.obituaries import Obituaries
-from oet_kernel.kernels.specs import python_command
+from oet_kernel.kernels.specs import provide_packages, python_command
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class ForkServerSupervisor:
         self._folder = folder
         self._preload = preload
         self._orphan_seconds = orphan_seconds
-        self._environment = dict(os.environ)
+        self._environment = activated(dict(os.environ), python)
         self._bounds = Bounds.now()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: ForkServerConnection | None = None
@@ -217,6 +217,7 @@ class ForkServerSupervisor:
             log.warning("The fork server has ended; it is started again")
 
     async def _launch(self) -> ForkServerConnection:
+        await provide_packages(self._python)
         argv = python_command("oet_kernel.kernels.forkserver", self._python)
         argv += ["--socket", str(self.socket), "--preload", ",".join(self._preload)]
         argv += ["--orphan-seconds", f"{self._orphan_seconds:g}"]
@@ -224,6 +225,7 @@ class ForkServerSupervisor:
         with open(log_file, "wb") as stderr:  # noqa: ASYNC230 - a new file in our own folder
             self._process = subprocess.Popen(  # noqa: ASYNC220 - does not wait
                 argv,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

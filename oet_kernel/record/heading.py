@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from oet_kernel.models import DONE, FileSystemScript, ProcedureSummary, Script
 from oet_kernel.record.markup import call, code, moment, table
-from oet_kernel.scripts.git import public_address
+from oet_kernel.scripts.addresses import parse
 
 
 class About(Struct, frozen=True, kw_only=True):
@@ -75,7 +75,7 @@ def public(script: Script) -> Script:
     """Take the credentials out of a repository's address: records are passed on."""
     if isinstance(script, FileSystemScript):
         return script
-    return replace(script, git_args=replace(script.git_args, git_repo=public_address(script.git_args.git_repo)))
+    return replace(script, git_args=replace(script.git_args, git_repo=parse(script.git_args.git_repo).shown))
 
 
 def states_table(summary: ProcedureSummary) -> str:

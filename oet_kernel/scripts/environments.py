@@ -3,20 +3,25 @@
 import asyncio
 import os
 import shutil
-import signal
-import sys
-from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
-from oet_kernel.scripts.git import Checkout, ScriptSourceError
+from oet_kernel.kernels.processes import MARK, kill_tree, marked
+from oet_kernel.scripts.addresses import public_text
+from oet_kernel.scripts.installers import Installer, pip, uv
 from oet_kernel.scripts.sharing import Log, Shared
+from oet_kernel.scripts.tools import ScriptSourceError, run
 
-_BUILT = "oet-environment-is-complete"
-_LAST_LINES = 20
+BUILT = "oet-environment-is-complete"
+"""File that an environment has once all of it is there."""
+SOURCE = "source"
+"""Folder in an environment with the files it was built from: what is installed in place (``-e .``) stays there."""
+_SERVICES_OWN = ("OET_", "VIRTUAL_ENV", "PYTHONHOME", "__PYVENV_LAUNCHER__")
+"""Variables that are about the service, and not about what it builds."""
+
+Source = Callable[[Path, Log], Awaitable[None]]
 
 
 class Environment(Struct, frozen=True):
@@ -36,88 +41,118 @@ class Environments:
         Where they are kept.
     deadline
         Seconds that the building of one may take.
+    uv
+        Whether uv builds them where it is installed; pip does elsewhere.
     """
 
-    def __init__(self, folder: Path, deadline: float) -> None:
+    def __init__(self, folder: Path, deadline: float, *, uv: bool = True) -> None:
         self.folder = folder
         self._deadline = deadline
+        self._uv = uv
         self._shared: Shared[Environment] = Shared()
 
-    async def build(self, checkout: Checkout, log: Log) -> Environment:
+    async def build(self, name: str, commit: str, source: Source, log: Log) -> Environment:
         """Get the environment of a commit, building it where there is none yet.
 
-        It holds the project itself where the repository has a ``pyproject.toml`` or ``setup.py``, else what its
-        ``requirements.txt`` lists, else nothing.
+        It holds the project itself where the repository has one, else what its ``requirements.txt`` lists, else
+        nothing.
 
         Parameters
         ----------
-        checkout
-            The commit's files.
+        name
+            Of the environment: one for each repository and commit.
+        commit
+            Full hash.
+        source
+            Writes the commit's files into a folder.
         log
             Takes the lines of whatever builds it, as they come.
 
         Raises
         ------
         ScriptSourceError
-            When it cannot be built; with the last lines of the tool that failed.
+            When it cannot be built; with the lines of the tool that failed.
         """
-        name = checkout.folder.name
-        return await self._shared.get(name, lambda tell: self._build(name, checkout, tell), log)
+        environment = await self._shared.get(name, lambda tell: self._build(name, commit, source, tell), log)
+        from oet_kernel.kernels.packages import provide  # few scripts have an environment
 
-    async def _build(self, name: str, checkout: Checkout, log: Log) -> Environment:
+        for one in await asyncio.to_thread(provide, environment.python):
+            log(f"In the environment, {one}")
+        return environment
+
+    async def _build(self, name: str, commit: str, source: Source, log: Log) -> Environment:
         place = self.folder / name
         environment = Environment(place, place / "bin" / "python")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not (place / _BUILT).exists():
-            await asyncio.to_thread(shutil.rmtree, place, True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (place / BUILT).exists():
+            await asyncio.to_thread(_clear, place)
             try:
                 async with asyncio.timeout(self._deadline):
-                    await self._install(environment, checkout, log)
-                (place / _BUILT).touch()
+                    await self._install(environment, commit, source, log)
+                (place / BUILT).touch()
             except TimeoutError:
                 raise ScriptSourceError(
-                    f"The environment of commit {checkout.commit[:12]} was not built within {self._deadline:g} s"
+                    f"The environment of commit {commit[:12]} was not built within {self._deadline:g} s; "
+                    "OetApp.environment_seconds gives it longer"
                 ) from None
             finally:
-                if not (place / _BUILT).exists():
+                if not (place / BUILT).exists():
                     await asyncio.to_thread(shutil.rmtree, place, True)
         os.utime(place)
         return environment
 
-    async def _install(self, environment: Environment, checkout: Checkout, log: Log) -> None:
-        log(f"Building an environment for commit {checkout.commit[:12]}")
-        await _run([sys.executable, "-m", "venv", "--without-pip", str(environment.folder)], log)
-        pip = [sys.executable, "-m", "pip", "--python", str(environment.python), "install", "--no-input"]
-        if any((checkout.folder / file).exists() for file in ("pyproject.toml", "setup.py")):
-            await _run([*pip, str(checkout.folder)], log)
-        elif (checkout.folder / "requirements.txt").exists():
-            await _run([*pip, "-r", "requirements.txt"], log, checkout.folder)
+    async def _install(self, environment: Environment, commit: str, source: Source, log: Log) -> None:
+        from oet_kernel.scripts.projects import check_python, declared
+
+        found = shutil.which("uv") if self._uv else None
+        installer = uv(found, environment.python) if found else pip(environment.python)
+        log(f"Building an environment for commit {commit[:12]} with {installer.name}")
+        variables = _variables(environment.folder)
+        await _run(installer, "venv", installer.venv(environment.folder), variables, log)
+        folder = environment.folder / SOURCE
+        await source(folder, log)
+        what = await asyncio.to_thread(declared, folder)
+        check_python(what)
+        if what.note is not None:
+            log(what.note)
+        for name, text in what.settings.items():
+            (folder / name).write_text(text)
+        words: list[str] = []
+        if what.project:
+            words = ["."]
+        elif what.requirements:
+            words = ["-r", "requirements.txt"]
+        elif what.dependencies:
+            listed = environment.folder / "dependencies.txt"
+            listed.write_text("\n".join(what.dependencies))
+            words = ["-r", str(listed)]
+        if words:
+            variables |= await installer.settings()
+            await _run(installer, installer.name, [*installer.install, *words], variables, log, folder)
 
 
-async def _run(command: Sequence[str], log: Log, folder: Path | None = None) -> None:
-    """Run a tool and pass its lines on; cancellation ends it with all its children."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        limit=1 << 20,
-    )
-    last: deque[str] = deque(maxlen=_LAST_LINES)
-    assert process.stdout is not None
-    try:
-        async for raw in process.stdout:
-            line = raw.decode(errors="replace").rstrip()
-            last.append(line)
-            log(line)
-        status = await process.wait()
-    except BaseException:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        raise
-    if status != 0:
-        tool = "pip" if "pip" in command else "venv"
-        raise ScriptSourceError("\n".join([f"{tool} failed with exit code {status}:", *last]))
+async def _run(
+    installer: Installer,
+    name: str,
+    command: list[str],
+    variables: Mapping[str, str],
+    log: Log,
+    folder: Path | None = None,
+) -> None:
+    ran = await run(command, environment=variables, folder=folder, log=log, public=public_text)
+    if ran.status != 0:
+        raise ScriptSourceError("\n".join([f"{name} failed with exit code {ran.status}:", *ran.said.lines]))
+
+
+def _variables(place: Path) -> dict[str, str]:
+    """Return the environment variables of what builds an environment; by the mark it is found if the service dies."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SERVICES_OWN)}
+    return {**kept, MARK: str(place), "NO_COLOR": "1"}
+
+
+def _clear(place: Path) -> None:
+    """Remove what was not built to its end, after ending whoever builds it still."""
+    if place.exists():
+        for pid in marked(str(place)).get(str(place), []):
+            kill_tree(pid)
+        shutil.rmtree(place, ignore_errors=True)

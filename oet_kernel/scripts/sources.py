@@ -6,13 +6,20 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oet_kernel.models import GitScript, Script
 from oet_kernel.scripts import git
-from oet_kernel.scripts.environments import Environment, Environments
+from oet_kernel.scripts.addresses import name_of, parse
+from oet_kernel.scripts.environments import Environments
 from oet_kernel.scripts.filesystem import resolve
-from oet_kernel.scripts.git import GitScripts
+from oet_kernel.scripts.git import GitScripts, Version
 from oet_kernel.scripts.sharing import Log
+
+CHECKOUTS, ENVIRONMENTS, REPOSITORIES = "checkouts", "environments", "repositories"
+"""Folders of a state folder: a checkout for each procedure; environments by commit; copies of repositories."""
+_USES = "uses"
+"""File beside a checkout that names the environment and the copies of repositories that it needs, one a line."""
 
 
 class Fetched(Struct, frozen=True):
@@ -21,6 +28,8 @@ class Fetched(Struct, frozen=True):
     path: Path
     commit: str | None = None
     """Full hash of the commit it was taken from; None for a file of this machine."""
+    python: Path | None = None
+    """Interpreter of the environment that it asks for; None for the service's own."""
 
 
 class ScriptSources:
@@ -37,90 +46,149 @@ class ScriptSources:
     environment_deadline
         Seconds that the building of an environment may take.
     keep
-        How many checkouts, and how many environments, are kept besides those in use.
+        How many checkouts, environments and copies of repositories are kept besides those in use.
+    uv
+        Whether environments are built by uv where it is installed.
     """
 
     def __init__(
-        self, state_folder: Path, roots: Sequence[Path], git_deadline: float, environment_deadline: float, keep: int
+        self,
+        state_folder: Path,
+        roots: Sequence[Path],
+        git_deadline: float,
+        environment_deadline: float,
+        keep: int,
+        *,
+        uv: bool = True,
     ) -> None:
+        self._state_folder = state_folder
         self._roots = roots
-        self._git = GitScripts(state_folder / "checkouts", git_deadline)
-        self._environments = Environments(state_folder / "environments", environment_deadline)
+        self._git = GitScripts(state_folder / REPOSITORIES, git_deadline)
+        self._environments = Environments(state_folder / ENVIRONMENTS, environment_deadline, uv=uv)
         self._keep = keep
 
-    def check(self, script: Script) -> None:
-        """Refuse at once what can be refused without looking.
+    def admit(self, script: Script) -> tuple[Script, str | None]:
+        """Refuse at once what can be refused without looking, and part the script from its credentials.
 
         Parameters
         ----------
         script
             What somebody wants to run.
 
+        Returns
+        -------
+        Script
+            As everybody may see it.
+        str or None
+            The address of its repository with the credentials, for `fetch` alone; None where it has none.
+
         Raises
         ------
         OetError
             What is wrong with it, or why it is not allowed.
         """
-        if isinstance(script, GitScript):
-            git.check(script.script_uri, script.git_args)
-        else:
+        if not isinstance(script, GitScript):
             resolve(script.script_uri, self._roots)
+            return script, None
+        git.check(script.script_uri, script.git_args)
+        address = parse(script.git_args.git_repo)
+        if address.shown == address.text:
+            return script, None
+        return replace(script, git_args=replace(script.git_args, git_repo=address.shown)), address.text
 
-    async def fetch(self, script: Script, log: Log) -> Fetched:
-        """Get a script's file.
+    async def fetch(self, pid: int, script: Script, repository: str | None, log: Log) -> Fetched:
+        """Get a script's file, and the environment that it asks for.
 
         Parameters
         ----------
+        pid
+            The procedure that it is for: a checkout is this one's alone.
         script
-            Checked before.
+            Admitted before.
+        repository
+            The address from `admit`.
         log
-            Takes a line about each step that takes long.
+            Takes a line about each step that takes long, and the lines of what builds an environment.
 
         Raises
         ------
         ScriptSourceError
             When it cannot be had.
+        FileNotFoundError
+            When the commit has no such file.
         """
         if not isinstance(script, GitScript):
             return Fetched(resolve(script.script_uri, self._roots))
-        checkout = await self._git.checkout(script.git_args, log)
-        return Fetched(git.locate(checkout, script.script_uri), checkout.commit)
+        address = parse(repository or script.git_args.git_repo)
+        copy = self._git.copy_of(address)
+        place = self._place(pid)
+        await asyncio.to_thread(_begin, place, f"{REPOSITORIES}/{copy.name}")
+        version = await self._git.version(script.git_args, address, log)
+        checkout = await self._git.checkout(version, place / name_of(address), log)
+        path = await asyncio.to_thread(git.locate, checkout, script.script_uri)
+        python = await self._environment(place, version, log) if script.create_env else None
+        return Fetched(path, checkout.commit, python)
 
-    async def environment(self, script: GitScript, log: Log) -> tuple[Fetched, Environment]:
-        """Get a script's file and the environment that its repository declares.
+    async def _environment(self, place: Path, version: Version, log: Log) -> Path:
+        name = f"{version.copy.name}-{version.commit}"
+        await asyncio.to_thread(_note_use, place, f"{ENVIRONMENTS}/{name}")
 
-        Parameters
-        ----------
-        script
-            Checked before.
-        log
-            Takes the lines of what builds the environment, as they come.
+        async def source(folder: Path, tell: Log) -> None:
+            await self._git.checkout(version, folder, tell)
 
-        Raises
-        ------
-        ScriptSourceError
-            When one of them cannot be had.
-        """
-        checkout = await self._git.checkout(script.git_args, log)
-        environment = await self._environments.build(checkout, log)
-        return Fetched(git.locate(checkout, script.script_uri), checkout.commit), environment
+        return (await self._environments.build(name, version.commit, source, log)).python
 
-    async def retain(self, in_use: Collection[Path]) -> None:
-        """Remove the checkouts and environments that were used longest ago, but for the newest few.
+    def python_of(self, pid: int) -> Path | None:
+        """Return the interpreter of the environment that was built for a procedure; None for the service's own."""
+        for use in _uses(self._place(pid)):
+            if use.startswith(f"{ENVIRONMENTS}/"):
+                return self._state_folder / use / "bin" / "python"
+        return None
+
+    async def retain(self, in_use: Collection[int]) -> None:
+        """Remove what was used longest ago, but for the newest few: checkouts, environments, copies of repositories.
 
         Parameters
         ----------
         in_use
-            Paths in the checkouts that procedures work with; these, and their environments, stay.
+            Ids of the procedures that may be at work with theirs; these, and what they need, stay.
         """
-        names = {
-            path.relative_to(self._git.folder).parts[0] for path in in_use if path.is_relative_to(self._git.folder)
-        }
-        await asyncio.to_thread(self._remove_old, names)
+        busy = [f"{REPOSITORIES}/{name}" for name in self._git.busy]
+        await asyncio.to_thread(self._remove_old, {str(pid) for pid in in_use}, busy)
 
-    def _remove_old(self, in_use: Collection[str]) -> None:
-        for folder in (self._git.folder, self._environments.folder):
-            places = [place for place in folder.glob("*") if place.is_dir() and place.name not in in_use]
-            places.sort(key=lambda place: place.stat().st_mtime, reverse=True)
-            for place in places[self._keep :]:
-                shutil.rmtree(place, ignore_errors=True)
+    def _remove_old(self, in_use: Collection[str], busy: Sequence[str]) -> None:
+        checkouts = self._state_folder / CHECKOUTS
+        _remove_but_newest(checkouts, in_use, self._keep)
+        needed = {use for place in checkouts.glob("*") for use in _uses(place)} | set(busy)
+        for kind in (ENVIRONMENTS, REPOSITORIES):
+            names = {use.partition("/")[2] for use in needed if use.startswith(f"{kind}/")}
+            _remove_but_newest(self._state_folder / kind, names, self._keep)
+
+    def _place(self, pid: int) -> Path:
+        return self._state_folder / CHECKOUTS / str(pid)
+
+
+def _begin(place: Path, use: str) -> None:
+    """Make an empty place for a checkout; what an earlier attempt, or another database, has left there goes."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(mode=0o700, parents=True)
+    _note_use(place, use)
+
+
+def _note_use(place: Path, use: str) -> None:
+    with open(place / _USES, "a") as file:
+        file.write(f"{use}\n")
+
+
+def _uses(place: Path) -> list[str]:
+    try:
+        return (place / _USES).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _remove_but_newest(folder: Path, in_use: Collection[str], keep: int) -> None:
+    places = [place for place in folder.glob("*") if place.is_dir() and place.name.partition(".")[0] not in in_use]
+    places.sort(key=lambda place: place.stat().st_mtime, reverse=True)
+    for place in places[keep:]:
+        shutil.rmtree(place, ignore_errors=True)

@@ -18,6 +18,8 @@ class ProcedureRow(Struct, frozen=True, kw_only=True):
     """The newest request that events are told to follow from."""
     path: str | None = None
     """Where its script is; None until it was fetched."""
+    repository: str | None = None
+    """Address of the script's repository with the credentials that are shown to nobody, until it was fetched."""
     commit: str | None = None
     """Full hash of the commit that the script was taken from; None for a file."""
     source_sha256: str | None = None

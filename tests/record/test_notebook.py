@@ -57,7 +57,7 @@ def test_repository_is_told_without_its_password(script):
         script_uri="git://a/b.py", git_args=GitArgs(git_repo="https://me:secret@example.org/r.git", git_branch="main")
     )
     notebook = record(script, script=git)
-    assert "https://example.org/r.git" in notebook.cells[0].source
+    assert "https://***@example.org/r.git" in notebook.cells[0].source
     assert "secret" not in nbformat.writes(notebook)
 
 

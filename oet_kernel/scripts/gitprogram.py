@@ -1,0 +1,122 @@
+"""The git program, run without questions and hooks; credentials are in its environment, never on its command line."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from oet_kernel.scripts.addresses import Address
+from oet_kernel.scripts.tools import Ran, ScriptSourceError, run
+
+_DROPPED = frozenset({
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CURL_VERBOSE", "GIT_DIR", "GIT_INDEX_FILE",
+    "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_TEMPLATE_DIR", "GIT_WORK_TREE",
+})  # fmt: skip
+"""Variables that lead git to another repository than the one it is called for, or have it tell headers."""
+_ENVIRONMENT = {
+    "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+    "GIT_ASKPASS": "true",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+    "SSH_ASKPASS_REQUIRE": "never",
+}
+"""No questions, no helpers that are commands, messages in English."""
+_SETTINGS = {
+    "advice.detachedHead": "false",
+    "core.autocrlf": "false",
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "core.quotePath": "false",
+    "fetch.recurseSubmodules": "false",
+    "gc.autoDetach": "false",
+    "gc.pruneExpire": "never",
+    "submodule.recurse": "false",
+}
+"""Files as they are committed; nothing at work behind our back; nothing removed that a checkout may need."""
+_HELPER = (
+    '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$OET_GIT_USERNAME" "$OET_GIT_PASSWORD"; }; f'
+)
+"""A credential helper that is a function of the shell: the values stand in no command line."""
+
+
+class GitProgram:
+    """Runs git commands.
+
+    Parameters
+    ----------
+    deadline
+        Seconds that one may take.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+
+    async def __call__(self, address: Address, *words: str, folder: Path | None = None, about: str = "") -> str:
+        """Run a git command and return what it has printed.
+
+        Parameters
+        ----------
+        address
+            The repository that it is about.
+        words
+            Subcommand and arguments; no credentials.
+        folder
+            The repository or checkout that it works in.
+        about
+            Version that was asked for, named in the error.
+
+        Raises
+        ------
+        ScriptSourceError
+            When it fails, with git's own message, or takes too long.
+        """
+        ran = await self.attempt(address, *words, folder=folder)
+        if ran.status != 0:
+            said = "\n".join(ran.said.lines) or f"exit code {ran.status}"
+            raise ScriptSourceError(
+                f"git {words[0]} failed for {' '.join(filter(None, (address.shown, about)))}: {said}"
+            )
+        return ran.output.decode(errors="surrogateescape")
+
+    async def attempt(self, address: Address, *words: str, folder: Path | None = None) -> Ran:
+        """Run a git command and return what came of it; parameters as above.
+
+        Raises
+        ------
+        ScriptSourceError
+            When git is not installed, or takes too long.
+        """
+        where = ["-C", str(folder)] if folder is not None else []
+        command = ["git", *where, *words]
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await run(command, environment=environment(address), keep_output=True, public=address.scrub)
+        except FileNotFoundError:
+            raise ScriptSourceError("The git program is not installed on the service's machine") from None
+        except TimeoutError:
+            raise ScriptSourceError(
+                f"git {words[0]} did not end within {self._deadline:g} s for {address.shown}; "
+                "OetApp.git_seconds gives it longer"
+            ) from None
+
+
+def environment(address: Address) -> dict[str, str]:
+    """Return the environment variables of a git command.
+
+    Parameters
+    ----------
+    address
+        The repository, whose credentials are for its own host alone.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if name not in _DROPPED and not name.startswith("GIT_TRACE")
+    }
+    settings = [*_SETTINGS.items()]
+    if address.username is not None:
+        # the empty helper puts away those of the configuration: none of them is to keep this password
+        settings += [(f"credential.{address.site}.helper", ""), (f"credential.{address.site}.helper", _HELPER)]
+        kept |= {"OET_GIT_USERNAME": address.username, "OET_GIT_PASSWORD": address.password or ""}
+    given = kept.get("GIT_CONFIG_COUNT", "0")
+    first = int(given) if given.isdecimal() else 0
+    for number, (key, value) in enumerate(settings, first):
+        kept |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return {**kept, **_ENVIRONMENT, "GIT_CONFIG_COUNT": str(first + len(settings))}

@@ -1,0 +1,182 @@
+"""Runs the programs that fetch and build (git, pip, uv), passes their lines on, and ends them."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from oet_kernel.kernels.processes import exit_of, signal_group
+from oet_kernel.scripts.sharing import Log
+
+_LONGEST_LINE = 2000
+"""Characters of a line that are kept."""
+_MOST_OUTPUT = 64 << 20
+"""Bytes of standard output that are kept, where it is asked for."""
+_LAST_LINES = 20
+_ERROR_LINES = 20
+_ERROR = re.compile(r"\b(error|fatal|failed|cannot|could not|conflict|no solution)\b", re.IGNORECASE)
+_GRACE = 2.0
+"""Seconds that a program has, told to end, to remove what it has begun."""
+_LINGERING = 1.0
+"""Seconds that the output of a program which has ended may stay open, in the hands of a child of its."""
+
+
+class ScriptSourceError(Exception):
+    """A repository or an environment could not be had; the text holds the tool's own message."""
+
+
+class Said:
+    """The lines of a program that show why it has failed: those that name an error, and the last ones."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._errors: dict[int, str] = {}
+        self._last: deque[tuple[int, str]] = deque(maxlen=_LAST_LINES)
+
+    def add(self, line: str) -> None:
+        """Take a line."""
+        self._count += 1
+        self._last.append((self._count, line))
+        if len(self._errors) < _ERROR_LINES and _ERROR.search(line):
+            self._errors[self._count] = line
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines, in order, with ``...`` where some are left out."""
+        kept = {**self._errors, **dict(self._last)}
+        said: list[str] = []
+        before = 0
+        for number in sorted(kept):
+            said += ["..."] * (number > before + 1) + [kept[number]]
+            before = number
+        return said
+
+
+class Ran(Struct):
+    """What came of a program."""
+
+    status: int
+    output: bytes = b""
+    """Its standard output, where that was asked for."""
+    said: Said = field(default_factory=Said)
+
+
+async def run(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    log: Log = lambda line: None,
+    keep_output: bool = False,
+    public: Callable[[str], str] = str,
+) -> Ran:
+    """Run a program to its end; a cancellation ends it, with all its children.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments: everybody on the machine can read them.
+    environment
+        All of its environment variables; None for this process's.
+    folder
+        Its working folder.
+    log
+        Takes its lines as they come.
+    keep_output
+        Whether its standard output is for the caller, and only its standard error is lines.
+    public
+        Takes out of a line what nobody is to see.
+    """
+    said, output = Said(), bytearray()
+
+    def take(line: str) -> None:
+        line = public(line)[:_LONGEST_LINE]
+        said.add(line)
+        log(line)
+
+    lines, lines_in = await _pipe()
+    kept, kept_in = await _pipe() if keep_output else (lines, lines_in)
+    try:
+        process = subprocess.Popen(  # noqa: ASYNC220 - does not wait
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=kept_in,
+            stderr=lines_in,
+            start_new_session=True,
+        )
+    except BaseException:
+        lines[1].close()
+        kept[1].close()
+        raise
+    finally:
+        for descriptor in {lines_in, kept_in}:
+            os.close(descriptor)
+    readers = [asyncio.create_task(_lines(lines[0], take))]
+    if keep_output:
+        readers.append(asyncio.create_task(_collect(kept[0], output)))
+    try:
+        status = await exit_of(process)
+        # a child that goes on, such as a master connection of ssh's, may hold the output open
+        await asyncio.wait(readers, timeout=_LINGERING)
+    except BaseException:
+        await _end(process)
+        raise
+    finally:
+        for reader in readers:
+            reader.cancel()
+        lines[1].close()
+        kept[1].close()
+    return Ran(status, bytes(output), said)
+
+
+async def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program: ask it, so that it removes its locks, then kill it and its children."""
+    signal_group(process.pid, signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_GRACE):
+            await exit_of(process)
+    except TimeoutError:
+        pass
+    finally:
+        signal_group(process.pid, signal.SIGKILL)
+        if process.returncode is None:
+            await exit_of(process)
+
+
+async def _pipe() -> tuple[tuple[asyncio.StreamReader, asyncio.ReadTransport], int]:
+    """Make a pipe: its reading end for the event loop, its writing end for a child."""
+    read, write = os.pipe()
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader),
+        open(read, "rb", buffering=0),  # noqa: ASYNC230, SIM115
+    )
+    return (reader, transport), write
+
+
+async def _collect(stream: asyncio.StreamReader, output: bytearray) -> None:
+    while chunk := await stream.read(1 << 16):
+        if len(output) < _MOST_OUTPUT:
+            output += chunk
+
+
+async def _lines(stream: asyncio.StreamReader, take: Callable[[str], None]) -> None:
+    """Take lines as they come; one that does not end is cut, and what shows progress on one line is many."""
+    begun = b""
+    while chunk := await stream.read(1 << 16):
+        *whole, begun = re.split(rb"[\r\n]+", begun + chunk)
+        begun = begun[: 4 * _LONGEST_LINE]
+        for line in whole:
+            if line:
+                take(line.decode(errors="replace").rstrip())
+    if begun:
+        take(begun.decode(errors="replace").rstrip())
