@@ -17,6 +17,7 @@ from oet_kernel.control import KernelControl
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement, Control, Interest, Record, announce, interpret
 from oet_kernel.kernel.checkpoints import PauseReport
+from oet_kernel.kernel.journal import encodable
 from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, find_record
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
@@ -359,27 +360,35 @@ class Execution:
         """Take in what the kernel has said; it and how far it was heard are written down as one."""
         for record in records:
             try:
-                meaning = interpret(record, self.id)
-            except msgspec.MsgspecError as error:
-                log.warning("Procedure %d sent a malformed message of type %s: %s", self.id, record.type, error)
-                continue
-            match meaning:
-                case None:
-                    pass
-                case Announcement():
-                    self._audience.say(self, meaning, record.t)
-                case Interest():
-                    self.interests.add(meaning.topic)
-                    self.save()
-                case Control():
-                    self._hear_control(meaning, record.t)
-                case PauseReport():
-                    self._hear_pause(meaning, record.t)
-                case _:
-                    self._hear_fact(meaning)
+                self._take(record)
+            except Exception as error:  # it costs that record, and none behind it
+                log.warning(
+                    "Procedure %d sent a message of type %s that cannot be taken, left out: %r: %.200s",
+                    self.id, record.type, error, bytes(record.content),
+                )  # fmt: skip
+                text = f"[a message of type {record.type} could not be taken, and is left out: {error}]\n"
+                told = {"call": record.call, "name": "stderr", "text": encodable(text)}
+                self._audience.say(self, announce(topics.OUTPUT_STREAM, str(self.id), **told), record.t)
         self._offset = offset
         self._record_kernel()
         await self._workshop.journal.written()
+
+    def _take(self, record: Record) -> None:
+        """Take in one message of the kernel."""
+        match meaning := interpret(record, self.id):
+            case None:
+                pass
+            case Announcement():
+                self._audience.say(self, meaning, record.t)
+            case Interest():
+                self.interests.add(meaning.topic)
+                self.save()
+            case Control():
+                self._hear_control(meaning, record.t)
+            case PauseReport():
+                self._hear_pause(meaning, record.t)
+            case _:
+                self._hear_fact(meaning)
 
     def _hear_fact(self, fact: Fact) -> None:
         assert self.kernel is not None

@@ -191,7 +191,7 @@ class OetKernelApp(IPKernelApp):
     }
 
     def _session_default(self) -> KernelSession:
-        return KernelSession(parent=self)
+        return KernelSession(parent=self, packer="oet_kernel.kernel.guests.pack")
 
     def init_iopub(self, context: Any) -> None:
         """Make the IOPub socket; its high-water mark has no effect once it is bound."""

@@ -5,7 +5,7 @@ ISO 8601 (``PT1.5S``), numpy's too; enums their value where that has a JSON form
 mappings objects; named tuples, ranges and other sequences lists; sets lists, sorted where the set is a field of its own
 and its items can be compared; bytes base64; complex numbers ``[real, imaginary]``; `Decimal` text, so that no digit is
 lost; paths and UUIDs text; exceptions ``Type: text``. Keys of objects become text. NaN, the infinities and NaT become
-null, since JSON has no word for them.
+null, since JSON has no word for them; lone surrogates, which have no UTF-8 form, question marks.
 """
 
 import dataclasses
@@ -17,6 +17,8 @@ from pathlib import PurePath
 from typing import Any
 
 import msgspec
+
+from oet_kernel.kernel.journal import encodable
 
 _PLAIN = frozenset({str, int, float, bool, type(None), dict, list})
 _encoder = msgspec.json.Encoder()
@@ -94,7 +96,7 @@ def _plain(path: str, value: Any, above: tuple[int, ...]) -> Any:
         case Enum():
             return _plain_enum(path, value, above)
         case str():
-            return _checked_text(path, str.__str__(value))
+            return encodable(str.__str__(value))
         case int():
             return _checked_integer(path, int(value))
         case float():
@@ -179,15 +181,6 @@ def _sorted(items: list[Any]) -> list[Any]:
         return items
 
 
-def _checked_text(path: str, text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        problem = f"is a text with a lone surrogate ({text[error.start]!r} at {error.start}), which has no UTF-8 form"
-        raise _refusal(path, problem, 'pass text.encode(errors="replace").decode()') from None
-    return text
-
-
 def _checked_integer(path: str, number: int) -> int:
     if number.bit_length() > 4096:
         raise _refusal(path, "is an integer of more than 4096 bits", "pass hex() of it, or a float")
@@ -200,7 +193,7 @@ def _text_of(value: PurePath | BaseException) -> str:
         text = str(value)
     except Exception:
         text = "<its text cannot be shown>"
-    text = text.encode(errors="replace").decode()
+    text = encodable(text)
     if isinstance(value, PurePath):
         return text
     return f"{type(value).__name__}: {text}" if text else type(value).__name__

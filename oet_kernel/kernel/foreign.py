@@ -16,12 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import zmq
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 
 from oet_kernel.hidden import hidden
+from oet_kernel.kernel.encoding import encode
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.models import ProcedureInput
 from oet_kernel.record.markup import call
@@ -256,11 +256,11 @@ class ForeignCells:
         if isinstance(data, dict) and isinstance(event := data.get(_EVENT_MIME), dict) and "topic" in event:
             self._publish(str(event.pop("topic")), event)
         elif kind in _FORWARDED:
-            self._publisher.send(kind, msgspec.json.encode(content))
+            self._publisher.send(kind, encode(content))
         return False
 
     def _say(self, text: str) -> None:
-        self._publisher.send("stream", msgspec.json.encode({"name": "stderr", "text": f"{text}\n"}))
+        self._publisher.send("stream", encode({"name": "stderr", "text": f"{text}\n"}))
 
     @contextmanager
     def _noting_interrupts(self) -> Iterator[None]:

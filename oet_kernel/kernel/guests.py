@@ -6,9 +6,11 @@ kernel takes both, and signs what it sends with the guests', since the service r
 
 import hashlib
 import hmac
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from jupyter_client.jsonutil import json_clean, json_default
 from jupyter_client.session import Session
 
 FROM_SERVICE = "oet_from_service"
@@ -69,6 +71,23 @@ def refusal(msg_type: str, procedure: str, controlled: bool) -> str | None:
     if msg_type == "shutdown_request":
         return f"procedure {procedure} is ended by its service: oet procedure stop --pid={procedure}"
     return f"procedure {procedure} takes no {msg_type} from an attached client"
+
+
+def pack(value: Any) -> bytes:
+    """Encode a part of a message as UTF-8, whatever texts are in it, keys and mime types included.
+
+    Jupyter's own packer makes bytes that are no UTF-8 of one half of the surrogates, and raises for the other.
+
+    Parameters
+    ----------
+    value
+        Mostly JSON; what is not is made so as Jupyter does.
+    """
+    try:
+        text = json.dumps(value, default=json_default, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        text = json.dumps(json_clean(value), default=json_default, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace")
 
 
 class KernelSession(Session):

@@ -9,18 +9,26 @@ A record is one line of JSON::
 
     {"n": 7, "t": 1601463545.57, "type": "oet_event", "call": "main", "content": {...}}
 
-`n` counts the process's messages from 1 (0 in a forked child, whose records are in order of the file alone), `t` is the
-time in Unix seconds, `type` the Jupyter message type, `call` the function that was called last, or ``console`` for what
-an attached client has typed.
+`n` counts the process's messages from 1 (0 in a forked child); the order is that of the file. `t` is the time in
+Unix seconds, `type` the Jupyter message type, `call` the function that was called last, or ``console`` for what an
+attached client has typed. A line is UTF-8 whatever a script has said.
+
+A record is written by one call of the system, which the file's mode (append) makes one piece among threads and
+processes. So there is no lock: a signal handler, a finaliser or a trace function may append amid another append, may
+wait for a thread that does, may fork or raise. What the system has written in part is written anew, on a line of its
+own; readers leave torn lines out.
 """
 
 import errno
+import itertools
 import os
-import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
+
+import msgspec
 
 JOURNAL = "iopub.jsonl"
 """Name of the journal in a kernel's folder."""
@@ -28,13 +36,15 @@ BELL = "bell"
 """Name of the bell in a kernel's folder."""
 RETRY_SECONDS = 0.5
 """How long to wait before what found no space on the disk is tried again."""
+_MOST = 0x7FFFF000
+"""Bytes that one call of the system writes at most (Linux)."""
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 CALL: ContextVar[str | None] = ContextVar("oet_call", default=None)
 """What says something where it is not the function that was called last; None where it is."""
 
 
 class Journal:
-    """Appends records; safe from any thread, in a forked child, and against an interrupt in the middle.
+    """Appends records; from any thread, in a forked child, and in what interrupts another append.
 
     Parameters
     ----------
@@ -44,10 +54,9 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.call: str | None = None
-        self._n = 0
-        self._numbered = True
+        self._numbers: Iterator[int] = itertools.count(1)
         self._torn = False
-        self._lock = threading.Lock()
+        """True while the last line has no end."""
         self._file = os.open(folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             # read-write, so that it opens and stays usable while nobody reads
@@ -73,17 +82,23 @@ class Journal:
         """
         name = CALL.get() or self.call
         call = f'"{name}"' if name else "null"
-        with self._lock:
-            if self._numbered:
-                self._n += 1
-            head = f'{{"n":{self._n},"t":{time.time():.6f},"type":"{msg_type}","call":{call},"content":'
-            line = b"".join((b"\n" if self._torn else b"", head.encode(), content, b"}\n"))
-            self._torn = True
-            written = os.write(self._file, line)
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-            self._torn = False
+        if not msg_type.isidentifier():
+            msg_type = msgspec.json.encode(encodable(msg_type)).decode()[1:-1]
+        if not content.isascii():
+            content = content.decode("utf-8", "replace").encode()
+        head = f'{{"n":{next(self._numbers)},"t":{time.time():.6f},"type":"{msg_type}","call":{call},"content":'
+        self._write(b"".join((head.encode(), content, b"}\n")))
         self._ring()
+
+    def _write(self, line: bytes) -> None:
+        if len(line) >= _MOST:
+            raise OSError(errno.EFBIG, f"A message of {len(line)} bytes is too large for the journal; publish less")
+        whole = False
+        while not whole:
+            torn = self._torn
+            written = os.write(self._file, b"\n" + line if torn else line)
+            whole = written == len(line) + torn
+            self._torn = not whole
 
     def insist(self, msg_type: str, content: bytes) -> None:
         """Append a record, as often as it has to be tried until the disk has space for it.
@@ -111,6 +126,9 @@ class Journal:
                 os.write(self._bell, b"!")
 
     def _in_child(self) -> None:
-        # nothing is held over a fork: whoever held it in the parent is not in the child, and a handler may fork
-        self._lock = threading.Lock()
-        self._numbered, self._n = False, 0
+        self._numbers = itertools.repeat(0)
+
+
+def encodable(text: str) -> str:
+    """Replace lone surrogates, which have no UTF-8 form."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

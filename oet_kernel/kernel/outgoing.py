@@ -18,7 +18,7 @@ import msgspec
 from ipykernel.iostream import IOPubThread, OutStream
 from jupyter_client.session import DELIM, Session
 
-from oet_kernel.kernel.journal import Journal
+from oet_kernel.kernel.journal import Journal, encodable
 
 _NOT_JOURNALED = frozenset({"status", "stream", "iopub_welcome", "shutdown_reply"})
 """Busy and idle say nothing a script said; streams are journaled line by line as they are written."""
@@ -150,7 +150,7 @@ class LineStream(OutStream):
 
     def _journal(self, text: str, insist: bool) -> None:
         if text:
-            content = {"name": self.name, "text": _encodable(text)}
+            content = {"name": self.name, "text": encodable(text)}
             journal = self.pub_thread.journal
             (journal.insist if insist else journal.append)("stream", msgspec.json.encode(content))
 
@@ -199,11 +199,6 @@ def _waiting(pipe: int) -> int:
     count = array.array("i", [0])
     fcntl.ioctl(pipe, termios.FIONREAD, count)
     return count[0]
-
-
-def _encodable(text: str) -> str:
-    """Replace lone surrogates, which have no UTF-8 form."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 class Publisher:

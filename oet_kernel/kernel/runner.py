@@ -28,7 +28,7 @@ from oet_kernel import api, topics
 from oet_kernel.kernel import remains
 from oet_kernel.kernel.calls import call
 from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport
-from oet_kernel.kernel.encoding import encode_event
+from oet_kernel.kernel.encoding import encode, encode_event
 from oet_kernel.kernel.last_words import end_untold
 from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load, open_script
 from oet_kernel.kernel.outgoing import Publisher
@@ -216,7 +216,7 @@ class Runner:
             self._bridge.deliver(event.topic, event.fields)
 
     def _subscribed(self, topic: str) -> None:
-        self._publisher.send("oet_subscribe", msgspec.json.encode({"topic": topic}))
+        self._publisher.send("oet_subscribe", encode({"topic": topic}))
 
     def _load(self, path: Path, request: PrepareRequest) -> dict[str, Any]:
         _follow(request.changes)

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _decoder = msgspec.json.Decoder(Record)
 _BEGINNING = b'{"n":'
+_NO_RECORD = (msgspec.DecodeError, UnicodeError, RecursionError)
 _KEEP_AND_PUNCH = 0x1 | 0x2  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _PUNCH_BYTES = 16 << 20
 
@@ -139,18 +140,17 @@ def _open_pipe(path: Path) -> int:
 def _decode(lines: bytes) -> list[Record]:
     try:
         return _decoder.decode_lines(lines)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return [record for line in lines.splitlines() if (record := _decode_line(line)) is not None]
+    except _NO_RECORD:
+        return [record for line in lines.split(b"\n") if (record := _decode_line(line)) is not None]
 
 
 def _decode_line(line: bytes) -> Record | None:
-    with suppress(msgspec.DecodeError, UnicodeDecodeError):
-        return _decoder.decode(line)
     # a process that ended in the middle of a line, or on a full disk, leaves the next one no line of its own
-    whole = line.rfind(_BEGINNING)
-    try:
-        return _decoder.decode(line[whole:])
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        if line.strip(b"\0 "):
-            log.warning("A kernel's journal has a line that is no record, left out: %r", line[:200])
-        return None
+    begin = line.find(_BEGINNING)
+    while begin >= 0:
+        with suppress(*_NO_RECORD):
+            return _decoder.decode(line[begin:])
+        begin = line.find(_BEGINNING, begin + 1)
+    if line.strip(b"\0 "):
+        log.warning("A kernel's journal has a line that is no record, left out: %r", line[:200])
+    return None

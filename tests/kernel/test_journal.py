@@ -213,3 +213,110 @@ def test_error_that_space_does_not_mend_is_raised_at_once(tmp_path):
     os.close(journal._file)
     with pytest.raises(OSError, match="Bad file descriptor"):
         journal.insist("x", b"1")
+
+
+def write_in_part(monkeypatch, first):
+    """Have the system write only a part of the first record, and call something then."""
+    write, begun = os.write, []
+
+    def cut(file, data):
+        if data != b"!" and not begun:
+            begun.append(True)
+            written = write(file, data[: len(data) // 2])
+            first()
+            return written
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", cut)
+
+
+@pytest.mark.parametrize("content", [b'{"n":1,"t":2}', b'{"a":[{"n":7}]}'], ids=["like a record", "nested"])
+def test_append_amid_a_record_that_was_written_in_part_tears_neither(tmp_path, tail, monkeypatch, content):
+    journal = Journal(tmp_path)
+    write_in_part(monkeypatch, lambda: journal.append("inner", content))
+    journal.append("outer", content)
+    journal.append("last", content)
+    read = tail.read()
+    assert sorted(record.type for record in read) == ["inner", "last", "outer"]
+    assert {bytes(record.content) for record in read} == {content}
+
+
+def test_record_that_was_begun_on_a_full_disk_spoils_none_behind_it(tmp_path, tail, monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, "No space")
+
+    journal = Journal(tmp_path)
+    write_in_part(monkeypatch, full)
+    with pytest.raises(OSError, match="No space"):
+        journal.append("x", b'{"n":1}')
+    journal.append("x", b'{"n":2}')
+    assert contents(tail.read()) == [{"n": 2}]
+
+
+def test_handlers_finalisers_and_tracers_append_amid_appends(tmp_path, tail):
+    code = """
+import gc, json, os, signal, sys, threading
+from pathlib import Path
+from oet_kernel.kernel.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+counts = dict.fromkeys(("main", "tick", "gone", "thread", "trace"), 0)
+def say(who):
+    counts[who] += 1
+    journal.append(who, json.dumps({"number": counts[who], "pad": "y" * 300}).encode())
+class Gone:
+    def __init__(self): self.itself = self
+    def __del__(self): say("gone")
+def trace(frame, event, argument):
+    if frame.f_code.co_name == "_write" and event == "call" and counts["trace"] < 300: say("trace")
+    return None
+def thread():
+    for _ in range(3000): say("thread")
+other = threading.Thread(target=thread)
+def tick(*_):
+    say("tick")
+    if counts["tick"] == 5: other.start()
+    if counts["tick"] == 10: other.join()
+signal.signal(signal.SIGALRM, tick)
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+gc.set_threshold(50)
+sys.settrace(trace)
+while counts["tick"] < 50:
+    say("main"); Gone()
+signal.setitimer(signal.ITIMER_REAL, 0)
+sys.settrace(None)
+gc.disable()
+print(json.dumps(counts), flush=True)
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    by_who = {}
+    while records := tail.read():
+        for record in records:
+            by_who.setdefault(record.type, []).append(json.loads(bytes(record.content))["number"])
+    expected = json.loads(done.stdout)
+    assert expected["gone"]
+    assert {who: len(numbers) for who, numbers in by_who.items()} == expected
+    assert {who: sorted(numbers) for who, numbers in by_who.items()} == {
+        who: list(range(1, count + 1)) for who, count in expected.items()
+    }
+    assert by_who["thread"] == sorted(by_who["thread"])
+
+
+@given(st.binary())
+def test_what_is_no_utf8_is_replaced_where_it_enters(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("journal")
+    tail, journal = JournalTail(folder), Journal(folder)
+    quoted = text.translate(None, b'"\\' + bytes(range(32)))
+    journal.append("x", b'{"text":"' + quoted + b'"}')
+    journal.append('a "b" \udcff', b"{}")
+    read = tail.read()
+    tail.close()
+    assert [record.type for record in read] == ["x", 'a "b" ?']
+    assert contents(read)[0] == {"text": quoted.decode("utf-8", "replace")}
+
+
+def test_record_that_no_call_of_the_system_could_write_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("oet_kernel.kernel.journal._MOST", 1000)
+    with pytest.raises(OSError, match="too large for the journal"):
+        Journal(tmp_path).append("x", b'"' + b"y" * 1000 + b'"')
