@@ -25,6 +25,7 @@ from oet_kernel.events.bus import QUEUE_BYTES, EventBus
 from oet_kernel.events.journal import Journal
 from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
 from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
+from oet_kernel.kernel.exit_work import EXIT_SECONDS
 from oet_kernel.kernels.local import KERNEL_DEADLINE, Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
@@ -115,6 +116,11 @@ class OetApp(ExtensionApp):
     max_kernels = Integer(200, min=1, help="How many procedures may be active at once.").tag(config=True)
     keep_failed_seconds = Float(
         600.0, min=0, help="How long the kernel of a procedure that has failed stays, to be looked into; 0 for not."
+    ).tag(config=True)
+    exit_seconds = Float(
+        EXIT_SECONDS,
+        min=0,
+        help="What the threads and exit handlers of a script have to end when its main has; 0 for no limit.",
     ).tag(config=True)
     starting_kernels = Integer(4, min=1, help="How many kernel processes are started at the same instant.").tag(
         config=True
@@ -258,6 +264,7 @@ class OetApp(ExtensionApp):
                 kernels=self.max_kernels,
                 ladder=ladder,
                 kernel_deadline=self.kernel_seconds,
+                exit_deadline=self.exit_seconds,
                 keep_failed=self.keep_failed_seconds,
                 exclusive=self.exclusive,
                 abort_script=abort,

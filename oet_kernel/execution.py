@@ -17,6 +17,7 @@ from oet_kernel.control import KernelControl
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement, Control, Interest, Record, announce, interpret
 from oet_kernel.kernel.checkpoints import PauseReport
+from oet_kernel.kernel.exit_work import EXIT_SECONDS
 from oet_kernel.kernel.journal import encodable
 from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, find_record
 from oet_kernel.kernels.pool import KernelPool
@@ -45,6 +46,8 @@ class Workshop(Struct, frozen=True):
     """How long each rung of a stop may take."""
     kernel_deadline: float
     """Seconds that a kernel has to take requests, and to begin what it was asked for."""
+    exit_deadline: float = EXIT_SECONDS
+    """Seconds that a script has to end what it has left at work at its end; 0 for ever."""
 
 
 class Audience(Protocol):
@@ -325,7 +328,7 @@ class Execution:
             self._found(await workshop.sources.fetch(self.id, script, self._repository, self._note))
         assert self.path is not None
         await workshop.journal.written()  # from here on the script acts: what runs must be on record
-        kernel.prepare(self.id, self.path, self.procedure.calls["init"])
+        kernel.prepare(self.id, self.path, self.procedure.calls["init"], workshop.exit_deadline)
         if not begun:
             self._step.expect("load")
 
@@ -395,7 +398,12 @@ class Execution:
         if not isinstance(fact, lifecycle.KernelReady):
             self._step.met()
         match fact:
-            case lifecycle.LoadFinished(has_init=False) | lifecycle.CallFinished() | lifecycle.Failed():
+            case (
+                lifecycle.LoadFinished(has_init=False)
+                | lifecycle.CallFinished()
+                | lifecycle.Exited()
+                | lifecycle.Failed()
+            ):
                 self.kernel.note_idle()
         if isinstance(fact, lifecycle.LoadFinished):
             self.source_sha256 = fact.source_sha256
@@ -411,7 +419,7 @@ class Execution:
             self._hear_control(Control(self.control.holder, taken=False), self.kernel.ended_at or time.time())
         self.control.ended()
         self.pausing.ended()
-        self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph))
+        self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph, self.kernel.exit_status))
         self._audience.kernel_gone(self)
 
     async def _end_kernel(self) -> bool:

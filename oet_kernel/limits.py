@@ -4,6 +4,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from oet_kernel.kernel.exit_work import EXIT_SECONDS
 from oet_kernel.kernels.local import KERNEL_DEADLINE, Ladder
 
 
@@ -18,6 +19,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How long each rung of a stop may take."""
     kernel_deadline: float = KERNEL_DEADLINE
     """Seconds that a kernel has to start, and to begin what it was asked for."""
+    exit_deadline: float = EXIT_SECONDS
+    """Seconds that a script has to end what it has left at work at its end; 0 for ever."""
     keep_failed: float = 0.0
     """For how many seconds the kernel of a procedure whose script has failed stays, to be looked into."""
     exclusive: bool = True

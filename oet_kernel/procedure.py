@@ -26,6 +26,8 @@ from oet_kernel.models import (
 
 _S = ProcedureState
 _END = frozenset({_S.FAILED, _S.STOPPED, _S.UNKNOWN})
+_AT_WORK = frozenset({_S.LOADING, _S.INITIALISING, _S.RUNNING})
+"""States in which something of the script runs."""
 
 TRANSITIONS: Mapping[ProcedureState | None, frozenset[ProcedureState]] = MappingProxyType(
     {
@@ -33,8 +35,8 @@ TRANSITIONS: Mapping[ProcedureState | None, frozenset[ProcedureState]] = Mapping
         _S.CREATING: _END | {_S.IDLE},
         _S.IDLE: _END | {_S.PREP_ENV, _S.LOADING, _S.INITIALISING, _S.READY},
         _S.PREP_ENV: _END | {_S.IDLE},
-        _S.LOADING: _END | {_S.IDLE},
-        _S.INITIALISING: _END | {_S.READY},
+        _S.LOADING: _END | {_S.IDLE, _S.COMPLETE},
+        _S.INITIALISING: _END | {_S.READY, _S.COMPLETE},
         _S.READY: _END | {_S.RUNNING, _S.COMPLETE},
         _S.RUNNING: _END | {_S.READY},
         _S.COMPLETE: frozenset(),
@@ -135,6 +137,12 @@ class CallFinished(Struct, frozen=True):
     """What ``main`` returned."""
 
 
+class Exited(Struct, frozen=True):
+    """The script ended by ``sys.exit(0)`` ahead of its ``main``: well, and there is nothing more to run."""
+
+    at: float
+
+
 class Failed(Struct, frozen=True):
     """A step raised, or could not be done."""
 
@@ -163,6 +171,8 @@ class KernelExited(Struct, frozen=True):
     at: float
     description: str
     """Exit code or signal and the last output; the stack trace if nobody asked for the end."""
+    status: int | None = None
+    """Exit code, or minus the number of the signal; None where nobody knows."""
 
 
 class Started(Struct, frozen=True):
@@ -210,6 +220,7 @@ Fact = (
     | LoadFinished
     | CallStarted
     | CallFinished
+    | Exited
     | Failed
     | StopAccepted
     | StopGivenUp
@@ -303,6 +314,8 @@ def apply(procedure: Procedure, fact: Fact) -> Procedure:
             return procedure
         case Failed():
             return enter(procedure, fact.at, _S.FAILED, stacktrace=fact.stacktrace)
+        case KernelExited(status=0) if procedure.state in _AT_WORK:  # os._exit(0), or a program in its place
+            return _ended_well(procedure, fact.at)
         case KernelExited():
             return enter(procedure, fact.at, _S.FAILED, stacktrace=fact.description)
         case Started():
@@ -319,6 +332,10 @@ def apply(procedure: Procedure, fact: Fact) -> Procedure:
             return _paused(procedure, fact)
         case _:
             return _step(procedure, fact)
+
+
+def _ended_well(procedure: Procedure, at: float) -> Procedure:
+    return enter(procedure, at, *((_S.READY,) if procedure.state is _S.RUNNING else ()), _S.COMPLETE)
 
 
 def _noted(requested_by: Mapping[RequestName, str], request: RequestName, who: str | None) -> dict[RequestName, str]:
@@ -363,6 +380,8 @@ def _step(procedure: Procedure, fact: Any) -> Procedure:
         case _S.READY, CallStarted(call="main") if "main" in procedure.calls:
             return enter(procedure, fact.at, _S.RUNNING)
         case _S.RUNNING, CallFinished(call="main"):
-            return enter(replace(procedure, returned=fact.returned), fact.at, _S.READY, _S.COMPLETE)
+            return _ended_well(replace(procedure, returned=fact.returned), fact.at)
+        case ((_S.LOADING | _S.INITIALISING), Exited()):
+            return _ended_well(procedure, fact.at)
         case _:
             return procedure

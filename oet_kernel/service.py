@@ -102,7 +102,9 @@ class ScriptExecutionService:
         self._journal = journal
         self._limits = limits or Limits()
         self._state = state
-        self._workshop = Workshop(journal, sources, kernels, self._limits.ladder, self._limits.kernel_deadline)
+        self._workshop = Workshop(
+            journal, sources, kernels, self._limits.ladder, self._limits.kernel_deadline, self._limits.exit_deadline
+        )
         self._announcer = Announcer(journal, base_url)
         self._roster = Roster(self._limits.history)
         self._kept = KeptKernels(self._limits.keep_failed)

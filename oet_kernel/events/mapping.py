@@ -15,6 +15,7 @@ from oet_kernel.models import Returned, to_json
 from oet_kernel.procedure import (
     CallFinished,
     CallStarted,
+    Exited,
     Fact,
     Failed,
     KernelReady,
@@ -168,6 +169,8 @@ def _fact(message: _OetCall, at: float) -> Fact | None:
             return LoadFinished(at, message.has_init, message.source_sha256)
         case call, "started":
             return CallStarted(at, call)
+        case _, "exited":
+            return Exited(at)
         case call, "finished":
             return CallFinished(at, call, message.returned)
         case _, "failed":

@@ -10,7 +10,7 @@ import faulthandler
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -214,7 +214,10 @@ class OetKernelApp(IPKernelApp):
 
     def begin(self) -> None:
         """Be ready for requests."""
-        atexit.register(_flush_output)
+        if self.journal_folder:
+            self._take_exit_handlers()
+        else:
+            atexit.register(flush_output)
         # to the file behind the streams: the thread that reads the pipe in between dies with the process
         faulthandler.enable(sys.stderr.fileno(), all_threads=False)
         keep_descriptor(sys.stderr.fileno())
@@ -248,6 +251,23 @@ class OetKernelApp(IPKernelApp):
         super().start()
         # the control thread flushes the streams after a shutdown request; closing them meanwhile can hang for ever
         self.control_thread.join(2)
+        if self.journal_folder:
+            self.kernel.runner.leave()
+            for handler in self._exit_handlers:
+                with suppress(Exception):
+                    handler()
+
+    def _take_exit_handlers(self) -> None:
+        """Take the kernel's own handlers off ``atexit``: what stays there is called at the script's end."""
+        self._exit_handlers = (
+            self.shell.atexit_operations,
+            flush_output,
+            self.iopub_thread.stop,
+            self.cleanup_connection_file,
+            self.close,
+        )
+        for handler in self._exit_handlers:
+            atexit.unregister(handler)
 
 
 def adopt_orphans() -> None:
@@ -256,7 +276,8 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _flush_output() -> None:
+def flush_output() -> None:
+    """Journal all output so far."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, LineStream):
             stream.synchronise()

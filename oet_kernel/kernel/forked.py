@@ -11,7 +11,7 @@ from typing import Any
 from ipykernel.compiler import XCachingCompiler
 from IPython.core.application import BaseIPythonApplication
 
-from oet_kernel.kernel.app import OetKernelApp
+from oet_kernel.kernel.app import OetKernelApp, flush_output
 from oet_kernel.kernel.launch import Launch
 from oet_kernel.kernel.shell import OetShell
 
@@ -71,6 +71,13 @@ class ForkedKernelApp(OetKernelApp):
         self.init_extensions()
         self.init_code()
         self.begin()
+
+    def start(self) -> None:
+        """Serve; then do what a process that is not forked does when it is finalised, and its fork server does not."""
+        modules = frozenset(sys.modules)
+        super().start()
+        self.kernel.runner.drop_modules(modules)
+        flush_output()
 
     def init_code(self) -> None:
         """Run what the user's configuration says; the names of the modules that the shell knows were listed before."""

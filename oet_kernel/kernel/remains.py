@@ -24,13 +24,24 @@ def at_work(before: Collection[threading.Thread]) -> bool:
         True for a thread that has begun since, or a child process, and where that cannot be found out. What runs below
         Python is not seen.
     """
-    begun = set(threading.enumerate()).difference(before)
-    if any(not _is_machinery(one) for one in begun):
+    if threads(before):
         return True
     try:
         return any(_children(task) for task in Path("/proc/self/task").iterdir())
     except OSError:  # no descriptor is left to look with
         return True
+
+
+def threads(before: Collection[threading.Thread]) -> list[threading.Thread]:
+    """List the threads of the script that run.
+
+    Parameters
+    ----------
+    before
+        The threads that there were before the script.
+    """
+    begun = set(threading.enumerate()).difference(before)
+    return [one for one in begun if not _is_machinery(one)]
 
 
 def _is_machinery(thread: threading.Thread) -> bool:

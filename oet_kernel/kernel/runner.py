@@ -6,8 +6,10 @@ Each step is announced as an ``oet_call`` message, which the service maps to lif
     {"call": "load", "phase": "finished", "has_init": true, "source_sha256": "9f86d0..."}
     {"call": "main", "phase": "finished", "returned": {"type": "int", "value": 5, "text": null}}
     {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ...", "quiet": true}
+    {"call": "init", "phase": "exited"}
 
-`quiet`: nothing of the script is at work any more.
+`quiet`: nothing of the script is at work any more. ``exited``: it has ended by ``sys.exit(0)`` ahead of its ``main``.
+That a script is at its end is announced when its exit work is done (`oet_kernel.kernel.exit_work`).
 """
 
 import os
@@ -15,8 +17,8 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -29,6 +31,7 @@ from oet_kernel.kernel import remains
 from oet_kernel.kernel.calls import call
 from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport
 from oet_kernel.kernel.encoding import encode, encode_event
+from oet_kernel.kernel.exit_work import EXIT_SECONDS, ExitWork, drop_modules, end_child, end_now, flush_files, status_of
 from oet_kernel.kernel.last_words import end_untold
 from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load, open_script
 from oet_kernel.kernel.outgoing import Publisher
@@ -54,6 +57,8 @@ class PrepareRequest(Struct):
     init: ProcedureInput = field(default_factory=ProcedureInput)
     changes: Changes = Changes()
     """What has changed around the kernel since it was started, ahead of its script."""
+    exit_seconds: float = EXIT_SECONDS
+    """Deadline of what the script leaves at work; 0 for none."""
 
 
 class RunRequest(Struct):
@@ -125,6 +130,10 @@ class Runner:
         self._deliveries: queue.SimpleQueue[EventRequest] | None = None
         self._asked: set[str] = set()
         self._threads = frozenset(threading.enumerate())
+        self._pid = os.getpid()
+        self._on_interrupt: Any = signal.default_int_handler
+        self._exit_work = ExitWork(0, self._cut_off)
+        self._outcome: dict[str, Any] = {}
         self.checkpoints = Checkpoints(self._say_pause)
         """Where the script waits while a pause is asked for."""
         self.idle = threading.Event()
@@ -167,6 +176,7 @@ class Runner:
     def _prepare(self, request: PrepareRequest) -> None:
         self._name = str(request.procedure)
         self._threads = frozenset(threading.enumerate())
+        self._exit_work = ExitWork(request.exit_seconds, self._cut_off)
         threading.main_thread().name = self._name
         api.connect(self.publish, self.checkpoints)
         self._bridge.install(self._name)
@@ -176,7 +186,11 @@ class Runner:
                 self.checkpoints.close(program.unpausable)
             if program.has_init:
                 self._step("init", lambda: program.init(request.init))
-        self.publish(topics.ENVIRONMENT_DESCRIBED, environment_facts(self._source))  # takes a while: after READY
+        if not self._exit_work.began:
+            self._describe_environment()  # takes a while: after READY
+
+    def _describe_environment(self) -> None:
+        self.publish(topics.ENVIRONMENT_DESCRIBED, environment_facts(self._source))
 
     def run(self, request: RunRequest) -> None:
         """Call ``main``."""
@@ -213,6 +227,8 @@ class Runner:
         assert self._deliveries is not None
         while True:
             event = self._deliveries.get()
+            if self._exit_work.began:
+                return  # the script's names may be gone
             self._bridge.deliver(event.topic, event.fields)
 
     def _subscribed(self, topic: str) -> None:
@@ -253,8 +269,7 @@ class Runner:
         error: BaseException | None = None
         extra: dict[str, Any] | None = None
         try:
-            try:
-                signal.signal(signal.SIGINT, signal.default_int_handler)  # before anybody knows that there is work
+            with self._interruptible():  # before anybody knows that there is work
                 self._publisher.call = name
                 self._say(call=name, phase="started")
                 with self._loop.outside():
@@ -265,10 +280,9 @@ class Runner:
                         raise
                     if name == "main":
                         self._loop.close()
-            finally:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # what comes now is ours, and short
         except BaseException as caught:
             error = caught
+        self._end_if_child(error)
         try:
             return self._end_step(name, error, extra)
         except BaseException as fault:
@@ -276,17 +290,72 @@ class Runner:
 
     def _end_step(self, name: str, error: BaseException | None, extra: dict[str, Any] | None) -> bool:
         """Say how a step went; True when it went well."""
-        if name == "main" or error is not None:
+        well = status_of(error) == 0
+        over = name == "main" or error is not None
+        if error is None or (well and name == "main"):
+            self._outcome = {"call": name, "phase": "finished", **(extra or {})}
+        elif well:
+            self._outcome = {"call": name, "phase": "exited"}
+        else:
+            self._outcome = {"call": name, "phase": "failed", "stacktrace": format_failure(error), "quiet": False}
+            leave_to_debugger(error)
+        if over:
             self.checkpoints.close(f"{name} has ended")
         self._after_call()
+        if over:
+            # daemons, which Python would freeze now, still look up names; and who looks into a failure does
+            keep = not well or remains.threads(self._threads)
+            with suppress(BaseException), self._interruptible():
+                self._exit_work.do(None if keep else self.module)
+            self._end_if_child(error)
+            if name != "main":
+                with suppress(Exception):  # a script that is out of descriptors has failed by that alone
+                    self._describe_environment()
         self._publisher.synchronise()
-        if error is None:
-            self._say(call=name, phase="finished", **(extra or {}))
-            return True
-        trace = format_failure(error)
-        leave_to_debugger(error)
-        self._say(call=name, phase="failed", stacktrace=trace, quiet=not remains.at_work(self._threads))
-        return False
+        if not well:
+            self._outcome["quiet"] = not remains.at_work(self._threads)
+        self._say(**self._outcome)
+        return error is None
+
+    def leave(self) -> None:
+        """Do the exit work of a script that has not come to its end: the process ends before it."""
+        self._exit_work.do(None)
+
+    def drop_modules(self, before: Collection[str]) -> None:
+        """Drop the names of what the script has imported, unless a thread of it still looks them up.
+
+        Parameters
+        ----------
+        before
+            Names of the modules that were there before it.
+        """
+        if not remains.threads(self._threads):
+            drop_modules(before)
+
+    def _cut_off(self, text: str) -> None:
+        """End the process, whose exit work has taken too long; called in a thread of its own."""
+        self._publisher.synchronise()
+        self._publisher.send("stream", msgspec.json.encode({"name": "stderr", "text": text}), insist=True)
+        flush_files()
+        self._say(**self._outcome)
+        end_now()
+
+    def _end_if_child(self, error: BaseException | None) -> None:
+        """End a process that the script has forked: what it does at its end is not the procedure's end."""
+        if os.getpid() != self._pid:
+            with self._interruptible():
+                trace = "" if error is None or self._exit_work.began else format_failure(error)
+                end_child(error, trace, self.module)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let interrupts through, to the handler that the script has set or else to Python's own."""
+        signal.signal(signal.SIGINT, self._on_interrupt)
+        try:
+            yield
+        finally:
+            # what comes now is ours, and short; a handler that was set below Python cannot be set again
+            self._on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN) or self._on_interrupt
 
     def _say(self, **content: Any) -> None:
         # on a full disk a call ends when that can be told: a procedure whose end is lost would be active for ever

@@ -19,11 +19,12 @@ from traitlets import Instance
 from oet_kernel.errors import KernelSilent
 from oet_kernel.events.mapping import Record
 from oet_kernel.identity import read_identity, start_of
+from oet_kernel.kernel.exit_work import EXIT_SECONDS
 from oet_kernel.kernel.guests import guest_key
 from oet_kernel.kernel.surroundings import Bounds, Changes, Surroundings
 from oet_kernel.kernels.adopted import AdoptedProcess
 from oet_kernel.kernels.obituaries import Ending, Obituaries
-from oet_kernel.kernels.processes import MARK, describe_exit, kill_leftovers, kill_tree, marked, signal_group
+from oet_kernel.kernels.processes import MARK, describe_exit, handles, kill_leftovers, kill_tree, marked, signal_group
 from oet_kernel.kernels.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
@@ -141,6 +142,8 @@ class LocalKernel:
         offset: int = 0,
     ) -> None:
         self.folder = folder
+        self.exit_status: int | None = None
+        """Exit code of the process, or minus the number of the signal that ended it; None while nobody knows."""
         self.ended_at: float | None = None
         """When the process ended, in Unix seconds; None while it has not. A guess where nobody watched."""
         self._address = sockets
@@ -352,13 +355,14 @@ class LocalKernel:
         reading = asyncio.create_task(self._follow())
         self._tasks = [reading, asyncio.create_task(self._live(process, reading))]
 
-    def prepare(self, procedure: int, script: Path, init: ProcedureInput) -> None:
+    def prepare(self, procedure: int, script: Path, init: ProcedureInput, exit_seconds: float = EXIT_SECONDS) -> None:
         """Have the script loaded and its ``init`` called; the kernel must have said that it is ready.
 
         Environment variables and working folder are for the script those that the service has now.
         """
         self._idle.clear()
         content = {"procedure": procedure, "path": str(script), "init": init, "changes": self._changes()}
+        content["exit_seconds"] = exit_seconds
         self._send("shell", "oet_prepare_request", content)
 
     def run(self, main: ProcedureInput) -> None:
@@ -427,15 +431,17 @@ class LocalKernel:
             if not self.started:
                 self._tail.close()
             return True
-        if not self._idle.is_set():
-            self._signal(signal.SIGINT)
-            await self._within(ladder.interrupt, self._idle)
+        rungs = [(signal.SIGINT, ladder.interrupt), (signal.SIGTERM, ladder.terminate)]
+        if self._there and handles(self.pid, signal.SIGTERM):  # which is what supervisors stop a process by
+            rungs = [(signal.SIGTERM, ladder.interrupt), (signal.SIGINT, ladder.terminate)]
+        for signum, seconds in rungs:
+            if not self._idle.is_set():
+                self._signal(signum)
+                await self._within(seconds, self._idle)
         if self._idle.is_set():
             # nothing of the script runs: a clean exit, with its atexit handlers
             self._send("control", "shutdown_request", {"restart": False})
-        else:
-            self._signal(signal.SIGTERM)
-        if not await self._within(ladder.terminate, self._gone):
+        if not await self._within(ladder.terminate if self._idle.is_set() else 0, self._gone):
             if self._there:
                 await asyncio.to_thread(kill_tree, self.pid)
             if not await self._within(ladder.kill, self._gone):
@@ -521,6 +527,7 @@ class LocalKernel:
         unwatched = self._ended
         ending = await process.ended()
         self._ended = True
+        self.exit_status = None if ending is None else ending.status
         self.ended_at = time.time() if ending is None else ending.at
         if ending is None or not process.forked:
             session = None if unwatched else self.pid  # the number may be another's by now

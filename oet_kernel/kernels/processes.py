@@ -64,6 +64,23 @@ async def exit_of(process: subprocess.Popen[bytes]) -> int:
     return process.wait()
 
 
+def handles(pid: int, signum: signal.Signals) -> bool:
+    """Tell whether a process has set a handler of its own for a signal; False where that cannot be found out.
+
+    Parameters
+    ----------
+    pid
+        Of the process.
+    signum
+        The signal.
+    """
+    with suppress(OSError, ValueError), open(f"/proc/{pid}/status") as status:
+        for line in status:
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
+    return False
+
+
 def signal_group(pid: int, signum: signal.Signals) -> None:
     """Send a signal to a process and to all that stayed in its process group; nothing if they are gone."""
     with suppress(ProcessLookupError, PermissionError):

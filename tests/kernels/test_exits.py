@@ -79,11 +79,10 @@ async def test_memory_that_runs_out_in_compiled_code_is_a_failure(bench):
     assert "greedy" in summary.history.stacktrace
 
 
-@pytest.mark.parametrize("code", [0, 3])
-async def test_sys_exit_in_main_is_a_failure_that_ends_with_its_code(bench, code):
-    summary = await bench.run(f"import sys\ndef main():\n    sys.exit({code})\n")
+async def test_sys_exit_in_main_is_a_failure_that_ends_with_its_code(bench):
+    summary = await bench.run("import sys\ndef main():\n    sys.exit(3)\n")
     assert summary.state is ProcedureState.FAILED
-    assert summary.history.stacktrace.rstrip().endswith(f"SystemExit: {code}")
+    assert summary.history.stacktrace.rstrip().endswith("SystemExit: 3")
 
 
 async def test_death_of_a_ready_kernel_is_noticed(bench):

@@ -1,0 +1,190 @@
+"""Does at the end of a script what Python does at the end of a process, while the kernel lives on to tell of it.
+
+In the order of `Py_FinalizeEx`: threads that are no daemons end, executors with them; handlers of ``atexit`` are
+called; the names of the script's module are dropped, so that finalisers run and files that only it held are closed;
+what is still open is flushed. A forked child of the script does the same, and ends with the status that a process of
+its own would have had.
+"""
+
+import atexit
+import gc
+import io
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from types import ModuleType
+from typing import Any, NoReturn
+
+EXIT_SECONDS = 60.0
+"""Deadline of exit work."""
+_exit = os._exit  # bound here: a script may bind it anew
+
+
+class ExitWork:
+    """The exit work of one script, done once.
+
+    Parameters
+    ----------
+    seconds
+        Deadline; 0 for none.
+    cut
+        Called in a thread of its own when the deadline passes, with a text that says what is still at work; it ends
+        the process.
+    """
+
+    def __init__(self, seconds: float, cut: Callable[[str], None]) -> None:
+        self._seconds = seconds
+        self._cut = cut
+        self._began = False
+
+    @property
+    def began(self) -> bool:
+        """True once it was begun."""
+        return self._began
+
+    def do(self, module: ModuleType | None) -> None:
+        """Wait for threads, call exit handlers, flush files; nothing the second time.
+
+        What they raise is told on standard error, as Python does; an interrupt ends the part that it comes in.
+
+        Parameters
+        ----------
+        module
+            The script, whose names are dropped; None to keep them for whoever looks into the process.
+        """
+        if self._began:
+            return
+        self._began = True
+        over = threading.Event()
+        if self._seconds > 0:
+            with suppress(RuntimeError):  # no thread is left to be had: a stop ends it all the same
+                threading.Thread(target=self._watch, args=[over], name="oet-exit", daemon=True).start()
+        try:
+            finish(module)
+        finally:
+            over.set()
+
+    def _watch(self, over: threading.Event) -> None:
+        if not over.wait(self._seconds):
+            self._cut(
+                f"The script's main is over, and what it has left at work was cut off after {self._seconds:g} s "
+                f"(OetApp.exit_seconds):\n{_at_work()}"
+            )
+
+
+def finish(module: ModuleType | None) -> None:
+    """Do what Python does at the end of a process, as far as it is about the script.
+
+    Parameters
+    ----------
+    module
+        Whose names are dropped; None for none.
+    """
+    parts: list[Callable[[], object]] = [threading._shutdown, atexit._run_exitfuncs]  # type: ignore[attr-defined]
+    if module is not None:
+        # flushed first: a collection that frees a file's buffer ahead of the file loses what stands in the file
+        parts += [flush_files, lambda: _clear(module), gc.collect]
+    for part in parts:
+        try:
+            part()
+        except BaseException:
+            with suppress(BaseException):
+                traceback.print_exc()
+    flush_files()
+
+
+def flush_files() -> None:
+    """Flush all files that are open for writing."""
+    for one in gc.get_objects():
+        # isinstance would ask objects of the script for their class, and run code of theirs
+        if issubclass(type(one), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+            with suppress(BaseException):
+                one.flush()
+
+
+def status_of(error: BaseException | None) -> int:
+    """Return the exit status of a process that ends so.
+
+    Parameters
+    ----------
+    error
+        What was raised; None for nothing.
+    """
+    if error is None:
+        return 0
+    if not isinstance(error, SystemExit):
+        return 1
+    code = error.code
+    if code is None:
+        return 0
+    return code & 0xFF if isinstance(code, int) else 1
+
+
+def end_now() -> NoReturn:
+    """End the process at once, well."""
+    _exit(0)
+
+
+def drop_modules(before: Collection[str]) -> None:
+    """Drop the names of all modules that were imported since, as at the end of a process; nothing may follow but that.
+
+    Parameters
+    ----------
+    before
+        Names of the modules that stay as they are.
+    """
+    for name, module in reversed(list(sys.modules.items())):
+        if name not in before and type(module) is ModuleType and not name.startswith("oet_kernel"):
+            _clear(module)
+    gc.collect()
+    flush_files()
+
+
+def end_child(error: BaseException | None, trace: str, module: ModuleType | None) -> NoReturn:
+    """End a forked child of the script, which has come to the end of what its parent was called for.
+
+    Parameters
+    ----------
+    error
+        What was raised; None for nothing.
+    trace
+        Its traceback, empty where it was shown.
+    module
+        The script.
+    """
+    status = status_of(error)
+    try:
+        if isinstance(error, SystemExit) and status and not isinstance(error.code, int):
+            print(error.code, file=sys.stderr)  # noqa: T201 - as Python does
+        elif status and trace:
+            sys.stderr.write(trace)
+        finish(module)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(BaseException):
+                stream.flush()
+    finally:
+        _exit(status)
+
+
+def _clear(module: ModuleType) -> None:
+    """Drop the names of a module in Python's own order: those that begin with one underscore first."""
+    names: dict[str, Any] = vars(module)
+    first = [name for name in names if name.startswith("_") and not name.startswith("__")]
+    for name in [*first, *names]:
+        if name != "__builtins__":
+            names[name] = None
+
+
+def _at_work() -> str:
+    """Describe the threads that the process waits for, and what its main thread does."""
+    frames = sys._current_frames()
+    main = threading.main_thread()
+    threads = [one for one in threading.enumerate() if not one.daemon and one is not main]
+    # the main thread waits for the others, if there are any
+    told = threads or [main]
+    return "".join(
+        f"{one.name}:\n{''.join(traceback.format_stack(frames[one.ident]))}" for one in told if one.ident in frames
+    )
