@@ -1,8 +1,8 @@
 """Does at the end of a script what Python does at the end of a process, while the kernel lives on to tell of it.
 
 In the order of `Py_FinalizeEx`: threads that are no daemons end, executors with them; handlers of ``atexit`` are
-called; the names of the script's module are dropped, so that finalisers run and files that only it held are closed;
-what is still open is flushed. A forked child of the script does the same, and ends with the status that a process of
+called; what is open is flushed; the names of the script's module are dropped, so that finalisers run and files that
+only it held are closed. A forked child of the script does the same, and ends with the status that a process of
 its own would have had.
 """
 
@@ -83,17 +83,20 @@ def finish(module: ModuleType | None) -> None:
     module
         Whose names are dropped; None for none.
     """
-    parts: list[Callable[[], object]] = [threading._shutdown, atexit._run_exitfuncs]  # type: ignore[attr-defined]
+    # flushed ahead of the collection: one that frees a file's buffer before the file loses what stands in the file
+    parts: list[Callable[[], object]] = [
+        threading._shutdown,  # type: ignore[attr-defined]
+        atexit._run_exitfuncs,
+        flush_files,
+    ]
     if module is not None:
-        # flushed first: a collection that frees a file's buffer ahead of the file loses what stands in the file
-        parts += [flush_files, lambda: _clear(module), gc.collect]
+        parts += [lambda: _clear(module), gc.collect]
     for part in parts:
         try:
             part()
         except BaseException:
             with suppress(BaseException):
                 traceback.print_exc()
-    flush_files()
 
 
 def flush_files() -> None:
