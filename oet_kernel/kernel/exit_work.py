@@ -6,6 +6,7 @@ only it held are closed. A forked child of the script does the same, and ends wi
 its own would have had.
 """
 
+import _thread
 import atexit
 import gc
 import io
@@ -61,7 +62,7 @@ class ExitWork:
         over = threading.Event()
         if self._seconds > 0:
             with suppress(RuntimeError):  # no thread is left to be had: a stop ends it all the same
-                threading.Thread(target=self._watch, args=[over], name="oet-exit", daemon=True).start()
+                _thread.start_new_thread(self._watch, (over,))  # Thread.start would wait for it to run
         try:
             finish(module)
         finally:
