@@ -139,8 +139,9 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
             fields = _any_object.decode(record.content)
             output: dict[str, Any] = {"data": fields.get("data", {}), "metadata": fields.get("metadata", {})}
             transient = fields.get("transient")
-            if isinstance(transient, dict) and isinstance(transient.get("display_id"), str):
-                output["display_id"] = transient["display_id"]
+            if isinstance(transient, dict) and (display_id := transient.get("display_id")) is not None:
+                # a kernel may take any JSON value for an id; events promise text
+                output["display_id"] = display_id if isinstance(display_id, str) else to_json(display_id).decode()
             if display == "update_display_data":
                 output["update"] = True
             return _output(topics.OUTPUT_DISPLAY, record, procedure, output)

@@ -133,6 +133,7 @@ class Outputs:
             By what it can be updated later.
         """
         self._clear_if_due()
+        self.update(data, metadata, display_id)  # as nbclient does: all that are shown under an id show the same
         display = _display(data, metadata)
         if self.left_out or not self._space.take(display.size):
             self.left_out += display.size

@@ -75,6 +75,14 @@ def test_display_that_can_be_updated_carries_its_id_and_an_update_says_that_it_i
     assert (updated["display_id"], updated["update"]) == ("a", True)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"), [(72, "72"), (0, "0"), (1.5, "1.5"), (False, "false"), ([1], "[1]"), ({"a": 1}, '{"a":1}')]
+)
+def test_display_id_of_any_type_is_told_as_text(given, told):
+    content = {"data": {}, "metadata": {}, "transient": {"display_id": given}}
+    assert json.loads(interpret(record("display_data", content), 3).data)["display_id"] == told
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_clearing_of_output_is_told(wait):
     announcement = interpret(record("clear_output", {"wait": wait}), 3)

@@ -31,6 +31,14 @@ def test_update_changes_a_display_wherever_it_is(cells):
     assert shown(cells.two) == [{"text/plain": "new"}, {"text/plain": "other"}]
 
 
+def test_display_with_an_id_that_is_there_changes_what_was_shown_under_it(cells):
+    cells.one.show({"text/plain": "old"}, {}, "a")
+    cells.two.show({"text/plain": "new"}, {}, "a")
+    cells.two.show({"text/plain": "without"}, {}, None)
+    assert shown(cells.one) == [{"text/plain": "new"}]
+    assert shown(cells.two) == [{"text/plain": "new"}, {"text/plain": "without"}]
+
+
 @pytest.mark.parametrize("display_id", ["unknown", None])
 def test_update_of_a_display_that_is_not_there_shows_nothing(cells, display_id):
     cells.one.show({"text/plain": "x"}, {}, None)
