@@ -99,7 +99,7 @@ class PubSubBridge:
                 return
             fields = {name: value for name, value in message.items() if name != "msg_src"}
             self._publish(topic.getName(), fields)
-            self._tell(topic, {"msg_src": self._source, **message}, self._handle_failure)
+            self._tell(topic, message, self._handle_failure, {"msg_src": self._source})
 
         def subscribe_bridged(topic: Any, listener: Any, **curried: Any) -> Any:
             if not self._is_ours(topic):
@@ -139,8 +139,18 @@ class PubSubBridge:
             except self._pub.MessageDataSpecError:
                 log.debug("%s inherits a definition that the script gave", topic.getName())
 
-    def _tell(self, topic: Any, message: dict[str, Any], failed: Callable[[Any, Any], None]) -> None:
-        """Call the listeners of a topic and of those it lies under, the most general ones first, as PyPubSub does."""
+    def _tell(
+        self,
+        topic: Any,
+        message: dict[str, Any],
+        failed: Callable[[Any, Any], None],
+        besides: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Call the listeners of a topic and of those it lies under, the most general ones first, as PyPubSub does.
+
+        What is there `besides` the message is for listeners that name it, and none for those that take whatever comes.
+        """
+        named = {**besides, **message} if besides else message
         notify = topic._treeConfig.notificationMgr.notifySend
         notify("pre", topic)
         lineage = [topic]
@@ -148,7 +158,7 @@ class PubSubBridge:
             lineage.append(parent)
         for level in reversed(lineage):
             for listener in level.getListeners():
-                arguments = self._arguments(listener, topic, message)
+                arguments = self._arguments(listener, topic, named)
                 if arguments is not None:
                     try:
                         notify("in", level, pubListener=listener)
