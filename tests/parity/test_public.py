@@ -123,8 +123,8 @@ def shown(outputs: list[Any]) -> list[Any]:
                 seen.append([one["name"], text(one["text"])])
             case "error":
                 seen.append(["error", one["ename"], text(one["evalue"])])
-            case kind:
-                seen.append([kind, {mime: text(value) for mime, value in one["data"].items()}])
+            case _:  # a record has displays where Jupyter tells a cell's result from them
+                seen.append(["display", {mime: text(value) for mime, value in one["data"].items()}])
     return seen
 
 
