@@ -11,7 +11,7 @@ from oet_kernel.cli.activities import activity
 from oet_kernel.cli.attach import attach
 from oet_kernel.cli.doctor import doctor
 from oet_kernel.cli.history import events, history
-from oet_kernel.cli.options import Failure, Follows, explain, split_topics, with_service, with_topics
+from oet_kernel.cli.options import Failure, Follows, ServiceOptions, explain, split_topics, with_service, with_topics
 from oet_kernel.cli.procedures import create, describe, list_, pause, procedure, resume, start, stop
 from oet_kernel.cli.records import record
 from oet_kernel.cli.results import Listening
@@ -23,18 +23,17 @@ from oet_kernel.client.errors import ClientError
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="oet")
 @with_service
-def cli(server_url: str | None, token: str | None, as_json: bool) -> None:
+def cli(service: ServiceOptions, as_json: bool) -> None:
     """Prepare, run, watch and stop observing scripts, each in a Jupyter kernel of its own."""
 
 
 @cli.command(cls=Follows)
 @with_topics
 @with_service
-def listen(topics: str, exclude: str, server_url: str | None, token: str | None, as_json: bool) -> Listening:
+def listen(topics: str, exclude: str, service: ServiceOptions, as_json: bool) -> Listening:
     """Print events as they happen, until Ctrl-C."""
     return Listening(
-        server_url=server_url,
-        token=token,
+        service=service,
         topics=split_topics(topics),
         exclude=split_topics(exclude),
         as_json=as_json,

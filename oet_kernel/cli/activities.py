@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from oet_kernel.cli import tables
-from oet_kernel.cli.options import Failure, Follows, truth, with_service
+from oet_kernel.cli.options import Failure, Follows, ServiceOptions, truth, with_service
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.client import Client
 from oet_kernel.models import ActivityCommand, ProcedureInput
@@ -12,7 +12,7 @@ from oet_kernel.models import ActivityCommand, ProcedureInput
 
 @click.group()
 @with_service
-def activity(server_url: str | None, token: str | None, as_json: bool) -> None:
+def activity(service: ServiceOptions, as_json: bool) -> None:
     """Run, list and describe the activities of scheduling blocks."""
 
 
@@ -31,8 +31,7 @@ def run(
     prepare_only: bool,
     create_env: bool,
     listen: bool,
-    server_url: str | None,
-    token: str | None,
+    service: ServiceOptions,
     as_json: bool,
 ) -> Following:
     """Run the activity NAME of the scheduling block SBD_ID."""
@@ -50,15 +49,15 @@ def run(
         return Begun(client.procedure(summary.procedure_id), answer)
 
     stays = listen and not prepare_only
-    return Following(server_url=server_url, token=token, begin=begin, stays=stays, as_json=as_json)
+    return Following(service=service, begin=begin, stays=stays, as_json=as_json)
 
 
 @activity.command("list")
 @click.option("--aid", type=int, help="Only this one.")
 @with_service
-def list_(aid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
+def list_(aid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """List activities, in order of creation."""
-    with Client(server_url, token) as client:
+    with service.client() as client:
         summaries = client.activities() if aid is None else [client.activity(aid)]
     return Answer(summaries, tables.list_activities(summaries), as_json)
 
@@ -66,9 +65,9 @@ def list_(aid: int | None, server_url: str | None, token: str | None, as_json: b
 @activity.command()
 @click.option("--aid", type=int, help="Which one; without it the newest.")
 @with_service
-def describe(aid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
+def describe(aid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """Tell all about an activity."""
-    with Client(server_url, token) as client:
+    with service.client() as client:
         if aid is None:
             summaries = client.activities()
             if not summaries:

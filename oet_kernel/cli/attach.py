@@ -4,9 +4,8 @@ import click
 import msgspec
 
 from oet_kernel.cli.documents import Document
-from oet_kernel.cli.options import PROCEDURE_ID, with_service
+from oet_kernel.cli.options import PROCEDURE_ID, ServiceOptions, with_service
 from oet_kernel.cli.results import Answer, Attaching
-from oet_kernel.client import Client
 from oet_kernel.models import KernelInfo, ProcedureState
 
 
@@ -15,9 +14,7 @@ from oet_kernel.models import KernelInfo, ProcedureState
 @click.option("--control", is_flag=True, help="Take control, so that code may be typed; everybody is told.")
 @click.option("--release", is_flag=True, help="Give control back, whoever has it, and attach to nothing.")
 @with_service
-def attach(
-    pid: int, control: bool, release: bool, server_url: str | None, token: str | None, as_json: bool
-) -> Attaching | Answer:
+def attach(pid: int, control: bool, release: bool, service: ServiceOptions, as_json: bool) -> Attaching | Answer:
     """Look into the kernel of procedure PID: a console on it, or how to open one.
 
     Live output, completion and the inspection of names are always there. Code is refused unless control was taken; what
@@ -25,7 +22,7 @@ def attach(
     """
     if control and release:
         raise click.UsageError("--control and --release contradict each other; give one of them")
-    with Client(server_url, token) as client:
+    with service.client() as client:
         before = client.kernel(pid)
         info = client.control(pid, control) if control or release else before
     answer = Answer(info, describe_kernel(info), as_json)
@@ -34,7 +31,7 @@ def attach(
         return Answer(info, Document([f"Control of procedure {pid} is free ({had})."]), as_json)
 
     def give_back() -> None:
-        with Client(server_url, token) as client:
+        with service.client() as client:
             client.control(pid, False)
 
     return Attaching(info=info, answer=answer, leave=give_back if control else None)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import click
 
 from oet_kernel.cli import tables
-from oet_kernel.cli.options import PROCEDURE_ID, split_topics, with_service, with_topics
+from oet_kernel.cli.options import PROCEDURE_ID, ServiceOptions, split_topics, with_service, with_topics
 from oet_kernel.cli.results import Answer, Said
 from oet_kernel.cli.times import read_when
-from oet_kernel.client import Client
 from oet_kernel.models import ProcedureState
 
 
@@ -48,12 +47,11 @@ def history(
     since: float | None,
     until: float | None,
     limit: int,
-    server_url: str | None,
-    token: str | None,
+    service: ServiceOptions,
     as_json: bool,
 ) -> Answer:
     """List procedures of all times, the newest first; also those that 'oet list' has forgotten."""
-    with Client(server_url, token) as client:
+    with service.client() as client:
         summaries = list(client.archive(states, script, subarray, since, until, limit + 1))
     shown, more = summaries[:limit], len(summaries) > limit
     return Answer(shown, tables.list_history(shown, more, time.time()), as_json)
@@ -63,11 +61,10 @@ def history(
 @click.argument("pid", type=PROCEDURE_ID)
 @with_topics
 @with_service
-def events(pid: int, topics: str, exclude: str, server_url: str | None, token: str | None, as_json: bool) -> Said:
+def events(pid: int, topics: str, exclude: str, service: ServiceOptions, as_json: bool) -> Said:
     """Print what the procedure PID has said up to now, however long ago it has ended."""
     return Said(
-        server_url=server_url,
-        token=token,
+        service=service,
         pid=pid,
         topics=split_topics(topics),
         exclude=split_topics(exclude),

@@ -1,8 +1,9 @@
 """What the commands have in common: their options, and the error that ends one."""
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,10 +11,41 @@ from msgspec import Struct
 
 from oet_kernel.client import ApiError, Client, ClientError
 
+if TYPE_CHECKING:
+    from oet_kernel.client import AsyncClient
+
 F = TypeVar("F", bound=Callable[..., Any])
 
+_SERVICE = ("server_url", "token", "ca")
+"""Names of the options of `with_service` that say which service."""
 FREE = {"ignore_unknown_options": True, "allow_extra_args": True}
 """Context settings of commands whose further options are arguments of a script."""
+
+
+class ServiceOptions(Struct, frozen=True):
+    """Which service a command is for, as its user has named it."""
+
+    url: str | None = None
+    """API root; None for what the environment names, or the newest service on this machine."""
+    token: str | None = None
+    ca: str | None = None
+    """PEM file of the authority that has issued its certificate."""
+
+    def client(self, timeout: float = 90.0) -> Client:
+        """Create a client of this service.
+
+        Parameters
+        ----------
+        timeout
+            Seconds that a reply may take.
+        """
+        return Client(self.url, self.token, timeout, ca=self.ca)
+
+    def async_client(self) -> "AsyncClient":
+        """Create a client of this service for coroutines."""
+        from oet_kernel.client import AsyncClient
+
+        return AsyncClient(self.url, self.token, ca=self.ca)
 
 
 class MoreOptions(Struct, frozen=True):
@@ -37,7 +69,8 @@ class ProcedureId(click.types.IntParamType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """List the ids that begin so; none where no service answers at once."""
         try:
-            with Client(ctx.params.get("server_url"), ctx.params.get("token"), timeout=2.0) as client:
+            given = (_inherited(ctx, name, ctx.params.get(name)) for name in _SERVICE)
+            with ServiceOptions(*given).client(timeout=2.0) as client:
                 summaries = client.procedures()
         except ClientError:
             return []
@@ -85,29 +118,48 @@ def explain(error: Exception) -> str:
     return str(error)
 
 
-def _inherited(context: click.Context, option: click.Parameter, value: Any) -> Any:
+def _inherited(context: click.Context, name: str, value: Any) -> Any:
     """Take from the groups that a command stands in what was not given to the command itself."""
     while not value and context.parent is not None:
         context = context.parent
-        value = context.params.get(option.name or "")
+        value = context.params.get(name)
     return value
 
 
+def _from_groups(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    return _inherited(context, option.name or "", value)
+
+
 def with_service(command: F) -> F:
-    """Add the options that say which service, and how to print; a group's hold for the commands in it."""
+    """Add the options that say which service, and how to print; a group's hold for the commands in it.
+
+    The command gets them as ``service`` and ``as_json``.
+    """
+
+    @wraps(command)
+    def called(*args: Any, server_url: str | None, token: str | None, ca: str | None, **options: Any) -> Any:
+        return command(*args, service=ServiceOptions(server_url, token, ca), **options)
+
+    wrapped: Any = called
     for option in (
-        click.option("--json", "as_json", is_flag=True, callback=_inherited, help="Print JSON."),
-        click.option("--token", metavar="T", callback=_inherited, help="Token of the service [env: OET_TOKEN]."),
+        click.option("--json", "as_json", is_flag=True, callback=_from_groups, help="Print JSON."),
+        click.option(
+            "--ca",
+            metavar="FILE",
+            callback=_from_groups,
+            help="Authority (PEM) of the service's certificate [env: OET_CA, SSL_CERT_FILE].",
+        ),
+        click.option("--token", metavar="T", callback=_from_groups, help="Token of the service [env: OET_TOKEN]."),
         click.option(
             "--server-url",
             "--server_url",
             metavar="URL",
-            callback=_inherited,
+            callback=_from_groups,
             help="API root of the service [env: OET_URL].",
         ),
     ):
-        command = option(command)
-    return command
+        wrapped = option(wrapped)
+    return cast(F, wrapped)
 
 
 def with_topics(command: F) -> F:

@@ -6,7 +6,17 @@ import click
 
 from oet_kernel.cli import tables
 from oet_kernel.cli.documents import Document
-from oet_kernel.cli.options import FREE, PROCEDURE_ID, SCRIPT_WORDS, Failure, Follows, truth, with_git, with_service
+from oet_kernel.cli.options import (
+    FREE,
+    PROCEDURE_ID,
+    SCRIPT_WORDS,
+    Failure,
+    Follows,
+    ServiceOptions,
+    truth,
+    with_git,
+    with_service,
+)
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
 from oet_kernel.cli.values import read_call, read_command_line, say_readings
@@ -16,7 +26,7 @@ from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState
 
 @click.group()
 @with_service
-def procedure(server_url: str | None, token: str | None, as_json: bool) -> None:
+def procedure(service: ServiceOptions, as_json: bool) -> None:
     """Create, list, start, pause, resume, stop and describe procedures."""
 
 
@@ -30,8 +40,7 @@ def create(
     git_branch: str | None,
     git_commit: str | None,
     create_env: bool,
-    server_url: str | None,
-    token: str | None,
+    service: ServiceOptions,
     as_json: bool,
 ) -> Following:
     """Prepare the script SCRIPT_URI; ARGUMENTS, --name=value among them, go to its init.
@@ -40,8 +49,7 @@ def create(
     """
     script, init = read_creation(words, git_repo, git_branch, git_commit, create_env)
     return Following(
-        server_url=server_url,
-        token=token,
+        service=service,
         begin=lambda client: begun(created(client, script, init), as_json),
         stays=False,
         until_ready=True,
@@ -52,9 +60,9 @@ def create(
 @procedure.command("list")
 @click.option("--pid", type=PROCEDURE_ID, help="Only this one.")
 @with_service
-def list_(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
+def list_(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """List procedures, in order of creation."""
-    with Client(server_url, token) as client:
+    with service.client() as client:
         summaries = client.procedures() if pid is None else [client.procedure(pid)]
     return Answer(summaries, tables.list_procedures(summaries), as_json)
 
@@ -65,10 +73,10 @@ def list_(pid: int | None, server_url: str | None, token: str | None, as_json: b
 @truth("--listen", default=True, help="Print events until the procedure ends.")
 @with_service
 def start(
-    arguments: tuple[str, ...], pid: int | None, listen: bool, server_url: str | None, token: str | None, as_json: bool
+    arguments: tuple[str, ...], pid: int | None, listen: bool, service: ServiceOptions, as_json: bool
 ) -> Following:
     """Run a prepared procedure; ARGUMENTS, --name=value among them, go to its main."""
-    with Client(server_url, token) as client:
+    with service.client() as client:
         found = startable(client, pid)
     main = read_command_line(arguments)
 
@@ -78,16 +86,16 @@ def start(
         started = begun(summary, as_json)
         return Begun(started.summary) if listen and as_json else started  # the last of the events tells it all
 
-    return Following(server_url=server_url, token=token, begin=begin, pid=found, stays=listen, as_json=as_json)
+    return Following(service=service, begin=begin, pid=found, stays=listen, as_json=as_json)
 
 
 @procedure.command()
 @click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the only one that runs.")
 @truth("--run_abort", default=True, help="Run the abort script on its subarray afterwards.")
 @with_service
-def stop(pid: int | None, run_abort: bool, server_url: str | None, token: str | None, as_json: bool) -> Answer:
+def stop(pid: int | None, run_abort: bool, service: ServiceOptions, as_json: bool) -> Answer:
     """End a procedure."""
-    with Client(server_url, token) as client:
+    with service.client() as client:
         found = only(client, pid, lambda one: one.state is ProcedureState.RUNNING, "running", "stop")
         message = client.stop(found, abort=run_abort)
     return Answer({"abort_message": message}, Document([message]), as_json)
@@ -97,9 +105,9 @@ def stop(pid: int | None, run_abort: bool, server_url: str | None, token: str | 
 @click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the only one that runs.")
 @click.option("--at", metavar="REGEX", help="Only at a checkpoint whose whole name matches; else at the next one.")
 @with_service
-def pause(pid: int | None, at: str | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
+def pause(pid: int | None, at: str | None, service: ServiceOptions, as_json: bool) -> Answer:
     """Have a procedure wait at a checkpoint, until it is resumed."""
-    with Client(server_url, token) as client:
+    with service.client() as client:
         found = only(client, pid, lambda one: one.state is ProcedureState.RUNNING, "running", "pause")
         return _shown(client.pause(found, at), as_json)
 
@@ -107,9 +115,9 @@ def pause(pid: int | None, at: str | None, server_url: str | None, token: str | 
 @procedure.command()
 @click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the only one that is paused.")
 @with_service
-def resume(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
+def resume(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """Let a procedure go on that is paused, or is to be."""
-    with Client(server_url, token) as client:
+    with service.client() as client:
         found = only(client, pid, lambda one: one.pause is not None, "paused", "resume")
         return _shown(client.resume(found), as_json)
 
@@ -117,9 +125,9 @@ def resume(pid: int | None, server_url: str | None, token: str | None, as_json: 
 @procedure.command()
 @click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the newest.")
 @with_service
-def describe(pid: int | None, server_url: str | None, token: str | None, as_json: bool) -> Answer:
+def describe(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """Tell all about a procedure: times and states, calls, stack trace; also of one that is not listed any more."""
-    with Client(server_url, token) as client:
+    with service.client() as client:
         summary = client.find(pid) if pid is not None else newest(client)
     return Answer(summary, tables.describe_procedure(summary), as_json)
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from oet_kernel.cli.options import Failure, with_service
+from oet_kernel.cli.options import Failure, ServiceOptions, with_service
 from oet_kernel.cli.printing import print_json
 from oet_kernel.cli.procedures import newest
-from oet_kernel.client import Client
 
 
 @click.command()
@@ -23,8 +22,7 @@ def record(
     as_html: bool,
     output: str | None,
     show: bool,
-    server_url: str | None,
-    token: str | None,
+    service: ServiceOptions,
     as_json: bool,
 ) -> None:
     """Write the record of procedure PID (without it, the newest): an executed notebook of what it said and did.
@@ -34,7 +32,7 @@ def record(
     if show and output == "-":
         raise click.UsageError("--open needs a file; leave -o - out")
     kind = "html" if as_html or show else "ipynb"
-    with Client(server_url, token) as client:
+    with service.client() as client:
         pid = newest(client).id if pid is None else pid
         data = client.record(pid, kind)
     if output == "-":

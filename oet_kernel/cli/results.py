@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from oet_kernel.cli.documents import Document
+from oet_kernel.cli.options import ServiceOptions
 from oet_kernel.client import Client
 from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureSummary
 
@@ -32,8 +33,7 @@ class Begun(Struct, frozen=True):
 class Following(Struct, frozen=True, kw_only=True):
     """A procedure to follow until it ends; nothing has begun yet, so that the service can have the listener first."""
 
-    server_url: str | None
-    token: str | None
+    service: ServiceOptions
     begin: Callable[[Client], Begun]
     """Creates or starts the procedure."""
     pid: int | None = None
@@ -56,8 +56,7 @@ class Following(Struct, frozen=True, kw_only=True):
 class Listening(Struct, frozen=True, kw_only=True):
     """Events to hear until the user has heard enough."""
 
-    server_url: str | None
-    token: str | None
+    service: ServiceOptions
     topics: tuple[str, ...]
     exclude: tuple[str, ...]
     as_json: bool = False
@@ -66,8 +65,7 @@ class Listening(Struct, frozen=True, kw_only=True):
 class Said(Struct, frozen=True, kw_only=True):
     """What a procedure has said up to now."""
 
-    server_url: str | None
-    token: str | None
+    service: ServiceOptions
     pid: int
     topics: tuple[str, ...]
     exclude: tuple[str, ...]

@@ -5,7 +5,7 @@ import os
 import click
 
 from oet_kernel import discovery
-from oet_kernel.cli.options import FREE, SCRIPT_WORDS, Follows, truth, with_git, with_service
+from oet_kernel.cli.options import FREE, SCRIPT_WORDS, Follows, ServiceOptions, truth, with_git, with_service
 from oet_kernel.cli.procedures import created, read_creation
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
@@ -48,8 +48,7 @@ def run(
     git_commit: str | None,
     create_env: bool,
     run_abort: bool,
-    server_url: str | None,
-    token: str | None,
+    service: ServiceOptions,
     as_json: bool,
 ) -> Following:
     """Create, start and follow SCRIPT (a path, file:// or git://) until it ends.
@@ -60,12 +59,11 @@ def run(
     """
     script, init = read_creation(words, git_repo, git_branch, git_commit, create_env)
     return Following(
-        server_url=server_url,
-        token=token,
+        service=service,
         begin=lambda client: Begun(created(client, script, init)),
         main=read_command_line(behind_dashes(context)),
         stops=True,
         run_abort=run_abort,
-        embedded=not (server_url or os.environ.get("OET_URL") or os.environ.get("OET_REST_URI") or discovery.find()),
+        embedded=not (service.url or os.environ.get("OET_URL") or os.environ.get("OET_REST_URI") or discovery.find()),
         as_json=as_json,
     )

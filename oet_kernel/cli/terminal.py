@@ -14,7 +14,7 @@ import click
 
 from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.follow import follow, patiently
-from oet_kernel.cli.options import Failure, explain
+from oet_kernel.cli.options import Failure, ServiceOptions, explain
 from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.cli.results import Answer, Attaching, Following, Listening, Result, Said
 from oet_kernel.cli.values import say_readings
@@ -71,7 +71,7 @@ def show(answer: Answer) -> None:
 def listen(listening: Listening) -> None:
     """Print events as they happen, also those that happened while the service was away; ends by an interrupt."""
     with (
-        Client(listening.server_url, listening.token) as client,
+        listening.service.client() as client,
         client.events(listening.topics, listening.exclude, resume=math.inf, notices=True) as events,
     ):
         printer = Printer(listening.as_json)
@@ -82,7 +82,7 @@ def listen(listening: Listening) -> None:
 def tell(said: Said) -> None:
     """Print what a procedure has said."""
     printer = Printer(said.as_json)
-    with Client(said.server_url, said.token) as client:
+    with said.service.client() as client:
         for event in client.procedure_events(said.pid, topics=said.topics, exclude=said.exclude):
             printer.event(event)
 
@@ -111,12 +111,12 @@ def _reachable(info: KernelInfo) -> bool:
 
 def _follow(following: Following) -> int:
     printer = Printer(following.as_json)
-    server_url, token = following.server_url, following.token
+    service = following.service
     with ExitStack() as stack:
         if following.embedded:
             click.echo("[no service is running: starting one for this command]", err=True)
-            server_url, token = stack.enter_context(embedded_service())
-        client = stack.enter_context(Client(server_url, token))
+            service = ServiceOptions(*stack.enter_context(embedded_service()))
+        client = stack.enter_context(service.client())
         if not following.stays:
             if (answer := following.begin(client).answer) is not None:
                 show(answer)
@@ -212,7 +212,8 @@ def stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
         # not in the signal's handler, which may have interrupted a print
         click.echo(f"\n[stopping procedure {pid}; Ctrl-C again to leave it]", err=True)
         try:
-            with Client(client.address.url, client.address.token, user=client.address.user) as stopping:
+            at = client.address
+            with Client(at.url, at.token, user=at.user, ca=at.ca) as stopping:
                 click.echo(stopping.stop(pid, abort=abort), err=True)
         except ClientError as error:
             click.echo(explain(error), err=True)

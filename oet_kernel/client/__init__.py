@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from oet_kernel.client._listening import RESUME
 from oet_kernel.client._sync import Client
 from oet_kernel.client._wire import AWAY, BACK, LOST, Event
-from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed, EventsLost, StreamEnded
+from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed, EventsLost, StreamEnded, TlsFailed
 
 if TYPE_CHECKING:
     from oet_kernel.client._async import AsyncClient
@@ -23,6 +23,7 @@ __all__ = [
     "Event",
     "EventsLost",
     "StreamEnded",
+    "TlsFailed",
 ]
 
 

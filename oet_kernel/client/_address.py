@@ -3,6 +3,7 @@
 import getpass
 import os
 import socket
+from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
@@ -23,6 +24,8 @@ class Address(Struct, frozen=True):
     token: str | None
     user: str
     """Who asks."""
+    ca: str | None = None
+    """File or folder of the only authorities to trust; None for those that this machine trusts."""
     state_dir: str | None = None
     """State folder of the service, where the address or the token was looked up on this machine."""
     found_url: bool = False
@@ -44,7 +47,7 @@ def own_name() -> str:
     return f"{name}@{socket.gethostname()}"
 
 
-def find_address(url: str | None, token: str | None, user: str | None = None) -> Address:
+def find_address(url: str | None, token: str | None, user: str | None = None, ca: str | Path | None = None) -> Address:
     """Say which service to talk to.
 
     Parameters
@@ -56,6 +59,8 @@ def find_address(url: str | None, token: str | None, user: str | None = None) ->
         Its token; without it ``OET_TOKEN``, or that of the service on this machine which has this address.
     user
         Who asks; the system's user and host when None.
+    ca
+        File or folder of the only authorities to trust; without it ``OET_CA``.
 
     Raises
     ------
@@ -68,16 +73,27 @@ def find_address(url: str | None, token: str | None, user: str | None = None) ->
     token = token or os.environ.get("OET_TOKEN")
     if token and not (token.isascii() and token.isprintable()):
         raise ClientError("The token holds characters that no token has (not ASCII, or a line end); give it anew")
+    ca = ca or os.environ.get("OET_CA")
+    address = Address(url or DEFAULT_URL, token, user, str(Path(ca).expanduser().absolute()) if ca else None)
     if url and token:
-        return Address(url, token, user)
+        return address
     services = discovery.find()
     if not url:
         if not services:
-            return Address(DEFAULT_URL, token, user)
+            return address
         newest = services[0]
-        return Address(newest.url, token or newest.token, user, newest.state_dir, True, not token)
+        return msgspec.structs.replace(
+            address,
+            url=newest.url,
+            token=token or newest.token,
+            state_dir=newest.state_dir,
+            found_url=True,
+            found_token=not token,
+        )
     same = next((service for service in services if _port_and_path(service.url) == _port_and_path(url)), None)
-    return Address(url, same.token, user, same.state_dir, found_token=True) if same else Address(url, None, user)
+    if same is None:
+        return address
+    return msgspec.structs.replace(address, token=same.token, state_dir=same.state_dir, found_token=True)
 
 
 def find_again(address: Address) -> Address:
@@ -108,6 +124,7 @@ def find_again(address: Address) -> Address:
 def _port_and_path(url: str) -> str:
     """Compare addresses of this machine, whatever name it has in them."""
     for host in ("localhost", "127.0.0.1", "[::1]"):
-        if url.startswith(f"http://{host}:"):
-            return url.removeprefix(f"http://{host}")
+        for scheme in ("http", "https"):
+            if url.startswith(f"{scheme}://{host}:"):
+                return url.removeprefix(f"{scheme}://{host}")
     return url

@@ -10,6 +10,7 @@ import httpx
 from oet_kernel.client import _wire
 from oet_kernel.client._address import Address, find_address, find_again
 from oet_kernel.client._listening import RESUME, Listening
+from oet_kernel.client._trust import Trust
 from oet_kernel.client._wire import Event, Request
 from oet_kernel.client.errors import ApiError, ConnectionFailed
 from oet_kernel.models import (
@@ -38,13 +39,23 @@ class AsyncClient:
         Seconds that a reply may take; a stop with abort waits for the abort script to get ready.
     user
         Who asks, for a service that does not know its users by name; the system's user and host when None.
+    ca
+        PEM file of the authority that has issued the service's certificate; without it ``OET_CA``, ``SSL_CERT_FILE``,
+        ``SSL_CERT_DIR``, or the authorities that this machine trusts.
     """
 
     def __init__(
-        self, url: str | None = None, token: str | None = None, timeout: float = 90.0, *, user: str | None = None
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = 90.0,
+        *,
+        user: str | None = None,
+        ca: str | Path | None = None,
     ) -> None:
-        self.address = find_address(url, token, user)
-        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False)
+        self.address = find_address(url, token, user, ca)
+        self._trust = Trust(self.address.ca)
+        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=self._trust.context)
 
     async def __aenter__(self) -> Self:
         return self
@@ -268,6 +279,7 @@ class AsyncClient:
     async def _listen(self, listening: Listening, connection: AsyncExitStack) -> AsyncIterator[bytes]:
         """Connect; the service has this listener when this returns."""
         timeout = httpx.Timeout(10.0, read=_wire.SILENCE)
+        self._trust.prepare(self.address.url)
         try:
             reply = await connection.enter_async_context(
                 self._http.stream(
@@ -283,7 +295,7 @@ class AsyncClient:
             chunks = reply.aiter_bytes()
             return _after(await anext(chunks, b""), chunks)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise _wire.unreachable(self.address, str(error)) from None
+            raise _wire.not_reached(self.address, error) from None
 
     async def _hear(
         self, listening: Listening, connection: AsyncExitStack, chunks: AsyncIterator[bytes]
@@ -324,15 +336,16 @@ class AsyncClient:
         return reply.content
 
     async def _ask(self, request: Request) -> httpx.Response:
+        self._trust.prepare(self.address.url)
         try:
             return await self._http.request(request.method, **_wire.arguments(self.address, request))
         except httpx.ConnectError as error:
             if (found := await _find_again(self.address)) == self.address:
-                raise _wire.unreachable(self.address, str(error)) from None
+                raise _wire.not_reached(self.address, error) from None
             self.address = found
             return await self._ask(request)  # which has not reached anybody yet
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise _wire.unreachable(self.address, str(error)) from None
+            raise _wire.not_reached(self.address, error) from None
 
 
 async def _after(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ import httpx
 from oet_kernel.client import _wire
 from oet_kernel.client._address import find_address, find_again
 from oet_kernel.client._listening import RESUME, Listening
+from oet_kernel.client._trust import Trust
 from oet_kernel.client._wire import Event, Request
 from oet_kernel.client.errors import ApiError, ConnectionFailed
 from oet_kernel.models import (
@@ -40,13 +41,23 @@ class Client:
         Seconds that a reply may take; a stop with abort waits for the abort script to get ready.
     user
         Who asks, for a service that does not know its users by name; the system's user and host when None.
+    ca
+        PEM file of the authority that has issued the service's certificate; without it ``OET_CA``, ``SSL_CERT_FILE``,
+        ``SSL_CERT_DIR``, or the authorities that this machine trusts.
     """
 
     def __init__(
-        self, url: str | None = None, token: str | None = None, timeout: float = 90.0, *, user: str | None = None
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = 90.0,
+        *,
+        user: str | None = None,
+        ca: str | Path | None = None,
     ) -> None:
-        self.address = find_address(url, token, user)
-        self._http = httpx.Client(timeout=timeout, trust_env=False)
+        self.address = find_address(url, token, user, ca)
+        self._trust = Trust(self.address.ca)
+        self._http = httpx.Client(timeout=timeout, trust_env=False, verify=self._trust.context)
 
     def __enter__(self) -> Self:
         return self
@@ -268,6 +279,7 @@ class Client:
     def _listen(self, listening: Listening, connection: ExitStack) -> Iterator[bytes]:
         """Connect; the service has this listener when this returns."""
         timeout = httpx.Timeout(10.0, read=_wire.SILENCE)
+        self._trust.prepare(self.address.url)
         try:
             reply = connection.enter_context(
                 self._http.stream(
@@ -283,7 +295,7 @@ class Client:
             chunks = reply.iter_bytes()
             return chain([next(chunks, b"")], chunks)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise _wire.unreachable(self.address, str(error)) from None
+            raise _wire.not_reached(self.address, error) from None
 
     def _hear(self, listening: Listening, connection: ExitStack, chunks: Iterator[bytes]) -> Iterator[Event]:
         while True:
@@ -319,12 +331,13 @@ class Client:
         return reply.content
 
     def _ask(self, request: Request) -> httpx.Response:
+        self._trust.prepare(self.address.url)
         try:
             return self._http.request(request.method, **_wire.arguments(self.address, request))
         except httpx.ConnectError as error:
             if (found := find_again(self.address)) == self.address:
-                raise _wire.unreachable(self.address, str(error)) from None
+                raise _wire.not_reached(self.address, error) from None
             self.address = found
             return self._ask(request)  # which has not reached anybody yet
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise _wire.unreachable(self.address, str(error)) from None
+            raise _wire.not_reached(self.address, error) from None

@@ -1,5 +1,6 @@
 """Requests and replies as values, shared by both clients; pure."""
 
+import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,8 +10,9 @@ import httpx
 import msgspec
 from msgspec import Struct, field
 
+from oet_kernel.client import _trust
 from oet_kernel.client._address import Address
-from oet_kernel.client.errors import ApiError, ConnectionFailed, StreamEnded
+from oet_kernel.client.errors import ApiError, ConnectionFailed, StreamEnded, TlsFailed
 from oet_kernel.errors import ErrorBody
 from oet_kernel.events.sse import Message
 from oet_kernel.models import (
@@ -343,12 +345,32 @@ def reason(error: httpx.TransportError) -> str:
     return f"not a byte for {SILENCE:g} s" if isinstance(error, httpx.ReadTimeout) else str(error) or repr(error)
 
 
-def unreachable(address: Address, why: str) -> ConnectionFailed:
-    """Say that there is no service where one was looked for."""
-    return ConnectionFailed(
-        f"No service answers at {address.url} ({why}); start one with 'oet serve', or name another with "
-        "--server-url or OET_URL"
-    )
+def not_reached(address: Address, error: Exception) -> ConnectionFailed:
+    """Return what has kept a request from being answered: no service, its certificate, its silence, the address."""
+    url = address.url
+    if (tls := _tls_error(error)) is not None:
+        return TlsFailed(_trust.explain(url, tls))
+    why = str(error) or type(error).__name__
+    match error:
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            said = f"No service answers at {url} ({why}); start one with 'oet serve', or name another with "
+            return ConnectionFailed(f"{said}--server-url or OET_URL")
+        case httpx.TimeoutException():
+            return ConnectionFailed(f"The service at {url} has not answered in time ({why}); ask again, or see its log")
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
+            said = f"{url!r} is not a valid address of a service: {why}"
+            return ConnectionFailed(f"{said}; write it as http://host:5000/api/v1.0")
+    said = f"The service at {url} has ended the connection without an answer ({why})"
+    if url.startswith("http:"):
+        return ConnectionFailed(f"{said}; ask again, or, if it has a certificate, write https:// for http://")
+    return ConnectionFailed(f"{said}; ask again, or see its log")
+
+
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    """Find the error of a handshake among the causes of an error."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def broken_off(address: Address, why: str) -> StreamEnded:

@@ -9,6 +9,10 @@ class ConnectionFailed(ClientError):
     """There is no service at the address, or it went away."""
 
 
+class TlsFailed(ConnectionFailed):
+    """There is a service, and its certificate is not accepted; or it speaks no TLS."""
+
+
 class StreamEnded(ConnectionFailed):
     """An event stream that was connected came to an end; the service may well be there, and can be listened to anew."""
 

@@ -59,6 +59,7 @@ def variable(context: click.Context) -> str | None:
 @click.command()
 @click.argument("url", required=False)
 @click.option("--token", metavar="T", help="Token of the service; that of a service on this machine is found.")
+@click.option("--ca", metavar="FILE", help="Authority (PEM) of the service's certificate.")
 @click.option("--embedded", is_flag=True, help="Start a service that ends with this kernel.")
 @click.option(
     "--cells",
@@ -67,12 +68,14 @@ def variable(context: click.Context) -> str | None:
     help="Where %%oet_procedure keeps scripts: the service must be allowed to read it (its --scripts-root).",
 )
 @click.pass_obj
-def connect(front: Notebook, url: str | None, token: str | None, embedded: bool, cells: str | None) -> Answer:
+def connect(
+    front: Notebook, url: str | None, token: str | None, ca: str | None, embedded: bool, cells: str | None
+) -> Answer:
     """Name the service that this notebook talks to: that at URL, or the one that oet finds."""
-    if embedded and (url or token):
-        raise click.UsageError("--embedded starts a service of its own: it goes with neither a URL nor --token")
+    if embedded and (url or token or ca):
+        raise click.UsageError("--embedded starts a service of its own: it goes with no URL, --token or --ca")
     session = front.session
-    found = session.embed() if embedded else session.connect(url, token)
+    found = session.embed() if embedded else session.connect(url, token, ca)
     if cells:
         session.cells = click.types.Path(resolve_path=True, path_type=type(session.cells)).convert(cells, None, None)
     return Answer({"url": found}, Document([f"Connected to {found}"]))

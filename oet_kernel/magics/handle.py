@@ -16,7 +16,7 @@ from oet_kernel.cli.options import explain
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.texts import concerns
 from oet_kernel.cli.values import say_readings
-from oet_kernel.client import ApiError, AsyncClient, Client, ClientError, Event, StreamEnded
+from oet_kernel.client import ApiError, AsyncClient, ClientError, Event, StreamEnded
 from oet_kernel.magics.rendering import card_html, card_text
 from oet_kernel.magics.shown import Shown
 from oet_kernel.magics.view import View, entered, missed, refreshed, see
@@ -89,12 +89,12 @@ class ProcedureHandle(Shown):
         at
             Regular expression of the checkpoint's whole name; None for the next one, whatever its name.
         """
-        with Client(self._following.server_url, self._following.token) as client:
+        with self._following.service.client() as client:
             client.pause(self.id, at)
 
     def resume(self) -> None:
         """Let the procedure go on."""
-        with Client(self._following.server_url, self._following.token) as client:
+        with self._following.service.client() as client:
             client.resume(self.id)
 
     def stop(self, run_abort: bool = True) -> str:
@@ -110,7 +110,7 @@ class ProcedureHandle(Shown):
         str
             What the service says to it.
         """
-        with Client(self._following.server_url, self._following.token) as client:
+        with self._following.service.client() as client:
             return client.stop(self.id, abort=run_abort)
 
     def wait(self, timeout: float | None = None) -> ProcedureSummary:
@@ -187,7 +187,7 @@ class ProcedureHandle(Shown):
         painter = asyncio.create_task(self._paint())
         error: Exception | None = None
         try:
-            async with AsyncClient(self._following.server_url, self._following.token) as client:
+            async with self._following.service.async_client() as client:
                 await self._listen(client)
         except asyncio.CancelledError:
             error = ClientError("The procedure is not followed any more: the magics were unloaded")
@@ -249,7 +249,7 @@ class ProcedureHandle(Shown):
         return self._view.summary.id
 
     def _begin(self) -> Begun:
-        with Client(self._following.server_url, self._following.token) as client:
+        with self._following.service.client() as client:
             return self._following.begin(client)
 
     async def _take(self, client: AsyncClient, event: Event) -> None:

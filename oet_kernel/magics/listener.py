@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from oet_kernel.cli.options import explain
 from oet_kernel.cli.results import Listening
 from oet_kernel.cli.texts import describe
-from oet_kernel.client import AsyncClient, Event
+from oet_kernel.client import Event
 from oet_kernel.magics.rendering import events_html
 from oet_kernel.magics.shown import Shown
 from oet_kernel.topics import OUTPUT_STREAM
@@ -110,7 +110,7 @@ class EventListener(Shown):
         wanted = self._listening
         try:
             async with (
-                AsyncClient(wanted.server_url, wanted.token) as client,
+                wanted.service.async_client() as client,
                 client.events(wanted.topics, wanted.exclude) as events,
             ):
                 self._begun.set_result(None)

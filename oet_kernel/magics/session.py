@@ -22,7 +22,7 @@ from oet_kernel.magics.handle import ProcedureHandle
 from oet_kernel.magics.listener import EventListener
 from oet_kernel.magics.shown import Shown, Told
 
-_NAMED_BY = ("OET_URL", "OET_TOKEN", "OET_REST_URI")
+_NAMED_BY = ("OET_URL", "OET_TOKEN", "OET_CA", "OET_REST_URI")
 
 
 class Interrupted(Exception):
@@ -52,7 +52,7 @@ class Session:
         self.cells: Path = default_folder()
         atexit.register(self.close)
 
-    def connect(self, url: str | None, token: str | None) -> str:
+    def connect(self, url: str | None, token: str | None, ca: str | None = None) -> str:
         """Talk to this service from now on; without one, to that which the command line would find; gives its API root.
 
         Raises
@@ -61,7 +61,7 @@ class Session:
             When it does not answer; then nothing is named any more.
         """
         self._disconnect()
-        return self._name(url, token)
+        return self._name(url, token, ca)
 
     def embed(self) -> str:
         """Talk to a service that lives as long as this kernel, and the first time start it; gives its API root."""
@@ -162,16 +162,17 @@ class Session:
             self._background = Background()
         return self._background
 
-    def _name(self, url: str | None, token: str | None) -> str:
+    def _name(self, url: str | None, token: str | None, ca: str | None = None) -> str:
         """Put the service into the environment, if it answers; gives its API root."""
-        with Client(url, token) as client:
+        with Client(url, token, ca=ca) as client:
             client.procedures()  # the token is tried too, unlike with a health check
             address = client.address
         self._before = {name: os.environ.get(name) for name in _NAMED_BY}
         os.environ["OET_URL"] = address.url
-        os.environ.pop("OET_TOKEN", None)
-        if address.token:
-            os.environ["OET_TOKEN"] = address.token
+        for name, value in (("OET_TOKEN", address.token), ("OET_CA", address.ca)):
+            os.environ.pop(name, None)
+            if value:
+                os.environ[name] = value
         return address.url
 
     def _disconnect(self) -> None:

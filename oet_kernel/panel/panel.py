@@ -1,5 +1,7 @@
 """ControlPanel: procedures at a glance, and what an operator does with them."""
 
+from pathlib import Path
+
 from ipywidgets import HTML, Button, HBox, Layout, Tab, VBox
 
 from oet_kernel.panel.closing import close_all
@@ -29,6 +31,8 @@ class ControlPanel(VBox):
         API root; without it ``OET_URL``, or the newest service of this user on this machine.
     token
         Its token; without it ``OET_TOKEN``, or what the service on this machine has left for its user.
+    ca
+        PEM file of the authority that has issued the service's certificate; without it as for the clients.
 
     Raises
     ------
@@ -36,9 +40,9 @@ class ControlPanel(VBox):
         Outside a notebook and a coroutine: no event loop runs there.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+    def __init__(self, url: str | None = None, token: str | None = None, *, ca: str | Path | None = None) -> None:
         self.doing = Doing()
-        self.session = PanelSession(url, token, self._changed)
+        self.session = PanelSession(url, token, ca, self._changed)
         self._to_be_drawn = False
         self.connection = HTML()
         self.reconnect = Button(description="Connect", icon="plug", tooltip="Try to reach the service again")

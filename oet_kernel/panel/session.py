@@ -5,6 +5,8 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -25,16 +27,16 @@ class PanelSession:
 
     Parameters
     ----------
-    url, token
+    url, token, ca
         As for the clients.
     changed
         Called after each change of the model.
     """
 
-    def __init__(self, url: str | None, token: str | None, changed: Callable[[], None]) -> None:
+    def __init__(self, url: str | None, token: str | None, ca: str | Path | None, changed: Callable[[], None]) -> None:
         self.model = PanelModel()
-        self._named = (url, token)
-        self._client = AsyncClient(url, token)
+        self._new = partial(AsyncClient, url, token, ca=ca)
+        self._client = self._new()
         self._changed = changed
         self._recalling: asyncio.Task[None] | None = None
 
@@ -47,7 +49,7 @@ class PanelSession:
         """Follow the service until cancelled, or until it refuses; a service that is away is waited for."""
         self._set(replace(self.model, connection=Connection(Link.CONNECTING)))
         await self._client.close()
-        self._client = AsyncClient(*self._named)  # which looks for the service anew
+        self._client = self._new()  # which looks for the service anew
         try:
             async with self._client.events(exclude=_UNHEARD, resume=math.inf, notices=True) as events:
                 self._set(replace(self.model, connection=Connection(Link.HERE)))

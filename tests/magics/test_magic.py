@@ -6,6 +6,7 @@ import os
 import threading
 from itertools import count
 
+import certifi
 import httpx
 import pytest
 from IPython.core.error import UsageError
@@ -299,12 +300,14 @@ def test_connect_names_the_service_for_the_clients_of_the_notebook_too(notebook,
     monkeypatch.delenv("OET_TOKEN")
     notebook("%unload_ext oet_kernel")
     notebook("%load_ext oet_kernel")
-    assert notebook(f"%oet connect {url} --token {token}").shown == [f"Connected to {url}"]
+    assert notebook(f"%oet connect {url} --token {token} --ca {certifi.where()}").shown == [f"Connected to {url}"]
+    assert os.environ["OET_CA"] == certifi.where()
     notebook("from oet_kernel.client import Client\nwith Client() as c: n = c.procedures()")
     assert isinstance(notebook["n"], list)
     notebook("%unload_ext oet_kernel")
     assert "OET_URL" not in os.environ
     assert "OET_TOKEN" not in os.environ
+    assert "OET_CA" not in os.environ
 
 
 def test_a_wrong_token_is_told_when_connecting(notebook, served):
