@@ -5,6 +5,7 @@ Machines may share a home folder, and a process id of one means nothing to anoth
 """
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,8 +64,10 @@ def withdraw(path: Path) -> None:
 
 
 def find() -> list[Service]:
-    """List the services of this user that run on this machine, the newest first."""
-    found = []
+    """List the services of this user that run on this machine, the newest first; none where none can run."""
+    found: list[Service] = []
+    if sys.platform != "linux":
+        return found
     for path in _folder().glob("*.json"):
         with suppress(OSError, msgspec.DecodeError):
             if path.lstat().st_uid != os.getuid():

@@ -1,6 +1,13 @@
 """``python -m oet_kernel.serve``, ``oet serve``, ``jupyter oet``: where the service begins."""
 
+import sys
+
 from oet_kernel.hidden import hidden
+
+NEEDS_LINUX = (
+    "The service needs Linux, whose processes, pipes and signals it works with; start it on a Linux machine, and name "
+    "it here with --server-url or OET_URL"
+)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -11,6 +18,9 @@ def main(argv: list[str] | None = None) -> None:
     argv
         Options; those of the process when None.
     """
+    if sys.platform != "linux":
+        sys.stderr.write(f"{NEEDS_LINUX}\n")
+        sys.exit(1)
     # jsonschema, by which Jupyter Server validates events of its own, builds a grammar for a second when it is
     # imported: of a format (IRIs) that none of these has
     with hidden("rfc3987_syntax"):

@@ -16,6 +16,7 @@ from oet_kernel.cli.procedures import create, describe, list_, pause, procedure,
 from oet_kernel.cli.records import record
 from oet_kernel.cli.results import Listening
 from oet_kernel.cli.run import run
+from oet_kernel.cli.streams import cannot_write, open_missing
 from oet_kernel.cli.terminal import present
 from oet_kernel.client.errors import ClientError
 
@@ -76,9 +77,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         What stands behind ``oet``; that of the process when None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    open_missing()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever a script says can be printed anywhere
+    try:
+        try:
+            status = _carry_out(words)
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        status = cannot_write(error)
+    sys.exit(status)
+
+
+def _carry_out(words: list[str]) -> int:
+    """Run a command line, and say what is wrong with it; gives its status."""
     try:
         if unreadable := [word for word in words if not _has_utf8(word)]:
             raise click.UsageError(f"{unreadable[0]!r} is not UTF-8 text")
@@ -95,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ClientError as error:
         click.echo(explain(error), err=True)
         status = 1
-    sys.exit(status)
+    return status
 
 
 def _has_utf8(word: str) -> bool:

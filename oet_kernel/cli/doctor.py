@@ -1,10 +1,12 @@
 """``oet doctor``: looks over the state folder of a service."""
 
+import sys
 from pathlib import Path
 
 import click
 import msgspec
 
+from oet_kernel.cli.options import Failure
 from oet_kernel.cli.printing import print_json
 
 
@@ -23,6 +25,8 @@ def doctor(context: click.Context, state_dir: Path | None, fix: bool, as_json: b
 
     The exit status is 0 where all is sound, or was mended, and 1 where there is a problem.
     """
+    if sys.platform != "linux":
+        raise Failure("oet doctor looks over the state folder of a service, and services run on Linux: run it there")
     # here, since other commands need none of it and are to start fast
     from oet_kernel.doctor import Doctor
     from oet_kernel.state import usual_folder

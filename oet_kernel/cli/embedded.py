@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oet_kernel.client.errors import ClientError
+from oet_kernel.serve import NEEDS_LINUX
 
 _READY = "OET API at "
 _START_DEADLINE = 60.0
@@ -34,6 +35,8 @@ def embedded_service() -> Iterator[tuple[str, str]]:
     ClientError
         When it does not start; with what it said.
     """
+    if sys.platform != "linux":
+        raise ClientError(NEEDS_LINUX)
     token = secrets.token_hex(24)
     with tempfile.TemporaryDirectory(prefix="oet-run-", ignore_cleanup_errors=True) as folder:
         argv = [sys.executable, "-m", "oet_kernel.serve", "--port=0", f"--state-dir={folder}/state"]

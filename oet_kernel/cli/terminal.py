@@ -17,6 +17,7 @@ from oet_kernel.cli.follow import follow, patiently
 from oet_kernel.cli.options import Failure, ServiceOptions, explain
 from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.cli.results import Answer, Attaching, Following, Listening, Result, Said
+from oet_kernel.cli.streams import CLOSED_PIPE, until_reader_leaves
 from oet_kernel.cli.values import say_readings
 from oet_kernel.client import RESUME, ApiError, Client, ClientError
 from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureState, ProcedureSummary
@@ -75,8 +76,9 @@ def listen(listening: Listening) -> None:
         client.events(listening.topics, listening.exclude, resume=math.inf, notices=True) as events,
     ):
         printer = Printer(listening.as_json)
-        for event in events:
-            printer.event(event)
+        with until_reader_leaves():
+            for event in events:
+                printer.event(event)
 
 
 def tell(said: Said) -> None:
@@ -165,15 +167,17 @@ class _Run:
                 return begun.summary
 
             try:
-                return follow(
-                    self._client, self._printer, begin, self._following.pid, self._start_when_ready, self._patience
-                )
-            except KeyboardInterrupt:
+                with until_reader_leaves():
+                    return follow(
+                        self._client, self._printer, begin, self._following.pid, self._start_when_ready, self._patience
+                    )
+            except (KeyboardInterrupt, BrokenPipeError) as error:
                 if self._pid is None:
                     raise
                 left = "was left as it is" if self._following.stops else "goes on"
                 how = f"stop it with: oet procedure stop --pid={self._pid}"
-                raise Failure(f"Procedure {self._pid} {left}; {how}", 130) from None
+                status = 130 if isinstance(error, KeyboardInterrupt) else CLOSED_PIPE
+                raise Failure(f"Procedure {self._pid} {left}; {how}", status) from None
             except ApiError:
                 if self._pid is not None and not self._started:
                     self._client.stop(self._pid)  # prepared for this command alone

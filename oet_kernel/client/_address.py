@@ -42,7 +42,7 @@ def own_name() -> str:
     """Name the user of this process, and the machine."""
     try:
         name = getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
+    except (ImportError, OSError, KeyError):  # a container's user without a name; Windows without USERNAME
         name = "somebody"
     return f"{name}@{socket.gethostname()}"
 

@@ -1,0 +1,99 @@
+"""Standard streams that are closed, full, or read by nobody any more."""
+
+import errno
+import os
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import click
+
+CLOSED_PIPE = 141
+"""Exit status where nobody reads the output any more: what a shell shows for programs that SIGPIPE ends."""
+
+
+def open_missing() -> None:
+    """Open the null device for each standard stream that is closed.
+
+    So that no file or connection gets its descriptor, and what is printed goes nowhere instead of to an error.
+    """
+    for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            # the lowest free descriptor is this one: those before it are open by now
+            null = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", closefd=null != descriptor))
+
+
+def cannot_write(error: OSError) -> int:
+    """Say why output could not be written, unless its reader has left; gives the exit status.
+
+    Parameters
+    ----------
+    error
+        Of a write to a standard stream, or of another file.
+    """
+    # what is left in the buffers is not to be tried again when the process ends
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+            continue
+        with suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
+    if error.errno == errno.EPIPE or (sys.platform == "win32" and error.errno == errno.EINVAL):
+        return CLOSED_PIPE
+    with suppress(OSError):
+        click.echo(f"{error.filename or 'Cannot write the output'}: {error.strerror or error}", err=True)
+    return 1
+
+
+@contextmanager
+def until_reader_leaves() -> Iterator[None]:
+    """Raise BrokenPipeError in the main thread once the reader of standard output has left, though nothing is printed.
+
+    So that ``oet listen | grep -q READY`` ends with the line that it waits for, and not with the next event. Where
+    standard output is no pipe, or the system cannot wait for its reader, nothing happens before the next print.
+    """
+    import select
+
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+    except (OSError, ValueError):
+        mode = 0
+    watched = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    here = threading.current_thread() is threading.main_thread()
+    if not (watched and here and hasattr(select, "poll") and hasattr(signal, "pthread_kill")):
+        yield
+        return
+    output, main = os.dup(sys.stdout.fileno()), threading.get_ident()
+    ended, end = os.pipe()
+
+    def has_left(timeout: float | None) -> bool:
+        poll = select.poll()
+        poll.register(output, 0)  # an error and a hang-up are told unasked
+        poll.register(ended, 0)
+        return any(one == output for one, _ in poll.poll(timeout))
+
+    def wait() -> None:
+        if has_left(None):
+            signal.pthread_kill(main, signal.SIGPIPE)
+
+    def on_signal(signum: int, frame: object) -> None:
+        if has_left(0):  # else it is of a connection, whose write says so itself
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    before = signal.signal(signal.SIGPIPE, on_signal)
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+        os.close(end)
+        thread.join()
+        os.close(output)
+        os.close(ended)
