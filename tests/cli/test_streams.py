@@ -10,7 +10,6 @@ import pytest
 from tests.conftest import DEADLINE
 
 PRINTS = "def main():\n    for number in range(5000): print(number)\n"
-WAITS = "import os\ndef main(gate):\n    print('begun')\n    open(gate).close()\n"
 
 
 @pytest.fixture(scope="module")
