@@ -51,6 +51,7 @@ def test_procedure_has_the_form_of_the_contract():
         "state": "IDLE",
         "requested_by": {},
         "pause": None,
+        "returned": None,
     }
 
 

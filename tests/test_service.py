@@ -61,7 +61,7 @@ async def test_state_that_init_sets_is_there_for_main_also_when_it_rebinds_main(
         ("x = 1\n", "LOADING", "has no function main()"),
         ("def main(:\n", "LOADING", "SyntaxError"),
         ("import nonsense_module\n", "LOADING", "ModuleNotFoundError"),
-        ("raise ValueError('at import')\n", "LOADING", "ValueError: at import"),
+        ("raise ValueError('at import')\ndef main(): pass\n", "LOADING", "ValueError: at import"),
         ("def init(): raise ValueError('in init')\ndef main(): pass\n", "INITIALISING", "ValueError: in init"),
         ("def init(x): pass\ndef main(): pass\n", "INITIALISING", "TypeError: init() missing 1 required"),
     ],

@@ -178,7 +178,6 @@ ENDS = {
     "os.abort()": "SIGABRT",
     "os.kill(os.getpid(), signal.SIGTERM)": "SIGTERM",
     "os._exit(7)": "exit code 7",
-    "os._exit(0)": "exit code 0",
     "os._exit(255)": "exit code 255",
     "threading.Thread(target=os._exit, args=[9]).start(); threading.Event().wait()": "exit code 9",
     "sys.exit(3)": "SystemExit: 3",

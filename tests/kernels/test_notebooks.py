@@ -125,7 +125,7 @@ async def test_failing_cell_names_itself_and_the_finally_cells_are_run(bench):
         (notebook(("", "raise SystemExit(3)")), "SystemExit: 3"),
         (notebook(("", "await nothing()")), "NameError: name 'nothing' is not defined"),
         (notebook(("", "def main(): 1/0")), 'File "observe.ipynb, cell 1", line 1, in main'),
-        (notebook(("", "def main(): pass\ndel main")), "bound main to something that cannot be called"),
+        (notebook(("", "def main(): pass\ndel main")), "binds main to a NoneType, which cannot be called"),
         ("{}", "no notebook"),
         ('{"nbformat": 3, "worksheets": []}', "format 3"),
         (notebook(("", "1"), kernel="nowhere"), "kernel nowhere, which is not installed here; there are: "),

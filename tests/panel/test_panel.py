@@ -120,7 +120,7 @@ async def test_a_procedure_is_created_started_and_seen_to_its_end(panel, script)
     panel.details.arguments.inputs["word"].value = "hello there"
     panel.details.start.click()
     await shows(panel.details.about, "COMPLETE", "main(word=&#x27;hello there&#x27;, times=1)")
-    await shows(panel.logview.box, "band mid [1, 2.5]", "Script message: hello there", "said hello there")
+    await shows(panel.logview.box, "band mid [1.0, 2.5]", "Script message: hello there", "said hello there")
     await shows(state(panel, pid), "COMPLETE")
     await shows(panel.procedures.rows[pid].about, "script.py", "hello there")
     assert (panel.details.start.disabled, panel.details.stop.disabled, panel.details.abort.disabled) == (
@@ -149,12 +149,14 @@ async def test_the_form_is_made_from_the_script_and_says_what_is_wrong_where_it_
 
 
 @pytest.mark.anyio
-async def test_arguments_that_the_service_refuses_are_said_by_path(panel, script):
+async def test_arguments_that_do_not_fit_are_said_where_they_are(panel, script):
     panel.create.path.value = script("def init(subarray_id: int | list[int]): pass\ndef main(): pass\n")
     await until(panel.create.arguments, "children", len)
     panel.create.arguments.inputs["subarray_id"].value = '["x"]'
     panel.create.create.click()
-    await shows(panel.doing.message, "$.script_args.init.kwargs.subarray_id")
+    await shows(panel.doing.message, "Some arguments are wrong")
+    (row,) = panel.create.arguments.children
+    assert "expected" in row.children[-1].value
     assert not panel.create.create.disabled
 
 

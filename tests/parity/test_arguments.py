@@ -157,7 +157,7 @@ def _main(subarray_id: int, when: datetime, **limits: timedelta):
     [
         ("x: int", "5", "REFUSED", '$.script_args.main.kwargs.x: expected integer, got string "5"'),
         ("x: date", "2026-13-01", "REFUSED", "$.script_args.main.kwargs.x: expected date of ISO 8601 (2026-11-25)"),
-        ("x: str", 5, "REFUSED", "$.script_args.main.kwargs.x: expected string, got integer 5"),
+        ("x: str", True, "REFUSED", "$.script_args.main.kwargs.x: expected string, got boolean true"),
         ("x: Config", {"depth": "x"}, "FAILED", 'TypeError: main.kwargs.x.depth: expected integer, got string "x"\n'),
         ("x: Perm", 64, "FAILED", "TypeError: main.kwargs.x: expected one of R (1), W (2), got integer 64\n"),
     ],

@@ -158,7 +158,7 @@ def test_typer_function_is_called_with_the_defaults_that_it_states(side, tmp_pat
 
 
 def test_click_command_that_is_given_a_wrong_option_fails_with_its_usage(server, tmp_path):
-    text = "import click\n@click.command()\n@click.option('--n', type=int)\ndef main(n): click.echo(f'observing {n}')\n"
+    text = "import click\n@click.command()\n@click.option('-n', type=int)\ndef main(n): click.echo(f'observing {n}')\n"
     for value, state in ((5, "COMPLETE"), ("five", "FAILED")):
         pid = server.create(text)
         assert server.until(pid, "READY")["state"] == "READY"

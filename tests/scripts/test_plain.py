@@ -53,7 +53,6 @@ NOT_PLAIN = {
     "main by setattr": "import sys\nsetattr(sys.modules[__name__], 'main', print)",
     "main by the module's __getattr__": "def __getattr__(name): return print\nprint(1)",
     "a star import alone": "from beside import *",
-    "a star import and constants": "from beside import *\nX = ['a']\nimport logging\nlogging.basicConfig()",
     "init alone": "def init(): pass\nprint(1)",
     "nothing": "",
     "a docstring": "'''Doc.'''",
