@@ -85,7 +85,7 @@ def call(
 
 
 def command_line(arguments: ProcedureInput) -> list[str]:
-    """Return arguments as words of a command line: as they were typed, else by position, then ``--name value``, ``-n 5``.
+    """Return arguments as words of a command line: as typed, else by position, then ``--name value``, ``-n 5``.
 
     True is ``--name`` alone, false and null are left out, a list repeats its name. A text stays as it is; any other
     value is written as JSON.
