@@ -402,6 +402,8 @@ class ScriptExecutionService:
         await self._kept.close()
         await asyncio.gather(*(execution.stop(who=_ITSELF) for execution in self._roster.active))
         await asyncio.gather(*(execution.gone() for execution in self._roster))
+        with suppress(StoreUnusable):
+            await self._journal.settled()  # what is told of a procedure is what is written
         await self._workshop.kernels.close()
 
     async def detach(self) -> None:
