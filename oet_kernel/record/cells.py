@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oet_kernel.notebook import INJECTED, PARAMETERS
+from oet_kernel.notebook import INJECTED
+from oet_kernel.record.allowed import notebook_cell, notebook_metadata, with_unique_ids
 from oet_kernel.record.markup import iso
 
 _INJECTIONS = 2
 """How often arguments are injected, at most: for ``init`` and for ``main``."""
 _KINDS = ("code", "markdown", "raw")
-_OWN_IDS = frozenset({"heading", "load", "init", "main", "events", "states"})
 
 
 class _Run(Struct):
@@ -26,10 +26,14 @@ class _Run(Struct):
     ended: float | None = None
     source: str = ""
     """Of one that the notebook does not have: arguments that were injected."""
+    behind: int = 0
+    """Of such a one: number of the code cell that it stands behind; 0 for the front."""
 
 
 class CellBook:
     """Takes note of which cells are run.
+
+    A code cell is known by its number among the code cells: ids may be missing, or the same twice.
 
     Parameters
     ----------
@@ -40,13 +44,14 @@ class CellBook:
     def __init__(self, notebook: str) -> None:
         try:
             content = msgspec.json.decode(notebook, type=dict[str, Any])
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             content = {}
-        self.metadata: dict[str, Any] = _object(content.get("metadata"))
+        self.metadata = notebook_metadata(content.get("metadata"))
         """The notebook's own."""
-        self._cells = _numbered([one for one in content.get("cells") or () if isinstance(one, dict)])
-        self._ids = {str(cell["id"]) for cell in self._cells if cell["cell_type"] == "code"}
-        self._runs: dict[str, _Run] = {}
+        cells = content.get("cells")
+        self._cells = _numbered([one for one in cells if isinstance(one, dict)] if isinstance(cells, list) else [])
+        self._numbers = {number for number, _ in self._cells if number}
+        self._runs: dict[int, _Run] = {}
         self._injected: list[_Run] = []
         self._newest: dict[str, _Run] = {}
         """The cell that was run last, by call."""
@@ -56,16 +61,19 @@ class CellBook:
     @property
     def sources(self) -> list[str]:
         """The texts of the code cells."""
-        return [str(cell["source"]) for cell in self._cells if cell["cell_type"] == "code"]
+        return [str(cell["source"]) for number, cell in self._cells if number]
 
     def began(self, fields: Mapping[str, Any], at: float) -> None:
         """Take note that a cell has begun; one that the notebook does not have is left out."""
-        name, count = str(fields.get("id")), len(self._runs) + len(self._injected) + 1
-        if name == INJECTED and len(self._injected) < _INJECTIONS:
-            run = _Run(f"injected {len(self._injected)}", count, at, source=str(fields.get("source")))
+        number, source = fields.get("number"), fields.get("source")
+        count = len(self._runs) + len(self._injected) + 1
+        if not isinstance(number, int):
+            return
+        if isinstance(source, str) and len(self._injected) < _INJECTIONS:
+            run = _Run(f"injected {len(self._injected)}", count, at, source=source, behind=number)
             self._injected.append(run)
-        elif name in self._ids:
-            run = self._runs.setdefault(name, _Run(f"cell {name}", count, at))
+        elif source is None and number in self._numbers:
+            run = self._runs.setdefault(number, _Run(f"cell {number}", count, at))
         else:
             return
         self._newest[str(fields.get("call"))] = run
@@ -96,15 +104,19 @@ class CellBook:
         outputs
             Gives outputs by their name.
         """
-        injected = [_injected(n, run, outputs(run.key)) for n, run in enumerate(self._injected, 1)]
-        at = next((n for n, cell in enumerate(self._cells, 1) if PARAMETERS in _tags(cell)), 0)
-        shown = [self._shown(cell, outputs) for cell in self._cells]
-        return [*shown[:at], *injected, *shown[at:]]
+        injected = [(run.behind, _injected(n, run, outputs(run.key))) for n, run in enumerate(self._injected, 1)]
+        shown = [cell for behind, cell in injected if behind not in self._numbers]
+        for number, cell in self._cells:
+            shown.append(self._shown(number, cell, outputs))
+            shown += [one for behind, one in injected if number and behind == number]
+        return shown
 
-    def _shown(self, cell: dict[str, Any], outputs: Callable[[str], list[dict[str, Any]]]) -> dict[str, Any]:
-        if cell["cell_type"] != "code":
+    def _shown(
+        self, number: int, cell: dict[str, Any], outputs: Callable[[str], list[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        if not number:
             return cell
-        run = self._runs.get(cell["id"])
+        run = self._runs.get(number)
         found = [] if run is None else outputs(run.key)
         return {**cell, **_executed(run, found, cell["metadata"])}
 
@@ -123,36 +135,37 @@ def _injected(number: int, run: _Run, outputs: list[dict[str, Any]]) -> dict[str
     return {**cell, **_executed(run, outputs, {"tags": [INJECTED]})}
 
 
-def _numbered(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give cells in the newest form of notebooks, each with an id, those that an earlier run has injected left out.
+def _numbered(cells: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
+    """Return cells as the newest format has them, each with its number, 0 for one that is no code.
 
-    The ids are those that the kernel tells, but where these are the record's own.
+    Cells that an earlier run has injected are left out, so is what earlier runs have left in others.
     """
+    numbers: list[int] = []
     found: list[dict[str, Any]] = []
     code = 0
     for cell in cells:
-        code += cell.get("cell_type") == "code"
-        source = cell.get("source")
+        kind, source = cell.get("cell_type"), cell.get("source")
+        code += kind == "code"
+        if kind not in _KINDS or INJECTED in _tags(cell):
+            continue
         plain = {
-            "id": cell.get("id") or (f"cell-{code}" if cell.get("cell_type") == "code" else f"text-{len(found)}"),
-            "cell_type": cell.get("cell_type"),
+            "id": cell.get("id") or (f"cell-{code}" if kind == "code" else f"text-{len(found)}"),
+            "cell_type": kind,
             "metadata": _object(cell.get("metadata")),
             "source": "".join(map(str, source)) if isinstance(source, list) else str(source or ""),
         }
-        if isinstance(attachments := cell.get("attachments"), dict):
+        if kind == "code":
+            plain["metadata"] = {name: one for name, one in plain["metadata"].items() if name != "execution"}
+            plain.update(outputs=[], execution_count=None)
+        elif isinstance(attachments := cell.get("attachments"), dict):
             plain["attachments"] = attachments
-        if plain["cell_type"] in _KINDS and INJECTED not in _tags(plain):
-            found.append(plain)
-    return found
+        numbers.append(code if kind == "code" else 0)
+        found.append(plain)
+    return list(zip(numbers, map(notebook_cell, with_unique_ids(found)), strict=True))
 
 
-def with_unique_ids(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rename cells of a notebook whose ids a record has for cells of its own."""
-    return [{**cell, "id": f"{cell['id']}-cell"} if cell["id"] in _OWN_IDS else cell for cell in cells]
-
-
-def _tags(cell: Mapping[str, Any]) -> list[str]:
-    tags = cell["metadata"].get("tags")
+def _tags(cell: Mapping[str, Any]) -> list[Any]:
+    tags = _object(cell.get("metadata")).get("tags")
     return tags if isinstance(tags, list) else []
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 _quiet = logging.getLogger(f"{__name__}.nbconvert")
 _quiet.setLevel(logging.ERROR)
@@ -108,8 +109,20 @@ def to_html(notebook: bytes, title: str) -> bytes:
     """
     # takes a second to import, once, and only where somebody wants a page
     import nbformat
+    from jinja2 import pass_context
     from nbconvert.exporters import HTMLExporter
+    from nbconvert.filters.markdown_mistune import InvalidNotebook
+
+    class PageExporter(HTMLExporter):
+        """Shows that an image is missing where nbconvert gives up: one that was never attached, or got lost."""
+
+        @pass_context
+        def markdown2html(self, context: Any, source: str) -> str:
+            try:
+                return str(super().markdown2html(context, source))
+            except InvalidNotebook:
+                return str(super().markdown2html(context, source.replace("attachment:", "missing:")))
 
     node = nbformat.reads(notebook.decode(), as_version=nbformat.NO_CONVERT)
-    page, _ = HTMLExporter(log=_quiet).from_notebook_node(node, resources={"metadata": {"name": title}})
+    page, _ = PageExporter(log=_quiet).from_notebook_node(node, resources={"metadata": {"name": title}})
     return str(page).encode()

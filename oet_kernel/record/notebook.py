@@ -19,7 +19,8 @@ from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary
 from oet_kernel.notebook import SUFFIX
 from oet_kernel.parsing import parse_python
-from oet_kernel.record.cells import CellBook, with_unique_ids
+from oet_kernel.record.allowed import DEPTH, shallow
+from oet_kernel.record.cells import CellBook
 from oet_kernel.record.heading import About, heading, public, states_table
 from oet_kernel.record.markup import call, code, iso, listed, moment, table
 from oet_kernel.record.outputs import Outputs, Space
@@ -92,8 +93,10 @@ class Recorder:
         self.seq = event.seq
         try:
             fields = _fields.decode(event.data)
-        except msgspec.MsgspecError:  # whatever it is, it was said
+        except (msgspec.MsgspecError, RecursionError):  # whatever it is, it was said
             fields = {"unreadable": event.data.decode("utf-8", "replace")}
+        if event.data.count(b"[") + event.data.count(b"{") > DEPTH:
+            fields = shallow(fields)
         match event.topic:
             case topics.OUTPUT_STREAM:
                 name = "stderr" if fields.get("name") == "stderr" else "stdout"
@@ -179,7 +182,7 @@ class Recorder:
         """Give the notebook's cells, and in front of them what was said before any was run."""
         before = self._outputs("load", about)
         cells = [_code("load", "# Before the first cell", None, before, {})] if before else []
-        return cells + with_unique_ids(book.content(lambda name: self._outputs(name, about)))
+        return cells + book.content(lambda name: self._outputs(name, about))
 
     def _call_cells(self, summary: ProcedureSummary, about: About) -> list[dict[str, Any]]:
         """Give a cell for each call; of a notebook that was run by cell, only for what its cells do not show."""

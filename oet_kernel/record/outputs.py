@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-_JSON_MIME = ("application/json", "+json")
+from oet_kernel.record.allowed import mime_bundle, output_metadata
+
 _COST = 256
 """Bytes that an output takes besides its content, about."""
 
@@ -199,15 +200,7 @@ class Outputs:
 
 
 def _display(data: dict[str, Any], metadata: dict[str, Any]) -> _Display:
-    clean = {mime: content if mime.endswith(_JSON_MIME) else _text(content) for mime, content in data.items()}
+    clean = mime_bundle(data)
+    metadata = output_metadata(metadata, clean)
     size = sum(len(one) if isinstance(one, str) else len(msgspec.json.encode(one)) for one in clean.values())
     return _Display(clean, metadata, _COST + size + len(msgspec.json.encode(metadata)))
-
-
-def _text(content: Any) -> str:
-    """Give what is shown as text, which a notebook also allows as a list of lines."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list) and all(isinstance(line, str) for line in content):
-        return "".join(content)
-    return msgspec.json.encode(content).decode()

@@ -23,8 +23,8 @@ class Run:
         about = {"path": "/scripts/observe.ipynb", "sha256": "ab" * 32, "commit": None, "by_cell": by_cell}
         script.say(topics.SCRIPT_LOADED, **about, source=text)
 
-    def cell(self, name, *lines, call="main", failed=None, source=None, expected=False):
-        about = {"call": call, "id": name, "number": 1, "count": 3, "tags": []}
+    def cell(self, number, *lines, call="main", failed=None, source=None, expected=False):
+        about = {"call": call, "id": "any", "number": number, "count": 3, "tags": []}
         self.script.say(topics.CELL_STARTED, **about, source=source)
         for line in lines:
             self.script.write(line, call=call)
@@ -50,12 +50,12 @@ def shown(record):
 
 def test_cells_stand_in_the_notebooks_order_with_what_was_injected_and_how_they_were_run(run):
     run.script.enter("IDLE", "INITIALISING")
-    run.cell("b", call="init")
-    run.cell("injected-parameters", call="init", source="n = 2")
-    run.cell("c", "prepared\n", call="init")
+    run.cell(1, call="init")
+    run.cell(1, call="init", source="n = 2")
+    run.cell(2, "prepared\n", call="init")
     run.script.enter("READY", "RUNNING")
-    run.cell("injected-parameters", source="n = 3")
-    run.cell("d", "one\n", "two\n")
+    run.cell(1, source="n = 3")
+    run.cell(3, "one\n", "two\n")
     run.script.enter("READY", "COMPLETE")
     record = run.record()
     assert shown(record) == [
@@ -72,15 +72,15 @@ def test_cells_stand_in_the_notebooks_order_with_what_was_injected_and_how_they_
 
 
 def test_output_that_comes_behind_a_cell_stands_in_it(run):
-    run.cell("d", "one\n")
+    run.cell(3, "one\n")
     run.script.write("late\n")
     assert [one.text for one in outputs_of(run.record(), "d")] == ["one\nlate\n"]
 
 
 def test_error_stands_once_in_the_cell_that_raised_it_though_finally_cells_follow(run):
     run.script.enter("IDLE", "READY", "RUNNING")
-    run.cell("d", "one\n", failed=TRACE)
-    run.cell("e", "bye\n")
+    run.cell(3, "one\n", failed=TRACE)
+    run.cell(4, "bye\n")
     run.script.enter("FAILED")
     run.script.say(topics.STACKTRACE, stacktrace=TRACE)
     record = run.record(*RUNNING, "FAILED", stacktrace=TRACE)
@@ -91,8 +91,8 @@ def test_error_stands_once_in_the_cell_that_raised_it_though_finally_cells_follo
 
 def test_cell_that_was_interrupted_by_a_stop_says_so_and_no_other(run):
     run.script.enter("IDLE", "READY", "RUNNING")
-    run.cell("d", failed="Traceback (most recent call last):\nKeyboardInterrupt\n")
-    run.cell("e", "bye\n")
+    run.cell(3, failed="Traceback (most recent call last):\nKeyboardInterrupt\n")
+    run.cell(4, "bye\n")
     run.script.enter("STOPPED")
     record = run.record(*RUNNING, "STOPPED")
     assert [one.ename for one in outputs_of(record, "d")] == ["KeyboardInterrupt"]
@@ -109,10 +109,10 @@ def test_failure_before_any_cell_is_shown_in_front(run):
 
 def test_functions_of_a_notebook_have_cells_for_their_calls_behind_its_own(script):
     run = Run(script, notebook(("", "async def main(n): ..."), ("finally", "bye")), by_cell=False)
-    run.cell("a", "loaded\n", call="load")
+    run.cell(1, "loaded\n", call="load")
     script.enter("IDLE", "READY", "RUNNING")
     script.write("called\n")
-    run.cell("b", "bye\n")
+    run.cell(2, "bye\n")
     record = run.record()
     assert [cell.id for cell in record.cells] == ["heading", "a", "b", "main", "events", "states"]
     assert record.cells[3].source == "await main(2)"
@@ -122,8 +122,8 @@ def test_functions_of_a_notebook_have_cells_for_their_calls_behind_its_own(scrip
 
 def test_cells_that_the_notebook_does_not_have_are_left_out(run):
     for number in range(50):
-        run.cell(f"forged{number}", "x\n")
-        run.cell("injected-parameters", source="n = 1")
+        run.cell(number + 5, "x\n")
+        run.cell(1, source="n = 1")
     run.script.say(topics.CELL_FAILED, call=None, id=[], stacktrace=5)
     run.script.say(topics.CELL_STARTED)
     # two that were injected, and a cell for what belongs to none
@@ -133,7 +133,7 @@ def test_cells_that_the_notebook_does_not_have_are_left_out(run):
 @pytest.mark.parametrize("source", [None, "no notebook", "[]", '{"cells": [1, {"cell_type": "x"}]}'])
 def test_notebook_that_was_not_told_has_a_record_all_the_same(script, source):
     run = Run(script, source)
-    run.cell("d", "one\n")
+    run.cell(3, "one\n")
     record = run.record()
     assert any(one.text == "one\n" for cell in record.cells for one in cell.get("outputs", ()))
 
@@ -142,6 +142,6 @@ def test_ids_that_a_record_has_itself_are_no_trouble(script):
     text = json.loads(notebook(("", "1"), ("", "2")))
     text["cells"][0]["id"], text["cells"][1]["id"] = "main", "heading"
     run = Run(script, json.dumps(text))
-    run.cell("main", "one\n")
+    run.cell(1, "one\n")
     record = run.record()
     assert [one.text for one in outputs_of(record, "main-cell")] == ["one\n"]
