@@ -1,16 +1,22 @@
 """A notebook as a procedure: its code cells, and which of them run when; pure.
 
-In a Python notebook whose cells define ``main``, all cells are run when it is loaded, and then ``init`` and ``main``
-are called as those of a script are. In any other, ``init`` runs the cells tagged ``init`` and ``main`` the others, in
-order, with the arguments injected behind the cell tagged ``parameters``, as papermill does.
+In a Python notebook whose cells define a function ``main`` and do not call it, all cells are run when it is loaded,
+and then ``init`` and ``main`` are called as those of a script are. In any other, ``init`` runs the cells tagged
+``init`` and ``main`` the others, in order, with the arguments injected behind the cell tagged ``parameters``, as
+papermill does.
 """
 
 import ast
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from oet_kernel.scripts.names import ScriptUnreadable, parse
 
@@ -24,21 +30,14 @@ OWN_KERNELS = ("python3", "oet")
 """Kernelspecs that stand for this environment."""
 
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What nbformat allows as the id of a cell."""
+_CALL = re.compile(r"\b([^\W\d]\w*)\s*\(")
+"""A call in the text of a magic command."""
+
+
 class NotebookUnreadable(Exception):
     """The file is no notebook that could be run."""
-
-
-class _Cell(Struct):
-    cell_type: str = ""
-    source: str | list[str] = ""
-    metadata: dict[str, Any] = field(default_factory=dict)
-    id: str = ""
-
-
-class _File(Struct):
-    nbformat: int
-    cells: list[_Cell] = field(default_factory=list)
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -80,10 +79,23 @@ class Notebook(Struct, frozen=True, kw_only=True):
         return next(iter(self.tagged(PARAMETERS)), None)
 
     @property
+    def opening(self) -> tuple[Cell, ...]:
+        """The cells down to the one that holds the defaults, which may need what those above it import; else none."""
+        defaults = self.parameters
+        if defaults is None:
+            return ()
+        above = self.cells[: self.cells.index(defaults) + 1]
+        return tuple(cell for cell in above if FINALLY not in cell.tags)
+
+    def opens(self, cell: Cell) -> bool:
+        """Return whether a cell is one of those down to the one that holds the defaults."""
+        return any(one is cell for one in self.opening)
+
+    @property
     def main(self) -> tuple[Cell, ...]:
-        """The cells that ``main`` runs."""
+        """The cells that ``main`` runs, once the opening ones were run."""
         others = (cell for cell in self.cells if not {INIT, FINALLY} & {*cell.tags})
-        return tuple(cell for cell in others if cell is not self.parameters)
+        return tuple(cell for cell in others if not self.opens(cell))
 
 
 def read_notebook(data: bytes) -> Notebook:
@@ -97,24 +109,18 @@ def read_notebook(data: bytes) -> Notebook:
     Raises
     ------
     NotebookUnreadable
-        When it is no notebook, or one of a format before 4.
+        When it is no notebook, or one that cannot be run.
     """
-    try:
-        file = msgspec.json.decode(data, type=_File)
-    except msgspec.MsgspecError as error:
-        raise NotebookUnreadable(f"this is no notebook: {error}") from None
-    if file.nbformat != 4:
-        raise NotebookUnreadable(
-            f"the notebook has format {file.nbformat}, and 4 can be run: open it in JupyterLab and save it"
-        )
-    code = [cell for cell in file.cells if cell.cell_type == "code"]
+    content = _read(data)
+    metadata = content["metadata"]
+    code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
     cells = [
-        Cell(id=cell.id or f"cell-{number}", number=number, source=_text(cell), tags=_tags(cell))
+        Cell(id=cell["id"], number=number, source=cell["source"], tags=_tags(cell))
         for number, cell in enumerate(code, 1)
     ]
-    texts = (_text(cell).strip() for cell in file.cells if cell.cell_type == "markdown")
+    texts = (cell["source"].strip() for cell in content["cells"] if cell["cell_type"] == "markdown")
     title = next((text.splitlines()[0].lstrip("#").strip() for text in texts if text), None)
-    spec, info = (_object(file.metadata, name) for name in ("kernelspec", "language_info"))
+    spec, info = (_object(metadata.get(name)) for name in ("kernelspec", "language_info"))
     kernel = spec.get("name")
     return Notebook(
         title=title,
@@ -126,12 +132,107 @@ def read_notebook(data: bytes) -> Notebook:
 
 
 def without_outputs(data: bytes) -> bytes:
-    """Give a notebook file without what earlier runs have left in it."""
-    content = msgspec.json.decode(data)
-    for cell in content["cells"]:
-        if cell.get("cell_type") == "code":
-            cell["outputs"], cell["execution_count"] = [], None
-    return msgspec.json.encode(content)
+    """Give a notebook file as nbformat 4.5 has it, without what earlier runs have left in it.
+
+    Ids of its cells are those of `read_notebook`, whatever the file has. What has no form in JSON is replaced: NaN and
+    the infinities by None, half a surrogate pair by U+FFFD, integers beyond 64 bits by text.
+    """
+    return msgspec.json.encode(_read(data))
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    """Read a notebook as nbformat 4.5 has it, without outputs."""
+    content = _upgraded(_decoded(data))
+    if not isinstance(cells := content.get("cells", []), list):
+        raise NotebookUnreadable(f"this is no notebook: its cells are {type(cells).__name__} and not a list")
+    used: set[str] = set()
+    try:
+        read = [_cell(number, cell, used) for number, cell in enumerate(cells, 1)]
+        metadata = _plain(_object(content.get("metadata")))
+    except RecursionError:
+        raise NotebookUnreadable("this is no notebook: its metadata are nested too deeply") from None
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": read}
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    """Decode JSON as Jupyter does: with NaN, with halves of surrogate pairs, behind a byte order mark."""
+    try:
+        content = json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise NotebookUnreadable(
+            f"this is no notebook: byte {error.start} is no UTF-8 ({error.reason}); save it in UTF-8, as Jupyter does"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise NotebookUnreadable(f"this is no notebook: {error}") from None
+    if not isinstance(content, dict) or type(content.get("nbformat")) is not int:
+        raise NotebookUnreadable("this is no notebook: it is no JSON object with a number named nbformat")
+    return content
+
+
+def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    if content["nbformat"] == 4:
+        return content
+    if content["nbformat"] not in (1, 2, 3):
+        raise NotebookUnreadable(f"the notebook has format {content['nbformat']}, and formats up to 4 can be run")
+    from nbformat import convert, from_dict  # takes long to import, and few need it
+
+    try:
+        upgraded: dict[str, Any] = convert(from_dict({"metadata": {}, **content}), 4)
+    except Exception as error:  # whatever an old and damaged file makes it stumble over
+        raise NotebookUnreadable(
+            f"the notebook has format {content['nbformat']}, which cannot be converted to 4: {type(error).__name__}: "
+            f"{error}; open it in JupyterLab and save it"
+        ) from None
+    return upgraded
+
+
+def _cell(number: int, cell: Any, used: set[str]) -> dict[str, Any]:
+    """Read a cell; give it an id of its own where it has none that Jupyter allows, or one that stood before."""
+    if not isinstance(cell, dict):
+        raise NotebookUnreadable(f"cell {number} is {type(cell).__name__} and not an object")
+    source = cell.get("source")
+    if isinstance(source, list) and all(isinstance(one, str) for one in source):
+        source = "".join(source)
+    if not isinstance(source or "", str):
+        raise NotebookUnreadable(f"the text of cell {number} is {type(source).__name__} and not text or lines of text")
+    kind = cell.get("cell_type")
+    if kind not in ("code", "markdown", "raw"):
+        raise NotebookUnreadable(f"cell {number} is of the type {kind!r}, and there are code, markdown and raw")
+    name = cell.get("id")
+    if not (isinstance(name, str) and _ID.fullmatch(name)) or name in used:
+        name = next(one for one in _names(f"cell-{number}") if one not in used)
+    used.add(name)
+    read = {
+        "id": name,
+        "cell_type": kind,
+        "metadata": _plain(_object(cell.get("metadata"))),
+        "source": _plain(source or ""),
+    }
+    if kind == "code":
+        return {**read, "outputs": [], "execution_count": None}
+    attachments = _object(cell.get("attachments"))
+    return {**read, "attachments": _plain(attachments)} if attachments else read
+
+
+def _names(stem: str) -> Iterator[str]:
+    yield stem
+    yield from (f"{stem}-{n}" for n in itertools.count(2))
+
+
+def _plain(value: Any) -> Any:
+    """Replace what has no form in JSON."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case int():
+            return value if -(2**63) <= value < 2**63 else str(value)
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {_plain(name): _plain(one) for name, one in value.items()}
+        case list():
+            return [_plain(one) for one in value]
+    return value
 
 
 def python_source(cells: tuple[Cell, ...]) -> str:
@@ -148,15 +249,51 @@ def functions(notebook: Notebook) -> dict[str, bool]:
     Returns
     -------
     dict
-        ``{"main": False}``; empty when it is to be run cell by cell.
+        ``{"main": False}``; empty when it is to be run cell by cell: where no ``main`` is defined as a function at the
+        top of a cell, and where a cell calls it.
     """
     if not notebook.python:
         return {}
+    defined: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
     bound: dict[str, bool] = {}
-    for statement in parse(python_source(notebook.cells)).body:
+    module = parse(python_source(notebook.cells))
+    for statement in module.body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            defined[statement.name] = statement
         for name in _bound(statement):
             bound[name] = isinstance(statement, ast.AsyncFunctionDef)
-    return {name: bound[name] for name in ("init", "main") if name in bound} if "main" in bound else {}
+    if "main" not in defined or "main" in _called(module, defined):
+        return {}
+    return {name: bound[name] for name in ("init", "main") if name in bound}
+
+
+def _called(module: ast.Module, defined: Mapping[str, ast.AST]) -> set[str]:
+    """Name the functions that the cells call, or hand to somebody who may, and those that these call in turn."""
+    called: set[str] = set()
+    pending: list[ast.AST] = [one for one in module.body if one not in defined.values()]
+    while pending:
+        found = _used(pending.pop()) - called
+        called |= found
+        pending += [part for name in found & defined.keys() for part in ast.iter_child_nodes(defined[name])]
+    return called
+
+
+def _used(node: ast.AST) -> set[str]:
+    """Name what a statement calls, passes to a call that does not bind it anew, or has a magic call."""
+    used: set[str] = set()
+    pending = [node]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        pending += ast.iter_child_nodes(one)
+        if isinstance(one, ast.Call):
+            given = [*one.args, *(keyword.value for keyword in one.keywords)]
+            used |= {name.id for name in (one.func, *given) if isinstance(name, ast.Name)}
+            if isinstance(one.func, ast.Attribute) and one.func.attr in ("run_line_magic", "run_cell_magic"):
+                texts = [text.value for text in given if isinstance(text, ast.Constant) and isinstance(text.value, str)]
+                used |= {name for text in texts for name in _CALL.findall(text)}
+    return used - set(_bound(node)) if isinstance(node, ast.stmt) else used
 
 
 def injection(number: int, source: str) -> Cell:
@@ -202,15 +339,10 @@ def _bound(statement: ast.stmt) -> list[str]:
     return []
 
 
-def _text(cell: _Cell) -> str:
-    return cell.source if isinstance(cell.source, str) else "".join(cell.source)
-
-
-def _tags(cell: _Cell) -> tuple[str, ...]:
-    tags = cell.metadata.get("tags")
+def _tags(cell: dict[str, Any]) -> tuple[str, ...]:
+    tags = cell["metadata"].get("tags")
     return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
 
 
-def _object(values: dict[str, Any], name: str) -> dict[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, dict) else {}
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,7 +1,9 @@
 """Which cells of a notebook run when, and whether it has functions to call."""
 
 import json
+from contextlib import suppress
 
+import nbformat
 import pytest
 
 from oet_kernel.notebook import NotebookUnreadable, functions, python_source, read_notebook, without_outputs
@@ -20,7 +22,8 @@ def ids(cells):
     ("tags", "parameters", "init", "main", "last"),
     [
         (["", "", ""], "", "", "abc", ""),
-        (["", "parameters", "init", "", "finally"], "b", "c", "ad", "e"),
+        (["", "parameters", "init", "", "finally"], "b", "c", "d", "e"),
+        (["init", "finally", "", "parameters", "init", ""], "d", "ae", "f", "b"),
         (["parameters", "parameters", ""], "a", "", "bc", ""),
         (["init finally", "other"], "", "a", "b", "a"),
         (["skip-execution", "injected-parameters", "", "skip-execution parameters"], "", "", "c", ""),
@@ -45,10 +48,30 @@ def test_empty_cells_are_not_run_but_counted():
     [
         (["def main(): pass"], {"main": False}),
         (["async def main(): pass", "def init(): pass"], {"init": False, "main": True}),
-        (["main = lambda: 1"], {"main": False}),
-        (["%matplotlib inline\nimport functools", "main = functools.partial(print, 1)"], {"main": False}),
-        (["from observing import main"], {"main": False}),
-        (["x = main = print"], {"main": False}),
+        (
+            ["%matplotlib inline\nimport functools", "def main(n): pass", "main = functools.partial(main, 1)"],
+            {"main": False},
+        ),
+        (["def main(n):\n    return n and main(n - 1)"], {"main": False}),
+        (["import functools", "@functools.cache\ndef main(): pass"], {"main": False}),
+        (["def main(): pass", "def again():\n    main()"], {"main": False}),
+        (["def main(): pass", "main.version = 3", "print(main.__doc__)"], {"main": False}),
+        (["main = lambda: 1"], {}),
+        (["import functools", "main = functools.partial(print, 1)"], {}),
+        (["from observing import main"], {}),
+        (["import observing as main"], {}),
+        (["class main: pass"], {}),
+        (["fig, main = 1, 2", "for main in (): pass", "with open('x') as main: pass"], {}),
+        (["x = main = print"], {}),
+        (["def main(): pass", "main()"], {}),
+        (["def main(): pass", "if __name__ == '__main__':\n    main()"], {}),
+        (["async def main(): pass", "x = await main()"], {}),
+        (["async def main(): pass", "import asyncio\ntask = asyncio.create_task(main())"], {}),
+        (["def main(): pass", "import threading\nthreading.Thread(target=main).start()"], {}),
+        (["def main(): pass", "def again():\n    main()", "again()"], {}),
+        (["def main(): pass", "%time main()"], {}),
+        (["def main(): pass", "%%time\nx = main ()"], {}),
+        (["def main(): pass", "[main() for _ in range(3)]"], {}),
         (["def f():\n    def main(): pass"], {}),
         (["def init(): pass"], {}),
         (["main: int"], {}),
@@ -93,9 +116,67 @@ def test_what_is_no_notebook_is_refused(data):
         read_notebook(data)
 
 
-def test_old_format_is_refused_with_what_to_do():
-    with pytest.raises(NotebookUnreadable, match="format 3, and 4 can be run: open it in JupyterLab"):
-        read_notebook(b'{"nbformat": 3}')
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"nbformat": 5}, "format 5, and formats up to 4 can be run"),
+        ({"nbformat": 3, "worksheets": [1]}, "format 3, which cannot be converted to 4"),
+        ({"nbformat": True}, "no JSON object with a number named nbformat"),
+        ({"nbformat": 4, "cells": [None]}, "cell 1 is NoneType and not an object"),
+        ({"nbformat": 4, "cells": [{"cell_type": "code", "source": 3}]}, "the text of cell 1 is int"),
+        ({"nbformat": 4, "cells": [{"cell_type": "code", "source": [3]}]}, "the text of cell 1 is list"),
+        ({"nbformat": 4, "cells": [{"cell_type": "heading"}]}, "the type 'heading', and there are code, markdown"),
+        ({"nbformat": 4, "cells": [{"source": "1"}]}, "of the type None"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_with_why(content, told):
+    with pytest.raises(NotebookUnreadable, match=told):
+        read_notebook(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("nest", ["[", '{"a":'])
+def test_metadata_nested_too_deeply_are_refused(nest):
+    closing = {"[": "]", '{"a":': "}"}[nest]
+    for depth in (200, 450, 900, 5000, 200_000):
+        data = f'{{"nbformat": 4, "metadata": {{"x": {nest * depth}1{closing * depth}}}}}'.encode()
+        with suppress(NotebookUnreadable):
+            json.loads(without_outputs(data))
+
+
+@pytest.mark.parametrize("minor", [0, 1, 2, 3, 4, 5, None, "5"])
+def test_any_minor_format_and_any_mark_at_the_beginning_are_read(minor):
+    data = json.dumps({"nbformat": 4, "nbformat_minor": minor, "cells": [{"cell_type": "code", "source": "1"}]})
+    assert read_notebook(b"\xef\xbb\xbf" + data.encode()).cells[0].source == "1"
+
+
+def test_old_formats_are_converted():
+    cell = {"cell_type": "code", "input": "print('one')", "language": "python", "outputs": [], "metadata": {}}
+    old = {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"metadata": {}, "cells": [cell]}]}
+    assert [one.source for one in read_notebook(json.dumps(old).encode()).cells] == ["print('one')"]
+    assert read_notebook(b'{"nbformat": 3, "worksheets": []}').cells == ()
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "a b", "x" * 65, "\ud83d", ["a"], "é", "a"])
+def test_ids_that_are_none_or_strange_or_stood_before_are_replaced(name):
+    cells = [{"cell_type": "code", "id": one, "source": "1"} for one in ("a", name, "cell-2")]
+    data = json.dumps({"nbformat": 4, "cells": cells}).encode()
+    assert [cell.id for cell in read_notebook(data).cells] == ["a", "cell-2", "cell-3"]
+    shown = nbformat.reads(without_outputs(data).decode(), as_version=4)
+    nbformat.validate(shown)
+    assert [cell.id for cell in shown.cells] == ["a", "cell-2", "cell-3"]
+
+
+def test_what_has_no_form_in_json_is_replaced():
+    cells = [
+        {"cell_type": "markdown", "source": "half \ud83d", "attachments": {"a.png": {"image/png": "x"}}},
+        {"cell_type": "raw", "source": None, "metadata": None, "attachments": None},
+    ]
+    metadata = {"nan": float("nan"), "all": [float("inf"), {"big": 10**30, "\ud83d": True}]}
+    shown = json.loads(without_outputs(json.dumps({"nbformat": 4, "metadata": metadata, "cells": cells}).encode()))
+    assert shown["metadata"] == {"nan": None, "all": [None, {"big": str(10**30), "\ufffd": True}]}
+    assert [cell["source"] for cell in shown["cells"]] == ["half \ufffd", ""]
+    assert shown["cells"][0]["attachments"] == {"a.png": {"image/png": "x"}}
+    nbformat.validate(nbformat.from_dict(shown))
 
 
 def test_sources_may_be_lists_of_lines_and_ids_may_be_missing():
@@ -107,4 +188,4 @@ def test_sources_may_be_lists_of_lines_and_ids_may_be_missing():
 def test_outputs_are_left_out():
     cell = {"cell_type": "code", "source": "1", "outputs": [{"data": "x" * 100}], "execution_count": 7}
     shown = json.loads(without_outputs(json.dumps({"nbformat": 4, "cells": [cell]}).encode()))
-    assert shown["cells"] == [{**cell, "outputs": [], "execution_count": None}]
+    assert shown["cells"] == [{**cell, "id": "cell-1", "metadata": {}, "outputs": [], "execution_count": None}]

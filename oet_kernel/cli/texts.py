@@ -37,7 +37,7 @@ _TEXTS = {
     "procedure.environment.log": "Environment of procedure {source}: {text}",
     "procedure.kernel.control": "Kernel of procedure {source}: {who} has {taken_or_given}",
     "procedure.console.input": "Console of procedure {source}: {who} typed: {code}",
-    "procedure.output.error": "Console of procedure {source}: {ename}: {evalue}",
+    "procedure.output.error": "{shown_by} {source}: {ename}: {evalue}",
     "activity.lifecycle.running": "Activity {result[id]} ({result[activity_name]} on {result[sbd_id]}) running",
     "activity.pool.list": "Enumerating current activities and status",
     "user.script.announce": "Script message: {msg}",
@@ -123,6 +123,7 @@ def _about(event: Event) -> dict[str, Any]:
         "from_checkpoint": "" if event.fields.get("checkpoint") is None else f" from {event.fields['checkpoint']}",
         "injected": ", arguments" if event.fields.get("source") is not None else "",
         "last_line": str(event.fields.get("stacktrace") or "").rstrip().rpartition("\n")[2],
+        "shown_by": "Console of procedure" if event.fields.get("call") == "console" else "Shown by procedure",
         "taken_or_given": "taken control" if event.fields.get("taken") else "given control back",
     }
 

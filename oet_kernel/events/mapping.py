@@ -148,7 +148,7 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
         case "clear_output":
             fields = _any_object.decode(record.content)
             return _output(topics.OUTPUT_CLEAR, record, procedure, {"wait": bool(fields.get("wait"))})
-        case "error" if record.call == "console":  # a script's own comes as the failure of its call
+        case "error":  # what was shown; that by which a call or a cell has failed comes with its failure
             fields = _any_object.decode(record.content)
             lines = fields.get("traceback")
             told = {"ename": str(fields.get("ename")), "evalue": str(fields.get("evalue"))}

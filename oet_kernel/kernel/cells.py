@@ -1,5 +1,6 @@
 """Runs the cells of a notebook in this kernel, in the namespace that a console which is attached to it has too."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -7,10 +8,19 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from oet_kernel.kernel.calls import check_function
 from oet_kernel.models import ProcedureInput
+
+_TURNS = 10
+"""How often the event loop turns in front of a cell."""
+_CELL_FUNCTIONS = frozenset({"run_code", "run_cell_async", "run_ast_nodes", "_run_now"})
+"""Functions of IPython's and ours in which the exception of a cell is caught."""
+
+
+class RunEnded(Exception):
+    """A cell has called ``exit`` or ``quit``: no further one is to be run."""
 
 
 class Cells(Protocol):
@@ -32,6 +42,8 @@ class Cells(Protocol):
 
         Raises
         ------
+        RunEnded
+            When it has asked for the end of the run.
         BaseException
             Whatever it raises; KeyboardInterrupt when there was an interrupt, whatever the cell has made of it.
         """
@@ -40,20 +52,28 @@ class Cells(Protocol):
         """Write arguments in the language of the cells."""
 
     def call(self, name: str, arguments: ProcedureInput) -> Any:
-        """Call a function that the cells have defined, and return what it gives; None from another kernel."""
+        """Call a function that the cells have defined, and return what it gives; None from another kernel.
+
+        Raises
+        ------
+        RunEnded
+            When it has asked for the end of the run.
+        """
 
 
 class OwnCells:
-    """Runs Python cells as IPython does, with magics, ``await`` and the display of what a cell's last line gives.
+    """Runs Python cells as the kernel of a notebook in Jupyter does: in an event loop, with magics and displays.
 
     Parameters
     ----------
     shell
         The kernel's shell.
     await_
-        Runs a coroutine in the procedure's own event loop.
+        Runs a coroutine in the procedure's own event loop, which stands still where nothing is awaited.
     call
         Calls a function of the procedure.
+    show
+        Sends a message to attached clients alone.
     """
 
     name = None
@@ -63,11 +83,15 @@ class OwnCells:
         shell: Any,
         await_: Callable[[Coroutine[Any, Any, Any]], Any],
         call: Callable[[Callable[..., Any], ProcedureInput], Any],
+        show: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._shell = shell
         self._await = await_
         self._call = call
+        self._show = show
         self._interrupted = False
+        self._task: asyncio.Task[Any] | None = None
+        """The task in which the cell is run; None while none is."""
 
     def enter(self, path: Path, module: str | None) -> None:
         """Make the namespace that of a notebook's file.
@@ -90,14 +114,25 @@ class OwnCells:
     def run(self, name: str, source: str) -> None:
         """Run a cell."""
         self._interrupted = False
-        with self._named(name), self._noting_interrupts():
-            # in the history, for ``In`` and ``Out``, and since IPython looks there for a semicolon at the end
-            result = self._shell.run_cell(source, store_history=True)
+        with self._named(name), self._noting_interrupts(), _Tracebacks(self._shell) as shown, self._exits() as exits:
+            try:
+                result = self._await(self._run(source))
+            except asyncio.CancelledError:
+                if self._interrupted:  # before anything of the cell was run, or behind it
+                    raise KeyboardInterrupt from None
+                raise
         error = result.error_before_exec or result.error_in_exec
-        if error is None and self._interrupted:  # IPython keeps one that comes while a figure is shown to itself
-            error = KeyboardInterrupt()
+        shown.end(error, self._show)
+        if self._interrupted and (error is None or isinstance(error, asyncio.CancelledError)):
+            # IPython keeps one that comes while a figure is shown to itself; one that comes amid an await cancels it
+            error = KeyboardInterrupt().with_traceback(None if error is None else error.__traceback__)
         if error is not None:
             raise error.with_traceback(_below(error.__traceback__, name))
+        if shown.of_the_result is not None:
+            # ipykernel fails a request whose result cannot be shown, and nbclient a cell whose request has failed
+            raise shown.of_the_result
+        if exits:
+            raise RunEnded
 
     def assignments(self, values: dict[str, Any]) -> str:
         """Write arguments in Python; papermill's translator writes the same, and takes two seconds to import."""
@@ -105,19 +140,71 @@ class OwnCells:
 
     def call(self, name: str, arguments: ProcedureInput) -> Any:
         """Call a function that the cells have defined, and return what it gives."""
-        return self._call(check_function(name, self._shell.user_ns.get(name), "the notebook"), arguments)
+        function = check_function(name, self._shell.user_ns.get(name), "the notebook")
+        with self._exits() as exits:
+            returned = self._call(function, arguments)
+        if exits:
+            raise RunEnded
+        return returned
+
+    async def _run(self, source: str) -> Any:
+        """Run a cell within the event loop, as ipykernel does; return IPython's result."""
+        self._task = asyncio.current_task()
+        await _settle()  # what became due while the cell before it kept the loop comes before this one
+        try:
+            return await self._run_now(source)
+        finally:
+            self._task = None
+
+    async def _run_now(self, source: str) -> Any:
+        shell, failure = self._shell, None
+        try:
+            transformed = shell.transform_cell(source)
+        except Exception:
+            transformed, failure = source, sys.exc_info()
+        about = {"transformed_cell": transformed, "preprocessing_exc_tuple": failure}
+        # in the history, for ``In`` and ``Out``, and since IPython looks there for a semicolon at the end
+        if not (shell.loop_runner is self._usual_runner and shell.should_run_async(source, **about)):
+            return shell.run_cell(source, store_history=True)
+        result = None
+        try:
+            result = await shell.run_cell_async(source, store_history=True, **about)
+        finally:
+            shell.events.trigger("post_execute")
+            shell.events.trigger("post_run_cell", result)
+        return result
+
+    @property
+    def _usual_runner(self) -> Any:
+        from IPython.core.async_helpers import _asyncio_runner
+
+        return _asyncio_runner
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:
         """Have IPython compile under a name of ours; it puts the text into the cache of lines under it too."""
-        compiler, loop_runner = self._shell.compile, self._shell.loop_runner
+        compiler = self._shell.compile
         usual = compiler.get_code_name
         compiler.get_code_name = lambda raw, transformed, number: name
-        self._shell.loop_runner = self._run_coroutine
         try:
             yield
         finally:
-            compiler.get_code_name, self._shell.loop_runner = usual, loop_runner
+            compiler.get_code_name = usual
+
+    @contextmanager
+    def _exits(self) -> Iterator[list[bool]]:
+        """Give a list that has an item once the cell has called ``exit``; the kernel is to tell of the end first."""
+        asked: list[bool] = []
+
+        def ask_exit() -> None:
+            if not self._shell.keepkernel_on_exit:
+                asked.append(True)
+
+        self._shell.ask_exit = ask_exit
+        try:
+            yield asked
+        finally:
+            del self._shell.ask_exit
 
     @contextmanager
     def _noting_interrupts(self) -> Iterator[None]:
@@ -128,16 +215,83 @@ class OwnCells:
             signal.signal(signal.SIGINT, usual)
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
-        self._interrupted = True
-        signal.default_int_handler(signum, frame)
+        """Raise in what the cell runs; cancel the cell where it awaits something, as ipykernel does."""
+        again, self._interrupted = self._interrupted, True
+        task = self._task
+        loop = None if task is None else task.get_loop()
+        if task is None or loop is None or again or asyncio.current_task(loop) is task:
+            signal.default_int_handler(signum, frame)
+        task.cancel()
+        loop.call_soon_threadsafe(lambda: None)  # it may be asleep
 
-    def _run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        # asyncio turns an interrupt into a cancellation only where Python's own handler is in place
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            return self._await(coroutine)
-        finally:
-            signal.signal(signal.SIGINT, self._interrupt)
+
+async def _settle() -> None:
+    """Let the loop turn, as it does in Jupyter while a kernel waits for the next cell."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+
+
+class _Tracebacks:
+    """Passes on the tracebacks that IPython shows while a cell runs, but for the one by which the cell itself fails.
+
+    That one is told with the failure of the cell.
+
+    Parameters
+    ----------
+    shell
+        The kernel's shell.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._held: tuple[type[BaseException], BaseException, list[str]] | None = None
+        self.of_the_result: BaseException | None = None
+        """What was raised while the result of the cell's last line was shown; None where nothing was."""
+
+    def __enter__(self) -> Self:
+        self._shell.showtraceback, self._shell._showtraceback = self._show, self._take
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        del self._shell.showtraceback, self._shell._showtraceback
+
+    def end(self, error: BaseException | None, show: Callable[[str, dict[str, Any]], None]) -> None:
+        """Pass on what was held back, unless it is the failure of the cell: attached clients alone are shown that."""
+        if self._held is None:
+            return
+        kind, value, lines = self._held
+        if value is error:
+            show("error", {"ename": kind.__name__, "evalue": str(value), "traceback": lines})
+        else:
+            self._pass_on()
+
+    def _show(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
+        error = sys.exc_info()[1] if exc_tuple is None else exc_tuple[1]
+        # to format the traceback of an interrupt takes of the time that a stop leaves the cells tagged ``finally``
+        if not (isinstance(error, KeyboardInterrupt | asyncio.CancelledError) and _ends_a_cell(error)):
+            type(self._shell).showtraceback(self._shell, exc_tuple, *args, **options)
+
+    def _take(self, kind: type[BaseException], value: BaseException, lines: list[str]) -> None:
+        self._pass_on()
+        self._held = kind, value, lines
+        self._shell._last_traceback = lines
+        if not _ends_a_cell(value):
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            return
+        self._shell._last_traceback_during_displayhook = False
+        type(self._shell)._showtraceback(self._shell, *held)
+        if self._shell._last_traceback_during_displayhook:
+            self.of_the_result = self.of_the_result or held[1]
+
+
+def _ends_a_cell(error: BaseException) -> bool:
+    """Tell whether an exception has come to where IPython runs cells; those that it only shows were caught before."""
+    frames = error.__traceback__
+    return frames is None or frames.tb_frame.f_code.co_name in _CELL_FUNCTIONS
 
 
 def _below(frames: TracebackType | None, name: str) -> TracebackType | None:

@@ -21,6 +21,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKerne
 from jupyter_client.manager import KernelManager
 
 from oet_kernel.hidden import hidden
+from oet_kernel.kernel.cells import RunEnded
 from oet_kernel.kernel.encoding import encode
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.models import ProcedureInput
@@ -34,7 +35,7 @@ _FLUSH_DEADLINE = 5.0
 """Seconds that the output of a cell may come behind the answer."""
 _LEAVE_DEADLINE = 0.3
 """Seconds that a kernel has to end when it was asked to."""
-_FORWARDED = frozenset({"stream", "display_data", "execute_result", "update_display_data", "clear_output"})
+_FORWARDED = frozenset({"stream", "display_data", "execute_result", "update_display_data", "clear_output", "error"})
 _EVENT_MIME = "application/vnd.oet.event+json"
 """Of a display that is an event: how a script of any language publishes one."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -67,6 +68,8 @@ class ForeignCells:
         A private folder, for its connection file and its output below Jupyter.
     sockets
         Beginning of the paths of its sockets; None for tcp on the loopback device.
+    notebook
+        The notebook's file, whose folder comes first where the cells import modules.
     coroutines
         Names of the coroutine functions that the cells define.
 
@@ -83,6 +86,7 @@ class ForeignCells:
         publish: Any,
         folder: Path,
         sockets: str | None,
+        notebook: Path,
         coroutines: frozenset[str] = frozenset(),
     ) -> None:
         self._spec = find_spec(name)
@@ -90,6 +94,7 @@ class ForeignCells:
         self.display_name: str = self._spec.display_name
         self._publisher = publisher
         self._publish = publish
+        self._notebook = notebook
         self._coroutines = coroutines
         self._stdio = folder / "stdio.log"
         context = zmq.Context()
@@ -101,6 +106,8 @@ class ForeignCells:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._pidfd = -1
         self._interrupted = False
+        self._error: dict[str, Any] | None = None
+        """An error that was said, until it is known whether the cell has failed by it."""
 
     def start(self) -> None:
         """Start the kernel, and wait until it takes requests and is heard.
@@ -127,19 +134,21 @@ class ForeignCells:
             for source in (self._iopub, self._shell, self._pidfd, self._wake):
                 self._poller.register(source, zmq.POLLIN)
             self._await_ready()
+            if self._spec.language.lower() == "python":
+                folder = str(self._notebook.resolve().parent)
+                self._execute("the start", f"__import__('sys').path.insert(0, {folder!r})", silent=True)
 
     def run(self, name: str, source: str) -> None:
         """Run a cell."""
-        content = {
-            "code": source, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False,
-            "stop_on_error": False,
-        }  # fmt: skip
         with self._noting_interrupts():
-            reply = self._finish(self._request("execute_request", content), name)
+            reply = self._execute(name, source)
         if self._interrupted:
             raise KeyboardInterrupt(f"{name} was interrupted")
         if reply["status"] != "ok":
             raise CellFailed(_failure(name, reply))
+        payload = reply.get("payload")
+        if any(_ends_the_run(one) for one in (payload if isinstance(payload, list) else ())):
+            raise RunEnded
 
     def assignments(self, values: dict[str, Any]) -> str:
         """Write arguments in the language of the cells, by papermill's rules."""
@@ -218,7 +227,15 @@ class ForeignCells:
                 self._manager.interrupt_kernel()
             self._watch(ready, f"while it ran {name}")
         assert reply is not None
+        self._tell_error(reply)
         return reply
+
+    def _execute(self, name: str, source: str, *, silent: bool = False) -> dict[str, Any]:
+        content = {
+            "code": source, "silent": silent, "store_history": not silent, "user_expressions": {},
+            "allow_stdin": False, "stop_on_error": False,
+        }  # fmt: skip
+        return self._finish(self._request("execute_request", content), name)
 
     def _ready(self, seconds: float | None) -> dict[Any, int]:
         return dict(self._poller.poll(None if seconds is None else int(seconds * 1000) + 1))
@@ -227,6 +244,7 @@ class ForeignCells:
         if self._pidfd in ready:
             while (message := self._receive(self._iopub)) is not None:
                 self._take(message)
+            self._tell_error()
             status = self._manager.provisioner.process.wait()
             os.close(self._pidfd)
             self._pidfd = -1
@@ -256,8 +274,24 @@ class ForeignCells:
         if isinstance(data, dict) and isinstance(event := data.get(_EVENT_MIME), dict) and "topic" in event:
             self._publish(str(event.pop("topic")), event)
         elif kind in _FORWARDED:
-            self._publisher.send(kind, encode(content))
+            self._tell_error()
+            if kind == "error":
+                self._error = content
+            else:
+                self._publisher.send(kind, encode(content))
         return False
+
+    def _tell_error(self, reply: dict[str, Any] | None = None) -> None:
+        """Pass on the error that was said last, unless the answer is that the cell has failed by it.
+
+        That one is told with the failure of the cell; what is only shown comes in front of what is said next.
+        """
+        error, self._error = self._error, None
+        if error is None:
+            return
+        failed = reply is not None and reply["status"] != "ok"
+        if not failed or any(error.get(name) != (reply or {}).get(name) for name in ("ename", "evalue")):
+            self._publisher.send("error", encode(error))
 
     def _say(self, text: str) -> None:
         self._publisher.send("stream", encode({"name": "stderr", "text": f"{text}\n"}))
@@ -322,6 +356,11 @@ def is_own_environment(spec: KernelSpec) -> bool:
 def _speaks_ipc(spec: KernelSpec) -> bool:
     """Tell whether a kernel is known to take sockets of files: those on ipykernel do, of others some do not."""
     return bool(spec.argv) and Path(spec.argv[0]).name.startswith("python")
+
+
+def _ends_the_run(payload: Any) -> bool:
+    """Return whether a kernel has been asked to end, as ``exit`` and R's ``quit`` do."""
+    return isinstance(payload, dict) and payload.get("source") == "ask_exit" and not payload.get("keepkernel")
 
 
 def _failure(name: str, reply: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from oet_kernel import topics
-from oet_kernel.kernel.cells import Cells
+from oet_kernel.kernel.cells import Cells, RunEnded
 from oet_kernel.kernel.loader import format_failure
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.models import ProcedureInput
@@ -53,15 +53,15 @@ class NotebookProgram:
         self._checkpoint = checkpoint
         self._held: dict[str, Any] = {}
         """Arguments of ``init`` that wait for ``main``, since nothing is run before."""
+        self._ended = False
+        """Whether a cell has ended the run: no further one is run, but those tagged ``finally``."""
         self.open = False
         """Whether its ``finally`` cells are still to be run."""
 
     @property
     def has_init(self) -> bool:
         """Whether ``init`` has something to do."""
-        if self._defined:
-            return "init" in self._defined
-        return bool(self._notebook.parameters or self._notebook.tagged(INIT))
+        return "init" in self._defined if self._defined else bool(self._notebook.tagged(INIT))
 
     @property
     def unpausable(self) -> str:
@@ -75,29 +75,32 @@ class NotebookProgram:
         if self._defined:
             with self._closing_on_failure():
                 for cell in self._notebook.cells:
-                    if FINALLY not in cell.tags:
+                    if FINALLY not in cell.tags and not self._ended:
                         self._run(cell)
 
     def init(self, arguments: ProcedureInput) -> None:
         """Call ``init``, or run the cells that are tagged so, with the arguments."""
         with self._closing_on_failure():
             if self._defined:
-                self._cells.call("init", arguments)
+                self._call("init", arguments)
                 return
-            if (defaults := self._notebook.parameters) is not None:
-                self._run(defaults)
-            self._inject(_by_name(arguments, self._notebook.python))
+            self._open_with(_by_name(arguments, self._notebook.python))
             for cell in self._notebook.tagged(INIT):
-                self._come_to(cell)
+                if not self._notebook.opens(cell):
+                    self._come_to(cell)
 
     def main(self, arguments: ProcedureInput) -> Any:
         """Call ``main``, or run the other cells, with the arguments; those that ``init`` was given hold on."""
         returned = None
         with self._closing_on_failure():
             if self._defined:
-                returned = self._cells.call("main", arguments)
+                returned = self._call("main", arguments)
             else:
-                self._inject({**self._held, **_by_name(arguments, self._notebook.python)})
+                values = {**self._held, **_by_name(arguments, self._notebook.python)}
+                if self.has_init:
+                    self._inject(values)
+                else:
+                    self._open_with(values)
                 for cell in self._notebook.main:
                     self._come_to(cell)
         self.close()
@@ -136,13 +139,27 @@ class NotebookProgram:
             self.close()
             raise
 
+    def _call(self, name: str, arguments: ProcedureInput) -> Any:
+        if not self._ended:
+            with self._ending():
+                return self._cells.call(name, arguments)
+        return None
+
+    def _open_with(self, values: dict[str, Any]) -> None:
+        """Run the cells down to the one that holds the defaults, and give the arguments behind it, as in papermill."""
+        for cell in self._notebook.opening:
+            self._come_to(cell)
+        self._inject(values)
+
     def _inject(self, values: dict[str, Any]) -> None:
-        if values:
+        if values and not self._ended:
             defaults = self._notebook.parameters
             cell = injection(0 if defaults is None else defaults.number, self._cells.assignments(values))
             self._run(cell)
 
     def _come_to(self, cell: Cell) -> None:
+        if self._ended:
+            return
         self._checkpoint(f"cell {cell.number}")
         self._run(cell)
 
@@ -158,9 +175,10 @@ class NotebookProgram:
         self._publish(topics.CELL_STARTED, {**about, "source": source})
         name = cell_name(self._path, cell.number) if source is None else f"{self._path.name}, injected parameters"
         try:
-            self._cells.run(name, cell.source)
+            with self._ending():
+                self._cells.run(name, cell.source)
         except BaseException as error:
-            expected = MAY_RAISE in cell.tags and isinstance(error, Exception)
+            expected = MAY_RAISE in cell.tags and not isinstance(error, KeyboardInterrupt)
             self._publisher.synchronise()
             self._publish(topics.CELL_FAILED, {**about, "stacktrace": format_failure(error), "expected": expected})
             if not expected:
@@ -168,6 +186,14 @@ class NotebookProgram:
         else:
             self._publisher.synchronise()
             self._publish(topics.CELL_FINISHED, about)
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Take note that a cell has ended the run, which is its success."""
+        try:
+            yield
+        except RunEnded:
+            self._ended = True
 
 
 def _by_name(arguments: ProcedureInput, python: bool) -> dict[str, Any]:

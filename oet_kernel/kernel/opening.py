@@ -54,7 +54,7 @@ def open_notebook(
     cells: Cells
     if _is_own(notebook):
         shell.enter_notebook()
-        cells = OwnCells(shell, opening.await_, opening.call)
+        cells = OwnCells(shell, opening.await_, opening.call, publisher.show)
         cells.enter(path, module_name(path) if defined else None)
     else:
         cells = _start_foreign(notebook, publisher, folder, sockets, opening, defined)
@@ -93,6 +93,7 @@ def _start_foreign(
         opening.publish,
         Path(folder or tempfile.mkdtemp()),
         f"{sockets}-nb" if sockets else None,
+        opening.path,
         frozenset(name for name, coroutine in defined.items() if coroutine),
     )
     cells.start()

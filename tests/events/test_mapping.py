@@ -33,7 +33,6 @@ def record(kind, content, call="main"):
         ("oet_pause", {"phase": "pausing", "answers": "a"}, PauseReport("pausing", answers="a")),
         ("oet_pause", {"phase": "paused", "checkpoint": "scan 1"}, PauseReport("paused", checkpoint="scan 1")),
         ("execute_input", {"code": "1", "execution_count": 1}, None),
-        ("error", {"ename": "ValueError", "evalue": "no", "traceback": []}, None),
         ("status", {"execution_state": "busy"}, None),
         ("comm_open", {}, None),
     ],
@@ -104,10 +103,11 @@ def test_forged_content_is_interpreted_or_refused(kind, content):
         interpret(record(kind, content), 3)
 
 
-def test_error_of_what_is_typed_is_an_event_and_no_failure():
+@pytest.mark.parametrize("call", ["load", "init", "main", "console"])
+def test_error_that_is_shown_is_an_event_and_no_failure(call):
     content = {"ename": "ValueError", "evalue": "no", "traceback": ["a", "b"]}
-    announcement = interpret(record("error", content, "console"), 3)
+    announcement = interpret(record("error", content, call), 3)
     assert json.loads(announcement.data) == {
-        "msg_src": "3", "topic": "procedure.output.error", "call": "console",
+        "msg_src": "3", "topic": "procedure.output.error", "call": call,
         "ename": "ValueError", "evalue": "no", "traceback": "a\nb",
     }  # fmt: skip

@@ -54,11 +54,11 @@ def names(summary):
 
 
 BY_CELL = notebook(
-    ("", "step = 2\nprint('first', n, step)"),
-    ("parameters", "n = 1\nstep = 1"),
+    ("", "one = 1\nprint('above', one)"),
+    ("parameters", "n = one\nstep = 1"),
     ("init", "print('init', n, step)"),
     BYE,
-    ("", "n * 10"),
+    ("", "print('first', n, step)\nn * 10"),
     ("skip-execution", "1/0"),
 )
 
@@ -67,10 +67,10 @@ async def test_cells_run_by_their_tags_with_the_arguments_injected_behind_the_de
     summary = await run(bench, BY_CELL, {"n": 5}, {"n": 7})
     assert names(summary) == ["CREATING", "IDLE", "LOADING", "IDLE", "INITIALISING", "READY", "RUNNING", "READY",
                               "COMPLETE"]  # fmt: skip
-    assert bench.output(1) == "init 5 1\nfirst 7 2\nbye\n"
+    assert bench.output(1) == "above 1\ninit 5 1\nfirst 7 1\nbye\n"
     assert [one["data"] for one in bench.said("procedure.output.display")] == [{"text/plain": "70"}]
     injected = "injected-parameters"
-    assert cells(bench)["started"] == ["b", injected, "c", injected, "a", "e", "d"]
+    assert cells(bench)["started"] == ["a", "b", injected, "c", injected, "e", "d"]
     assert cells(bench)["finished"] == cells(bench)["started"]
     started = bench.said("procedure.cell.started")
     assert [one["source"] for one in started if one["id"] == injected] == ["n = 5", "n = 7"]
@@ -88,7 +88,6 @@ async def test_without_cells_for_init_its_arguments_hold_for_main(bench):
     [
         "def main(n):\n    print('main', n, made, __name__)",
         "async def main(n):\n    import asyncio\n    await asyncio.sleep(0)\n    print('main', n, made, __name__)",
-        "main = lambda n: print('main', n, made, __name__)",
     ],
 )
 async def test_notebook_that_defines_main_is_called_as_a_script(bench, main):
@@ -127,7 +126,7 @@ async def test_failing_cell_names_itself_and_the_finally_cells_are_run(bench):
         (notebook(("", "def main(): 1/0")), 'File "observe.ipynb, cell 1", line 1, in main'),
         (notebook(("", "def main(): pass\ndel main")), "binds main to a NoneType, which cannot be called"),
         ("{}", "no notebook"),
-        ('{"nbformat": 3, "worksheets": []}', "format 3"),
+        ('{"nbformat": 5}', "format 5"),
         (notebook(("", "1"), kernel="nowhere"), "kernel nowhere, which is not installed here; there are: "),
         (notebook(("", "1"), kernel="none", language="R"), "kernel none, which is not installed here; there are: "),
     ],
