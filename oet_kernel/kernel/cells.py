@@ -1,6 +1,8 @@
 """Runs the cells of a notebook in this kernel, in the namespace that a console which is attached to it has too."""
 
 import asyncio
+import builtins
+import getpass
 import os
 import signal
 import sys
@@ -8,9 +10,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, NoReturn, Protocol, Self
 
 from oet_kernel.kernel.calls import check_function
+from oet_kernel.kernel.shell import is_interrupt
 from oet_kernel.models import ProcedureInput
 
 _TURNS = 10
@@ -19,8 +22,8 @@ _CELL_FUNCTIONS = frozenset({"run_code", "run_cell_async", "run_ast_nodes", "_ru
 """Functions of IPython's and ours in which the exception of a cell is caught."""
 
 
-class RunEnded(Exception):
-    """A cell has called ``exit`` or ``quit``: no further one is to be run."""
+class RunEnded(SystemExit):
+    """A cell has called ``exit`` or ``quit``: no further one is to be run, and that is success."""
 
 
 class Cells(Protocol):
@@ -105,6 +108,7 @@ class OwnCells:
             ``__main__``.
         """
         self._shell.history_manager.enabled = False  # which is that of a session, not of the user who has one file
+        builtins.input = getpass.getpass = _refuse_input
         sys.path.insert(0, str(path.resolve().parent))
         sys.argv = [os.path.abspath(path)]
         if module is not None:
@@ -122,15 +126,14 @@ class OwnCells:
                     raise KeyboardInterrupt from None
                 raise
         error = result.error_before_exec or result.error_in_exec
-        shown.end(error, self._show)
+        failure = shown.end(error, self._show)
         if self._interrupted and (error is None or isinstance(error, asyncio.CancelledError)):
             # IPython keeps one that comes while a figure is shown to itself; one that comes amid an await cancels it
             error = KeyboardInterrupt().with_traceback(None if error is None else error.__traceback__)
         if error is not None:
             raise error.with_traceback(_below(error.__traceback__, name))
-        if shown.of_the_result is not None:
-            # ipykernel fails a request whose result cannot be shown, and nbclient a cell whose request has failed
-            raise shown.of_the_result
+        if failure is not None:
+            raise failure
         if exits:
             raise RunEnded
 
@@ -225,10 +228,25 @@ class OwnCells:
         loop.call_soon_threadsafe(lambda: None)  # it may be asleep
 
 
+def _refuse_input(*prompt: object, **options: object) -> NoReturn:
+    """Refuse to ask, as a kernel does in Jupyter whose client takes no questions."""
+    from IPython.core.error import StdinNotImplementedError  # is there where cells are run
+
+    raise StdinNotImplementedError("nobody is there to answer a question of a procedure; give it an argument instead")
+
+
 async def _settle() -> None:
     """Let the loop turn, as it does in Jupyter while a kernel waits for the next cell."""
     for _ in range(_TURNS):
         await asyncio.sleep(0)
+
+
+class _Shown(NamedTuple):
+    """A traceback that IPython shows."""
+
+    kind: type[BaseException]
+    value: BaseException
+    lines: list[str]
 
 
 class _Tracebacks:
@@ -244,9 +262,10 @@ class _Tracebacks:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._held: tuple[type[BaseException], BaseException, list[str]] | None = None
-        self.of_the_result: BaseException | None = None
-        """What was raised while the result of the cell's last line was shown; None where nothing was."""
+        self._ending: _Shown | None = None
+        """The one that has come to where cells are run."""
+        self._of_result: _Shown | None = None
+        """The newest that was raised while the result of the cell was shown."""
 
     def __enter__(self) -> Self:
         self._shell.showtraceback, self._shell._showtraceback = self._show, self._take
@@ -255,43 +274,65 @@ class _Tracebacks:
     def __exit__(self, *error: object) -> None:
         del self._shell.showtraceback, self._shell._showtraceback
 
-    def end(self, error: BaseException | None, show: Callable[[str, dict[str, Any]], None]) -> None:
-        """Pass on what was held back, unless it is the failure of the cell: attached clients alone are shown that."""
-        if self._held is None:
-            return
-        kind, value, lines = self._held
-        if value is error:
-            show("error", {"ename": kind.__name__, "evalue": str(value), "traceback": lines})
-        else:
-            self._pass_on()
+    def end(self, error: BaseException | None, show: Callable[[str, dict[str, Any]], None]) -> BaseException | None:
+        """Pass on what was held back, unless the cell fails by it: attached clients alone are shown that.
+
+        Parameters
+        ----------
+        error
+            What the cell has raised; None where it came to its end.
+        show
+            Sends a message to attached clients.
+
+        Returns
+        -------
+        BaseException or None
+            What was raised while the result was shown, by which the cell fails: ipykernel fails the request then,
+            and nbclient the cell. None where the cell has raised, and where nothing was.
+        """
+        failure = self._of_result if error is None else self._ending
+        for one in (self._of_result, self._ending):
+            if one is not failure:
+                self._pass_on(one)
+        if failure is None:
+            return None
+        show("error", {"ename": failure.kind.__name__, "evalue": str(failure.value), "traceback": failure.lines})
+        return failure.value if error is None else None
 
     def _show(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
         error = sys.exc_info()[1] if exc_tuple is None else exc_tuple[1]
         # to format the traceback of an interrupt takes of the time that a stop leaves the cells tagged ``finally``
-        if not (isinstance(error, KeyboardInterrupt | asyncio.CancelledError) and _ends_a_cell(error)):
+        if error is None or not is_interrupt(error) or not _ends_the_cell(error):
             type(self._shell).showtraceback(self._shell, exc_tuple, *args, **options)
 
     def _take(self, kind: type[BaseException], value: BaseException, lines: list[str]) -> None:
-        self._pass_on()
-        self._held = kind, value, lines
+        shown: _Shown | None = _Shown(kind, value, lines)
         self._shell._last_traceback = lines
-        if not _ends_a_cell(value):
-            self._pass_on()
+        if getattr(self._shell.displayhook, "msg", None) is not None:  # while there is a result that is being shown
+            shown, self._of_result = self._of_result, shown
+        elif _ends_the_cell(value):
+            shown, self._ending = self._ending, shown
+        self._pass_on(shown)
 
-    def _pass_on(self) -> None:
-        held, self._held = self._held, None
-        if held is None:
-            return
-        self._shell._last_traceback_during_displayhook = False
-        type(self._shell)._showtraceback(self._shell, *held)
-        if self._shell._last_traceback_during_displayhook:
-            self.of_the_result = self.of_the_result or held[1]
+    def _pass_on(self, shown: _Shown | None) -> None:
+        if shown is not None:
+            type(self._shell)._showtraceback(self._shell, *shown)
 
 
-def _ends_a_cell(error: BaseException) -> bool:
-    """Tell whether an exception has come to where IPython runs cells; those that it only shows were caught before."""
+def _ends_the_cell(error: BaseException) -> bool:
+    """Return whether an exception has come to where IPython runs the cell, and not a cell within it.
+
+    Those that IPython only shows were caught before.
+    """
     frames = error.__traceback__
-    return frames is None or frames.tb_frame.f_code.co_name in _CELL_FUNCTIONS
+    if frames is None:  # of text that cannot be compiled
+        return True
+    frame: FrameType | None = frames.tb_frame
+    names = []
+    while frame is not None:
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return names[0] in _CELL_FUNCTIONS and names.count("run_cell_async") <= 1
 
 
 def _below(frames: TracebackType | None, name: str) -> TracebackType | None:

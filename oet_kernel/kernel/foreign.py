@@ -38,6 +38,16 @@ _LEAVE_DEADLINE = 0.3
 _FORWARDED = frozenset({"stream", "display_data", "execute_result", "update_display_data", "clear_output", "error"})
 _EVENT_MIME = "application/vnd.oet.event+json"
 """Of a display that is an event: how a script of any language publishes one."""
+_PREPARE = """\
+__import__('sys').path.insert(0, {!r})
+(lambda shell: setattr(shell, 'ask_exit', lambda: shell.payload_manager.write_payload(
+    dict(source='ask_exit', keepkernel=shell.keepkernel_on_exit))))(get_ipython())
+"""
+"""What a kernel of Python carries out first: modules beside the notebook are found, and ``exit`` leaves it to us to end
+the kernel, which has cells tagged ``finally`` to run.
+"""
+_STATUS_0 = ("", "0", "None", "False")
+"""Texts of a ``SystemExit`` of Python that is success."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -135,8 +145,7 @@ class ForeignCells:
                 self._poller.register(source, zmq.POLLIN)
             self._await_ready()
             if self._spec.language.lower() == "python":
-                folder = str(self._notebook.resolve().parent)
-                self._execute("the start", f"__import__('sys').path.insert(0, {folder!r})", silent=True)
+                self._execute("the start", _PREPARE.format(str(self._notebook.resolve().parent)), silent=True)
 
     def run(self, name: str, source: str) -> None:
         """Run a cell."""
@@ -145,6 +154,8 @@ class ForeignCells:
         if self._interrupted:
             raise KeyboardInterrupt(f"{name} was interrupted")
         if reply["status"] != "ok":
+            if reply.get("ename") == "SystemExit" and reply.get("evalue") in _STATUS_0:
+                raise SystemExit
             raise CellFailed(_failure(name, reply))
         payload = reply.get("payload")
         if any(_ends_the_run(one) for one in (payload if isinstance(payload, list) else ())):
@@ -274,12 +285,20 @@ class ForeignCells:
         if isinstance(data, dict) and isinstance(event := data.get(_EVENT_MIME), dict) and "topic" in event:
             self._publish(str(event.pop("topic")), event)
         elif kind in _FORWARDED:
-            self._tell_error()
+            if not self._may_fail_the_cell(kind):
+                self._tell_error()
             if kind == "error":
                 self._error = content
             else:
                 self._publisher.send(kind, encode(content))
         return False
+
+    def _may_fail_the_cell(self, kind: str) -> bool:
+        """Return whether the error that was said last may still be the failure of the cell, ahead of such a message.
+
+        A result comes behind what was raised while it was shown, and a warning behind the exit of IPython.
+        """
+        return self._error is not None and (kind == "execute_result" or self._error.get("ename") == "SystemExit")
 
     def _tell_error(self, reply: dict[str, Any] | None = None) -> None:
         """Pass on the error that was said last, unless the answer is that the cell has failed by it.
@@ -289,8 +308,9 @@ class ForeignCells:
         error, self._error = self._error, None
         if error is None:
             return
-        failed = reply is not None and reply["status"] != "ok"
-        if not failed or any(error.get(name) != (reply or {}).get(name) for name in ("ename", "evalue")):
+        if reply is not None and reply["status"] != "ok" and _same(error, reply):
+            reply |= error  # an answer has no name for what was raised while a result was shown
+        else:
             self._publisher.send("error", encode(error))
 
     def _say(self, text: str) -> None:
@@ -361,6 +381,13 @@ def _speaks_ipc(spec: KernelSpec) -> bool:
 def _ends_the_run(payload: Any) -> bool:
     """Return whether a kernel has been asked to end, as ``exit`` and R's ``quit`` do."""
     return isinstance(payload, dict) and payload.get("source") == "ask_exit" and not payload.get("keepkernel")
+
+
+def _same(error: dict[str, Any], reply: dict[str, Any]) -> bool:
+    """Return whether an error that was said is the one that an answer tells of."""
+    return (bool(error.get("traceback")) and error["traceback"] == reply.get("traceback")) or all(
+        error.get(name) == reply.get(name) for name in ("ename", "evalue")
+    )
 
 
 def _failure(name: str, reply: dict[str, Any]) -> str:

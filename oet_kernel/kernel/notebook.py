@@ -8,6 +8,7 @@ from typing import Any
 
 from oet_kernel import topics
 from oet_kernel.kernel.cells import Cells, RunEnded
+from oet_kernel.kernel.exit_work import status_of
 from oet_kernel.kernel.loader import format_failure
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.models import ProcedureInput
@@ -53,8 +54,6 @@ class NotebookProgram:
         self._checkpoint = checkpoint
         self._held: dict[str, Any] = {}
         """Arguments of ``init`` that wait for ``main``, since nothing is run before."""
-        self._ended = False
-        """Whether a cell has ended the run: no further one is run, but those tagged ``finally``."""
         self.open = False
         """Whether its ``finally`` cells are still to be run."""
 
@@ -75,14 +74,14 @@ class NotebookProgram:
         if self._defined:
             with self._closing_on_failure():
                 for cell in self._notebook.cells:
-                    if FINALLY not in cell.tags and not self._ended:
+                    if FINALLY not in cell.tags:
                         self._run(cell)
 
     def init(self, arguments: ProcedureInput) -> None:
         """Call ``init``, or run the cells that are tagged so, with the arguments."""
         with self._closing_on_failure():
             if self._defined:
-                self._call("init", arguments)
+                self._cells.call("init", arguments)
                 return
             self._open_with(_by_name(arguments, self._notebook.python))
             for cell in self._notebook.tagged(INIT):
@@ -94,7 +93,7 @@ class NotebookProgram:
         returned = None
         with self._closing_on_failure():
             if self._defined:
-                returned = self._call("main", arguments)
+                returned = self._cells.call("main", arguments)
             else:
                 values = {**self._held, **_by_name(arguments, self._notebook.python)}
                 if self.has_init:
@@ -116,12 +115,13 @@ class NotebookProgram:
         if not self.open:
             return
         self.open = False
-        first: Exception | None = None
+        first: BaseException | None = None
         for cell in self._notebook.tagged(FINALLY):
             try:
                 self._run(cell)
-            except Exception as error:
-                first = first or error
+            except (Exception, SystemExit) as error:
+                if status_of(error):
+                    first = first or error
         if first is not None:
             raise first
 
@@ -139,12 +139,6 @@ class NotebookProgram:
             self.close()
             raise
 
-    def _call(self, name: str, arguments: ProcedureInput) -> Any:
-        if not self._ended:
-            with self._ending():
-                return self._cells.call(name, arguments)
-        return None
-
     def _open_with(self, values: dict[str, Any]) -> None:
         """Run the cells down to the one that holds the defaults, and give the arguments behind it, as in papermill."""
         for cell in self._notebook.opening:
@@ -152,14 +146,12 @@ class NotebookProgram:
         self._inject(values)
 
     def _inject(self, values: dict[str, Any]) -> None:
-        if values and not self._ended:
+        if values:
             defaults = self._notebook.parameters
             cell = injection(0 if defaults is None else defaults.number, self._cells.assignments(values))
             self._run(cell)
 
     def _come_to(self, cell: Cell) -> None:
-        if self._ended:
-            return
         self._checkpoint(f"cell {cell.number}")
         self._run(cell)
 
@@ -175,25 +167,19 @@ class NotebookProgram:
         self._publish(topics.CELL_STARTED, {**about, "source": source})
         name = cell_name(self._path, cell.number) if source is None else f"{self._path.name}, injected parameters"
         try:
-            with self._ending():
-                self._cells.run(name, cell.source)
+            self._cells.run(name, cell.source)
         except BaseException as error:
-            expected = MAY_RAISE in cell.tags and not isinstance(error, KeyboardInterrupt)
+            expected = MAY_RAISE in cell.tags and not isinstance(error, KeyboardInterrupt | RunEnded)
             self._publisher.synchronise()
+            if status_of(error) == 0 and not expected:  # it has ended the run, and well
+                self._publish(topics.CELL_FINISHED, about)
+                raise
             self._publish(topics.CELL_FAILED, {**about, "stacktrace": format_failure(error), "expected": expected})
             if not expected:
                 raise
         else:
             self._publisher.synchronise()
             self._publish(topics.CELL_FINISHED, about)
-
-    @contextmanager
-    def _ending(self) -> Iterator[None]:
-        """Take note that a cell has ended the run, which is its success."""
-        try:
-            yield
-        except RunEnded:
-            self._ended = True
 
 
 def _by_name(arguments: ProcedureInput, python: bool) -> dict[str, Any]:

@@ -182,8 +182,6 @@ class Runner:
         self._bridge.install(self._name)
         if self._step("load", lambda: self._load(Path(request.path), request)):
             program = self._loaded()
-            if program.unpausable:
-                self.checkpoints.close(program.unpausable)
             if program.has_init:
                 self._step("init", lambda: program.init(request.init))
         if not self._exit_work.began:
@@ -246,6 +244,8 @@ class Runner:
             plain = is_plain(loader.source)
             self._loading(source_text(loader.source), {**script_facts(path, loader.source), "plain": plain})
             self._program = PlainProgram(loader, request.init) if plain else ScriptProgram(load(loader), self.call)
+        if self._program.unpausable:  # before anybody knows that it is loaded, and asks
+            self.checkpoints.close(self._program.unpausable)
         return {"has_init": self._program.has_init, "source_sha256": self._sha256}
 
     def _loading(self, source: str, facts: dict[str, Any]) -> None:

@@ -175,6 +175,60 @@ async def test_python_of_another_environment_runs_in_its_own_kernel(bench, other
     assert bench.output(pid) == "main 2 False\n"
 
 
+ERRORS = {
+    "a result that cannot be shown": ("class A:\n    def __repr__(self): raise ValueError('no')\nA()", S.FAILED, []),
+    "two that cannot": (
+        "class A:\n    def _repr_html_(self): raise KeyError('no')\n"
+        "    def _repr_png_(self): raise ValueError('no')\nA()",
+        S.FAILED,
+        ["KeyError"],
+    ),
+    "a display that cannot be shown": (
+        "class A:\n    def __repr__(self): raise ValueError('no')\ndisplay(A())",
+        S.COMPLETE,
+        ["ValueError"],
+    ),
+    "what is shown, and then raised": (
+        "try:\n    {}[1]\nexcept KeyError:\n    get_ipython().showtraceback()\nraise ValueError('no')",
+        S.FAILED,
+        ["KeyError"],
+    ),
+    "a cell within the cell": ("get_ipython().run_cell('{}[1]')\nraise ValueError('no')", S.FAILED, ["KeyError"]),
+    "an exit that fails": ("raise SystemExit(3)", S.FAILED, []),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+async def test_each_error_of_another_kernel_is_told_once(bench, other, name):
+    source, state, shown = ERRORS[name]
+    summary = await run(bench, notebook(("", source), ("finally", "print('bye')"), kernel="other"))
+    assert summary.state is state
+    assert [one["ename"] for one in bench.said("procedure.output.error")] == shown
+    assert len(bench.said("procedure.cell.failed")) == (state is S.FAILED)
+    if state is S.FAILED:
+        assert "no" in summary.history.stacktrace or "SystemExit: 3" in summary.history.stacktrace
+    assert bench.output(1).endswith("bye\n")
+
+
+@pytest.mark.parametrize("end", ["exit()", "quit", "import sys\nsys.exit()", "raise SystemExit(0)"])
+async def test_exit_of_another_kernel_ends_the_run_with_success(bench, other, end):
+    late = ("finally", "import time\ntime.sleep(0.3)")  # an ipykernel that was asked to end does so after 0.1 s
+    text = notebook(
+        ("", "print('one')"), ("", end), ("", "1/0"), late, late, ("finally", "print('bye')"), kernel="other"
+    )
+    summary = await run(bench, text)
+    assert summary.state is S.COMPLETE, summary.history.stacktrace
+    assert bench.output(1) == "one\nbye\n"
+    assert bench.said("procedure.output.error") == []
+
+
+@needs_r
+async def test_quit_of_r_ends_the_run_with_success(bench):
+    summary = await run(bench, R(("", "cat('one\\n')"), ("", "quit()"), ("", "stop('no')")))
+    assert summary.state is S.COMPLETE, summary.history.stacktrace
+    assert bench.output(1) == "one\n"
+
+
 async def test_event_of_any_language_is_a_display_of_its_own_type(bench, other):
     data = {"application/vnd.oet.event+json": {"topic": "user.seen", "n": 1}}
     text = notebook(("", f"from IPython.display import display\ndisplay({data}, raw=True)"), kernel="other")

@@ -190,6 +190,15 @@ async def test_stop_interrupts_the_cell_and_runs_the_finally_cells(bench, cell):
     assert cells(bench, pid)["failed"] == ["a"]
 
 
+async def test_traceback_of_an_interrupt_is_not_formatted(bench):
+    """IPython takes long for that, and a stop gives the cells tagged ``finally`` little time."""
+    formats = "tb = get_ipython().InteractiveTB\ntb.structured_traceback = lambda *given, **options: print('formatted')"
+    pid = await running(bench, notebook(("", formats), ("", SLEEP), BYE), "asleep")
+    await bench.service.stop(StopProcessCommand(pid))
+    assert (await bench.until(pid)).state is S.STOPPED
+    assert bench.output(pid) == "asleep\nbye\n"
+
+
 async def test_interrupt_while_a_figure_is_shown_is_not_lost(bench):
     """IPython keeps an interrupt of its callbacks after a cell to itself; the next cell must not begin."""
     hook = "def slow(*result):\n    get_ipython().events.unregister('post_execute', slow)\n"

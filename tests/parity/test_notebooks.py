@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,9 +28,9 @@ class Did(NamedTuple):
     succeeded: bool
     stdout: str
     shown: list[str]
-    """Texts of what was displayed, results among it; updates left out."""
+    """Texts of what was displayed, results among it, as an update or a later display of the same id has left them."""
     errors: list[str]
-    """Names of the exceptions that were shown, the one by which a cell failed among them."""
+    """Names of the exceptions that were shown, each once; the one by which a cell failed among them."""
 
 
 @functools.cache
@@ -40,21 +41,29 @@ def in_jupyter(text: str) -> Did:
         client = nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": folder}})
         try:
             client.execute()
-        except nbclient.exceptions.CellExecutionError:
-            return did(book, succeeded=False)
-    return did(book, succeeded=True)
+        except nbclient.exceptions.CellExecutionError as error:
+            return did(book, error.ename)
+    return did(book)
 
 
-def did(book: Any, *, succeeded: bool) -> Did:
-    """Gather the outputs of an executed notebook."""
+def did(book: Any, failure: str | None = None) -> Did:
+    """Gather the outputs of an executed notebook; `failure` is what has ended it."""
     outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
     kinds = ("display_data", "execute_result")
+    errors = [one.ename for one in outputs if one.output_type == "error"]
+    if failure == "UsageError":  # which IPython shows on standard error alone
+        errors.append(failure)
     return Did(
-        succeeded,
-        "".join(one.text for one in outputs if one.output_type == "stream" and one.name == "stdout"),
-        [one.data.get("text/plain", "") for one in outputs if one.output_type in kinds],
-        [one.ename for one in outputs if one.output_type == "error"],
+        failure is None,
+        plain("".join(one.text for one in outputs if one.output_type == "stream" and one.name == "stdout")),
+        [plain(one.data.get("text/plain", "")) for one in outputs if one.output_type in kinds],
+        errors,
     )
+
+
+def plain(text: str) -> str:
+    """Return a text without addresses in memory."""
+    return re.sub(r"0x[0-9a-f]{6,}", "0x", text)
 
 
 def here(server: Server, folder: Path, text: str, arguments: dict[str, Any] | None = None) -> tuple[Did, Any]:
@@ -73,23 +82,20 @@ def here(server: Server, folder: Path, text: str, arguments: dict[str, Any] | No
     assert summary["state"] in ENDED
     events = [(event["topic"].removeprefix("procedure."), event["data"]) for event in events_of(server, pid)]
     errors = []
-    for topic, data in events:
-        if topic == "output.error":
-            errors.append(data["ename"])
-        elif topic == "cell.failed":
-            name = data["stacktrace"].rstrip().rpartition("\n")[2].partition(":")[0].rpartition(".")[2]
-            errors += [] if name in errors[-1:] else [name]
-    found = Did(
-        summary["state"] == "COMPLETE",
-        "".join(data["text"] for topic, data in events if topic == "output.stream" and data["name"] == "stdout"),
-        [
-            data["data"].get("text/plain", "")
-            for topic, data in events
-            if topic == "output.display" and "update" not in data
-        ],
-        errors,
-    )
-    return found, summary
+    shown: dict[Any, str] = {}
+    for number, (topic, data) in enumerate(events):
+        match topic:
+            case "output.error":
+                errors.append(data["ename"])
+            case "cell.failed":
+                errors.append(data["stacktrace"].rstrip().rpartition("\n")[2].partition(":")[0].rpartition(".")[2])
+            case "output.display":
+                named = {key: data["display_id"] for key in shown if key[1] == data.get("display_id") is not None}
+                new = {} if data.get("update") else {(number, data.get("display_id")): ""}
+                shown |= dict.fromkeys((*named, *new), plain(data["data"].get("text/plain", "")))
+    streams = (data for topic, data in events if topic == "output.stream" and data["name"] == "stdout")
+    stdout = plain("".join(data["text"] for data in streams))
+    return Did(summary["state"] == "COMPLETE", stdout, list(shown.values()), errors), summary
 
 
 BOOKS = {
@@ -142,8 +148,27 @@ BOOKS = {
     "a magic that there is not": ["%nonsense", "print('on')"],
     "a syntax error": ["print('one')", "def f(:", "print('on')"],
     "return at the top": ["return 3"],
-    "sys.exit": ["import sys\nsys.exit(0)", "print('on')"],
+    "sys.exit(3)": ["import sys\nsys.exit(3)", "print('on')"],
+    "sys.exit of a text": ["import sys\nsys.exit('no beam')", "print('on')"],
+    "one that may fail": [("raises-exception", "1/0"), "print('on')"],
+    "one whose result may raise": [("raises-exception", RAISES.format("__repr__(self)") + "A()"), "print('on')"],
+    "one that may exit": [("raises-exception", "raise SystemExit(3)"), "print('on')"],
+    "one that may exit well": [("raises-exception", "raise SystemExit"), "print('on')"],
+    "two displays raise": [
+        RAISES.format("_repr_html_(self)") + "    def _repr_png_(self): raise KeyError('no')\nA()", "print('on')",
+    ],
+    "a display raises, and then the cell": [RAISES.format("_repr_html_(self)") + "display(A())\n1/0"],
+    "results of all expressions, of which one raises": [
+        RAISES.format("_repr_html_(self)") + "get_ipython().ast_node_interactivity = 'all'", "A()\nprint('on')\n3"
+    ],
+    "a caught cell within a cell that fails": ["get_ipython().run_cell('1/0')\n{}[1]"],
+    "showtraceback, and then the same is raised": [
+        "try:\n    1/0\nexcept Exception:\n    get_ipython().showtraceback()\n    raise"
+    ],
     "input": ["input('who? ')", "print('on')"],
+    "input that is caught": ["try:\n    input('who? ')\nexcept NotImplementedError:\n    print('nobody')"],
+    "getpass": ["import getpass\ngetpass.getpass('word? ')"],
+    "input in %run": ["open('asks.py', 'w').write('input(3)')", "%run asks.py\nprint('on')"],
     "display ids": ["h = display('one', display_id='x')", "h.update('two')", "h.display('three')"],
     "In, Out and _": ["6 * 7", "print(_, Out[1], len(In), _i1)", "_ + 1;"],
     "names of a main program": ["print(__name__, '__file__' in globals(), __builtins__.__name__)"],
@@ -161,11 +186,14 @@ BOOKS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("side", ["forked"], indirect=True)
 @pytest.mark.parametrize("name", BOOKS)
 def test_notebook_does_what_it_does_in_jupyter(side, tmp_path, name):
-    text = notebook(*(("", cell) for cell in BOOKS[name]))
+    text = notebook(*(("", cell) if isinstance(cell, str) else cell for cell in BOOKS[name]))
     found, summary = here(side, tmp_path, text)
     assert found == in_jupyter(text), summary["history"]["stacktrace"]
+    record = nbformat.reads(side.http.get(f"{summary['uri']}/record").text, as_version=4)
+    assert did(record).shown == found.shown
 
 
 TAGGED = {
@@ -176,8 +204,6 @@ TAGGED = {
     "two that hold defaults": [("parameters", "n = 1"), ("", "print(n)"), ("parameters", "n = 2"), ("", "print(n)")],
     "one that was injected before": [("parameters", "n = 1"), ("injected-parameters", "n = 5"), ("", "print(n)")],
     "a failure above": [("", "1/0"), ("parameters", "n = 1"), ("", "print(n)")],
-    "one that may fail": [("raises-exception", "1/0"), ("parameters", "n = 1"), ("", "print(n)")],
-    "one that may exit": [("raises-exception", "raise SystemExit(3)"), ("", "print(n)")],
 }
 
 
@@ -189,12 +215,13 @@ def by_papermill(text: str, n: int) -> Did:
         Path(source).write_text(text)
         try:
             papermill.execute_notebook(source, target, {"n": n}, progress_bar=False)
-        except papermill.PapermillExecutionError:
-            return did(nbformat.read(target, as_version=4), succeeded=False)
-        return did(nbformat.read(target, as_version=4), succeeded=True)
+        except papermill.PapermillExecutionError as error:
+            return did(nbformat.read(target, as_version=4), error.ename)
+        return did(nbformat.read(target, as_version=4))
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("side", ["forked"], indirect=True)
 @pytest.mark.parametrize("name", TAGGED)
 def test_arguments_are_injected_as_papermill_does(side, tmp_path, name):
     text = notebook(*TAGGED[name])
@@ -207,6 +234,17 @@ ENDS = {
     "quit": [("", "print('one')"), ("", "quit"), ("", "print('not reached')"), ("finally", "print('bye')")],
     "in init": [("init", "print('one')\nexit()"), ("", "print('not reached')"), ("finally", "print('bye')")],
     "in a function": [("", "def f(): quit()\nprint('one')"), ("", "f()"), ("", "1/0"), ("finally", "print('bye')")],
+    "sys.exit()": [("", "import sys\nprint('one')\nsys.exit()"), ("", "1/0"), ("finally", "print('bye')")],
+    "sys.exit(0)": [("", "import sys\nprint('one')\nsys.exit(0)"), ("", "1/0"), ("finally", "print('bye')")],
+    "SystemExit in a function": [
+        ("", "def f(): raise SystemExit(False)\nprint('one')"), ("", "f()"), ("", "1/0"), ("finally", "print('bye')"),
+    ],
+    "sys.exit(0) in init": [("init", "print('one')\nraise SystemExit"), ("", "1/0"), ("finally", "print('bye')")],
+    "sys.exit(0) in main": [("", "def main():\n    print('one')\n    raise SystemExit"), ("finally", "print('bye')")],
+    "in a cell that may fail": [("raises-exception", "print('one')\nexit()"), ("", "1/0"), ("finally", "print('bye')")],
+    "in the first of two that end": [
+        ("", "print('one')"), ("finally", "exit()"), ("finally", "print('bye')"),
+    ],
     "behind an await": [
         ("", "import asyncio\nawait asyncio.sleep(0)\nprint('one')\nexit()"), ("finally", "print('bye')"),
     ],
@@ -236,6 +274,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.parametrize("side", ["forked"], indirect=True)
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damaged_notebook_is_failed_with_a_sentence(side, tmp_path, name):
     data, told = DAMAGED[name]
