@@ -144,6 +144,8 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
                 output["display_id"] = display_id if isinstance(display_id, str) else to_json(display_id).decode()
             if display == "update_display_data":
                 output["update"] = True
+            if display == "execute_result":
+                output["execution_count"] = fields.get("execution_count")
             return _output(topics.OUTPUT_DISPLAY, record, procedure, output)
         case "clear_output":
             fields = _any_object.decode(record.content)

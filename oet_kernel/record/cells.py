@@ -96,15 +96,17 @@ class CellBook:
         run = self._newest.get(call)
         return call if run is None else run.key
 
-    def content(self, outputs: Callable[[str], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    def content(self, outputs: Callable[[str, int], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Give the notebook's cells, with those that were injected.
 
         Parameters
         ----------
         outputs
-            Gives outputs by their name.
+            Returns outputs by their name, with the cell's number in order of execution.
         """
-        injected = [(run.behind, _injected(n, run, outputs(run.key))) for n, run in enumerate(self._injected, 1)]
+        injected = [
+            (run.behind, _injected(n, run, outputs(run.key, run.count))) for n, run in enumerate(self._injected, 1)
+        ]
         shown = [cell for behind, cell in injected if behind not in self._numbers]
         for number, cell in self._cells:
             shown.append(self._shown(number, cell, outputs))
@@ -112,12 +114,12 @@ class CellBook:
         return shown
 
     def _shown(
-        self, number: int, cell: dict[str, Any], outputs: Callable[[str], list[dict[str, Any]]]
+        self, number: int, cell: dict[str, Any], outputs: Callable[[str, int], list[dict[str, Any]]]
     ) -> dict[str, Any]:
         if not number:
             return cell
         run = self._runs.get(number)
-        found = [] if run is None else outputs(run.key)
+        found = [] if run is None else outputs(run.key, run.count)
         return {**cell, **_executed(run, found, cell["metadata"])}
 
 

@@ -16,7 +16,8 @@ from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.record.files import path_of, remove, to_html, write_whole
 from oet_kernel.record.heading import About
-from oet_kernel.record.notebook import OUTPUT_LIMIT, Recorder, encode
+from oet_kernel.record.notebook import OUTPUT_LIMIT, Recorder
+from oet_kernel.record.parts import encode
 
 log = logging.getLogger(__name__)
 

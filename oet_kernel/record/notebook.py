@@ -5,13 +5,10 @@ record of a notebook is that notebook, with the outputs of its cells.
 """
 
 import ast
-import re
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from oet_kernel import topics
@@ -20,38 +17,31 @@ from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary
 from oet_kernel.notebook import SUFFIX
 from oet_kernel.parsing import parse_python
 from oet_kernel.record.allowed import DEPTH, shallow
+from oet_kernel.record.announced import Announced
 from oet_kernel.record.cells import CellBook
+from oet_kernel.record.console import Console
 from oet_kernel.record.heading import About, heading, public, states_table
-from oet_kernel.record.markup import call, code, iso, listed, moment, table
-from oet_kernel.record.outputs import Outputs, Space
+from oet_kernel.record.markup import call, iso
+from oet_kernel.record.outputs import Outputs
+from oet_kernel.record.parts import code_cell, markdown_cell
+from oet_kernel.record.space import Space
+from oet_kernel.record.tracebacks import raised
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 OUTPUT_LIMIT = 8 << 20
 """Characters of output that a record holds, by default."""
-EVENT_ROWS = 1000
-"""User events that a record lists: the first half of them, and the newest."""
-CONSOLE_CELLS = 500
-"""Cells typed by attached clients that a record shows: the first ones."""
+
+_Notice = Callable[[int], str]
+"""Says that so many characters of output were left out."""
 
 _S = ProcedureState
 _BEGUN = {_S.LOADING: "load", _S.INITIALISING: "init", _S.RUNNING: "main"}
 """The call that begins with a state."""
 _OWN = ("procedure", "request", "activity")
 """Topics that are the service's own."""
-_RAISED = re.compile(r"(?P<name>[\w.]*\w)(?:: ?(?P<value>.*)|\n.*)?\Z", re.DOTALL)
-_GROUP = re.compile(r"^ *[+|] ?", re.MULTILINE)
 _fields = msgspec.json.Decoder(dict[str, Any])
-
-
-class _Typed(Struct):
-    """What somebody has typed into the kernel."""
-
-    at: float
-    who: str
-    code: str
-    outputs: Outputs
 
 
 class Recorder:
@@ -78,12 +68,8 @@ class Recorder:
         self._book: CellBook | None = None
         """The cells of the notebook that was run; None for a script."""
         self._environment: dict[str, Any] = {}
-        self._first: list[tuple[float, str, str]] = []
-        self._newest: deque[tuple[float, str, str]] = deque(maxlen=EVENT_ROWS // 2)
-        self._events = 0
-        self._typed: list[_Typed] = []
-        self._untold = 0
-        """Cells that were typed and are not shown."""
+        self._announced = Announced()
+        self._console = Console(self._space, self._outputs)
         self._cell("load")
 
     def add(self, event: Event) -> None:
@@ -106,11 +92,10 @@ class Recorder:
             case topics.OUTPUT_CLEAR:
                 self._cell(fields.get("call")).clear(wait=bool(fields.get("wait")))
             case topics.OUTPUT_ERROR:
-                told = (str(fields.get(name, "")) for name in ("ename", "evalue", "traceback"))
-                name, value, trace = told
-                self._cell(fields.get("call")).fail(name, value, trace.split("\n"))
+                name, value, trace = (str(fields.get(name, "")) for name in ("ename", "evalue", "traceback"))
+                self._cell(fields.get("call")).fail(name, value, trace)
             case topics.CONSOLE_INPUT:
-                self._type(event.at, fields)
+                self._console.type(event.at, fields)
             case topics.ENVIRONMENT_LOG:
                 self._cell("load").write("stdout", str(fields.get("text", "")).rstrip("\n") + "\n")
             case topics.STATECHANGE:
@@ -128,7 +113,7 @@ class Recorder:
             case topics.ENVIRONMENT_DESCRIBED:
                 self._environment = self._environment or fields
             case topic if topic in topics.PAUSES or topic.split(".")[0] not in _OWN:
-                self._note(event.at, topic, fields)
+                self._announced.add(event.at, topic, fields)
 
     def notebook(self, summary: ProcedureSummary, about: About) -> "NotebookNode":
         """Give the record as it is now.
@@ -152,13 +137,17 @@ class Recorder:
     def content(self, summary: ProcedureSummary, about: About) -> dict[str, Any]:
         """Give the record as it is now, as plain values."""
         summary = replace(summary, script=public(summary.script))
+
+        def notice(size: int) -> str:
+            return f"\n[{size} characters of output are left out here; all of it is in {about.events}]\n"
+
         cells = [
-            _markdown("heading", heading(summary, self._script, self._environment, about)),
-            *(self._script_cells(summary, about) if self._book is None else self._book_cells(self._book, about)),
-            *self._call_cells(summary, about),
-            *self._console(),
-            _markdown("events", self._events_table(about)),
-            _markdown("states", states_table(summary)),
+            markdown_cell("heading", heading(summary, self._script, self._environment, about)),
+            *(self._script_cells(summary, notice) if self._book is None else self._book_cells(self._book, notice)),
+            *self._call_cells(summary, notice),
+            *self._console.cells(notice),
+            markdown_cell("events", self._announced.markdown(about.events)),
+            markdown_cell("states", states_table(summary)),
         ]
         oet = {"procedure": msgspec.to_builtins(summary), "last_event": self.seq}
         return {
@@ -175,42 +164,66 @@ class Recorder:
             "language_info": {"name": "python", **({"version": python} if isinstance(python, str) else {})},
         }
 
-    def _script_cells(self, summary: ProcedureSummary, about: About) -> list[dict[str, Any]]:
-        return [self._code_cell("load", 1, self._source(), summary, about)]
+    def _script_cells(self, summary: ProcedureSummary, notice: _Notice) -> list[dict[str, Any]]:
+        return [self._call_cell("load", 1, self._source(), summary, notice)]
 
-    def _book_cells(self, book: CellBook, about: About) -> list[dict[str, Any]]:
-        """Give the notebook's cells, and in front of them what was said before any was run."""
-        before = self._outputs("load", about)
-        cells = [_code("load", "# Before the first cell", None, before, {})] if before else []
-        return cells + book.content(lambda name: self._outputs(name, about))
+    def _book_cells(self, book: CellBook, notice: _Notice) -> list[dict[str, Any]]:
+        """Return the notebook's cells, and in front of them what was said before any was run."""
+        before = self._shown("load", notice)
+        cells = [code_cell("load", "# Before the first cell", None, before, {})] if before else []
+        return cells + book.content(lambda name, count: self._shown(name, notice, count))
 
-    def _call_cells(self, summary: ProcedureSummary, about: About) -> list[dict[str, Any]]:
-        """Give a cell for each call; of a notebook that was run by cell, only for what its cells do not show."""
+    def _call_cells(self, summary: ProcedureSummary, notice: _Notice) -> list[dict[str, Any]]:
+        """Return a cell for each call; of a notebook that was run by cell, only for what its cells do not show."""
         sources = [self._text("source") or ""] if self._book is None else self._book.sources
         awaited = set().union(*map(_coroutines, sources))
         cells: list[dict[str, Any]] = []
         for name in ("init", "main"):
             asked = summary.script_args.get(name)
             called = name in self._cells or (name == "main" and asked is not None)
-            if called if not self._script.get("by_cell") else self._outputs(name, about):
+            if called if not self._script.get("by_cell") else self._cells.get(name):
                 text = call(name, asked or ProcedureInput(), awaited=name in awaited)
                 if self._script.get("plain") is True:
                     text = f"# The file above, run as __main__ with what stands here as its command line:\n# {text}"
-                cells.append(self._code_cell(name, 2 + len(cells), text, summary, about))
+                cells.append(self._call_cell(name, 2 + len(cells), text, summary, notice))
         return cells
+
+    def _call_cell(
+        self, name: str, count: int, source: str, summary: ProcedureSummary, notice: _Notice
+    ) -> dict[str, Any]:
+        metadata = {"oet": {"call": name}, **_timing(name, summary)}
+        return code_cell(name, source, count, self._shown(name, notice, count), metadata)
+
+    def _shown(self, name: str, notice: _Notice, count: int | None = None) -> list[dict[str, Any]]:
+        return self._cells[name].json(notice, count) if name in self._cells else []
+
+    def _source(self) -> str:
+        source = self._text("source")
+        if source is not None:
+            return source
+        if self._script:
+            return "# The script is too long to be kept here; its hash stands above."
+        return "# The script was not loaded."
+
+    def _text(self, name: str) -> str | None:
+        value = self._script.get(name)
+        return value if isinstance(value, str) else None
 
     # --- what events do
 
     def _cell(self, name: Any) -> Outputs:
         """Find the outputs of a call; what belongs to none belongs to the call that is going on."""
-        if name == "console" and self._typed:
-            return self._typed[-1].outputs
+        if name == "console" and (typed := self._console.outputs) is not None:
+            return typed
         if name not in ("load", "init", "main"):
             name = self._current
         name = name if self._book is None else self._book.outputs_of(name)
         if name not in self._cells:
-            self._cells[name] = Outputs(self._space, self._displays)
+            self._cells[name] = self._outputs()
         return self._cells[name]
+
+    def _outputs(self) -> Outputs:
+        return Outputs(self._space, self._displays)
 
     def _load(self, fields: dict[str, Any]) -> None:
         if self._script:
@@ -223,7 +236,7 @@ class Recorder:
     def _end_cell(self, book: CellBook, fields: dict[str, Any], at: float) -> None:
         stacktrace = book.ended(fields, at)
         if stacktrace is not None:
-            self._cell(fields.get("call")).fail(*raised(stacktrace), stacktrace.rstrip().split("\n"))
+            self._cell(fields.get("call")).fail(*raised(stacktrace), stacktrace.rstrip())
 
     def _show(self, fields: dict[str, Any]) -> None:
         cell = self._cell(fields.get("call"))
@@ -234,22 +247,15 @@ class Recorder:
         if fields.get("update") is True:
             cell.update(data, metadata, display_id)
         else:
-            cell.show(data, metadata, display_id)
+            cell.show(data, metadata, display_id, result="execution_count" in fields)
 
     def _give(self, fields: dict[str, Any]) -> None:
         """Show what main returned, as Jupyter shows the value of a cell's last line."""
         text = fields.get("text")
         shown = text if isinstance(text, str) else msgspec.json.encode(fields.get("value")).decode()
-        self._cell("main").show({"text/plain": shown}, {"oet": {"returned": str(fields.get("type"))}}, None)
-
-    def _type(self, at: float, fields: dict[str, Any]) -> None:
-        code = str(fields.get("code", ""))
-        if "prompt" in fields and self._typed:  # an answer, to a debugger for one
-            self._typed[-1].outputs.write("stdout", f"{fields['prompt']}{code}\n")
-        elif len(self._typed) < CONSOLE_CELLS and self._space.take(len(code)):
-            self._typed.append(_Typed(at, str(fields.get("who")), code, Outputs(self._space, self._displays)))
-        else:
-            self._untold += 1
+        self._cell("main").show(
+            {"text/plain": shown}, {"oet": {"returned": str(fields.get("type"))}}, None, result=True
+        )
 
     def _enter(self, name: Any) -> None:
         if not isinstance(name, str) or name not in _S.__members__:
@@ -259,7 +265,7 @@ class Recorder:
             self._current = _BEGUN[self._state]
             self._cell(self._current)
         elif self._state is _S.STOPPED and before in _BEGUN and self._failed_cell is None:
-            self._cell(None).fail("Stopped", "on request", ["Stopped on request"])
+            self._cell(None).fail("Stopped", "on request", "Stopped on request")
 
     @property
     def _failed_cell(self) -> str | None:
@@ -270,68 +276,7 @@ class Recorder:
         if stacktrace == self._failed_cell:
             return
         name, value = raised(stacktrace)
-        self._cell(None).fail(name, value, stacktrace.rstrip().split("\n"))
-
-    def _note(self, at: float, topic: str, fields: dict[str, Any]) -> None:
-        fields.pop("msg_src", None)
-        fields.pop("topic", None)
-        row = (at, topic, code(listed(fields)) if fields else "")
-        self._events += 1
-        if len(self._first) < EVENT_ROWS // 2:
-            self._first.append(row)
-        else:
-            self._newest.append(row)
-
-    # --- what a record shows
-
-    def _text(self, name: str) -> str | None:
-        value = self._script.get(name)
-        return value if isinstance(value, str) else None
-
-    def _source(self) -> str:
-        source = self._text("source")
-        if source is not None:
-            return source
-        if self._script:
-            return "# The script is too long to be kept here; its hash stands above."
-        return "# The script was not loaded."
-
-    def _console(self) -> list[dict[str, Any]]:
-        """Show what attached clients have typed, beside the calls and not as one of them."""
-        if not self._typed:
-            return []
-        cells = [_markdown("console", "## Console\n\nTyped into the kernel by hand; no part of the script.")]
-        for number, typed in enumerate(self._typed, 1):
-            name = f"console-{number}"
-            cells.append(_markdown(f"{name}-by", f"{moment(typed.at)}, {code(typed.who)}:"))
-            metadata = {"oet": {"call": "console", "who": typed.who}}
-            cells.append(_code(name, typed.code, None, typed.outputs.json(_left_out), metadata))
-        if self._untold:
-            cells.append(_markdown("console-more", f"{self._untold} more cells were typed; all are in the events."))
-        return cells
-
-    def _code_cell(self, name: str, count: int, source: str, summary: ProcedureSummary, about: About) -> dict[str, Any]:
-        metadata = {"oet": {"call": name}, **_timing(name, summary)}
-        return _code(name, source, count, self._outputs(name, about), metadata)
-
-    def _outputs(self, name: str, about: About) -> list[dict[str, Any]]:
-        def cut(size: int) -> str:
-            return f"\n[{size} characters of output are left out here; all of it is in {about.events}]\n"
-
-        return self._cells[name].json(cut) if name in self._cells else []
-
-    def _events_table(self, about: About) -> str:
-        if not self._events:
-            return "## Events\n\nThe script announced nothing."
-
-        def rows() -> Iterable[tuple[str, ...]]:
-            yield from ((moment(at), code(topic), text) for at, topic, text in self._first)
-            left_out = self._events - len(self._first) - len(self._newest)
-            if left_out:
-                yield "…", f"{left_out} events are left out here; all are in {about.events}", ""
-            yield from ((moment(at), code(topic), text) for at, topic, text in self._newest)
-
-        return f"## Events\n\n{table(('Time (UTC)', 'Topic', 'Fields'), rows())}"
+        self._cell(None).fail(name, value, stacktrace.rstrip())
 
 
 def build(summary: ProcedureSummary, events: Iterable[Event], about: About) -> "NotebookNode":
@@ -350,55 +295,6 @@ def build(summary: ProcedureSummary, events: Iterable[Event], about: About) -> "
     for event in events:
         recorder.add(event)
     return recorder.notebook(summary, about)
-
-
-def raised(stacktrace: str) -> tuple[str, str]:
-    """Read the name and the text of an exception from its traceback.
-
-    Parameters
-    ----------
-    stacktrace
-        As Python prints it, or what became of the kernel.
-
-    Returns
-    -------
-    tuple of str
-        ``KernelDied`` and the first line for what is no traceback.
-    """
-    # the text of the last traceback begins where its frames, which are indented, end
-    text = _GROUP.sub("", stacktrace.rstrip()) if stacktrace.startswith("  +") else stacktrace.rstrip()
-    last = text.rpartition("Traceback (most recent call last):\n")[2].split("\n")
-    begin = next((at for at, line in enumerate(last) if line and not line.startswith(" ")), 0)
-    found = _RAISED.match("\n".join(last[begin:]))
-    if found is None:
-        return "KernelDied", last[begin]
-    return found["name"].rpartition(".")[2], found["value"] or ""
-
-
-def encode(content: dict[str, Any]) -> bytes:
-    """Encode a record as a file, in the form in which Jupyter keeps notebooks: keys in order, indented by one."""
-    return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1) + b"\n"
-
-
-def _code(
-    name: str, source: str, count: int | None, outputs: list[dict[str, Any]], metadata: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "id": name,
-        "cell_type": "code",
-        "source": source,
-        "execution_count": count,
-        "outputs": outputs,
-        "metadata": metadata,
-    }
-
-
-def _left_out(size: int) -> str:
-    return f"\n[{size} characters of output are left out here]\n"
-
-
-def _markdown(name: str, source: str) -> dict[str, Any]:
-    return {"id": name, "cell_type": "markdown", "metadata": {}, "source": source}
 
 
 def _timing(name: str, summary: ProcedureSummary) -> dict[str, Any]:

@@ -1,72 +1,132 @@
 """The outputs of a notebook's cells, kept as a notebook keeps them while it runs.
 
 Streams of one name that follow on each other are one output; a display can be updated by its id; cleared output is
-gone. All cells together take a limited space; what does not fit is counted, not kept.
+gone. All cells together take a limited space (see `oet_kernel.record.space`); what does not fit is counted.
 """
 
 from collections.abc import Callable
-from io import StringIO
 from typing import Any
 
 import msgspec
 
 from oet_kernel.record.allowed import mime_bundle, output_metadata
+from oet_kernel.record.space import COST, Space
+from oet_kernel.record.text import StreamText, Text
 
-_COST = 256
-"""Bytes that an output takes besides its content, about."""
-
-
-class Space:
-    """How much room the outputs of a record have left.
-
-    Parameters
-    ----------
-    limit
-        Characters of output in all.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.left = limit
-        """Characters that may yet be kept."""
-
-    def take(self, size: int) -> bool:
-        """Take room, if there is that much."""
-        if size > self.left:
-            return False
-        self.left -= size
-        return True
-
-    def give(self, size: int) -> None:
-        """Give room back."""
-        self.left += size
+_PLAIN = "text/plain"
+_VALUE, _SHORT_VALUE = 4096, 64
+"""Characters of an exception's text that are kept besides its traceback; and where room is short."""
 
 
 class _Stream:
+    content = 0
+
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = StringIO(newline="")  # line ends stay as they were written
-        self.size = _COST
+        self._text = StreamText()
 
-    def json(self) -> dict[str, Any]:
-        return {"output_type": "stream", "name": self.name, "text": self.text.getvalue()}
+    @property
+    def text(self) -> int:
+        return len(self._text)
+
+    @property
+    def left_out(self) -> int:
+        return self._text.left_out
+
+    def write(self, text: str) -> None:
+        self._text.write(text)
+
+    def cut(self, size: int) -> None:
+        self._text.cut(size)
+
+    def strip(self) -> None:
+        """No-op."""
+
+    def json(self, notice: Callable[[int], str], count: int | None) -> dict[str, Any]:
+        return {"output_type": "stream", "name": self.name, "text": self._text.shown(notice)}
 
 
 class _Display:
-    def __init__(self, data: dict[str, Any], metadata: dict[str, Any], size: int) -> None:
-        self.data, self.metadata, self.size = data, metadata, size
+    def __init__(self, data: dict[str, Any], metadata: dict[str, Any], display_id: str | None, result: bool) -> None:
+        self.display_id = display_id
+        self._result = result
+        """Whether it is the value of the cell's last line."""
+        self.change(data, metadata)
 
-    def json(self) -> dict[str, Any]:
-        return {"output_type": "display_data", "data": self.data, "metadata": self.metadata}
+    def change(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        """Show something else."""
+        self._data = mime_bundle(data)
+        self._metadata = output_metadata(metadata, self._data)
+        plain = self._data.pop(_PLAIN, None)
+        self._plain = None if plain is None else Text(plain)
+        sizes = (len(one) if isinstance(one, str) else len(msgspec.json.encode(one)) for one in self._data.values())
+        self.content = sum(sizes) + len(msgspec.json.encode(self._metadata))
+        self._stripped = 0
+
+    @property
+    def text(self) -> int:
+        return 0 if self._plain is None else len(self._plain)
+
+    @property
+    def left_out(self) -> int:
+        return self._stripped + (0 if self._plain is None else self._plain.left_out)
+
+    def cut(self, size: int) -> None:
+        if self._plain is not None:
+            self._plain.cut(size)
+
+    def strip(self) -> None:
+        self._stripped += self.content
+        self._data, self._metadata, self.content = {}, {}, 0
+
+    def json(self, notice: Callable[[int], str], count: int | None) -> dict[str, Any]:
+        data = dict(self._data)
+        if self._plain is not None or self._stripped:
+            plain = "" if self._plain is None else self._plain.shown(notice)
+            data[_PLAIN] = plain + (notice(self._stripped) if self._stripped else "")
+        shown = {"data": data, "metadata": self._metadata}
+        if self._result:
+            return {"output_type": "execute_result", "execution_count": count, **shown}
+        return {"output_type": "display_data", **shown}
 
 
 class _Error:
-    size = 0
+    def __init__(self, name: str, value: str, traceback: str) -> None:
+        self._name, self._value, self._traceback = Text(name), Text(value), Text(traceback)
+        self._keep(_VALUE)
 
-    def __init__(self, name: str, value: str, traceback: list[str]) -> None:
-        self.name, self.value, self.traceback = name, value, traceback
+    @property
+    def content(self) -> int:
+        return len(self._name) + len(self._value)
 
-    def json(self) -> dict[str, Any]:
-        return {"output_type": "error", "ename": self.name, "evalue": self.value, "traceback": self.traceback}
+    @property
+    def text(self) -> int:
+        return len(self._traceback)
+
+    @property
+    def left_out(self) -> int:
+        return self._traceback.left_out
+
+    def cut(self, size: int) -> None:
+        self._traceback.cut(size)
+
+    def strip(self) -> None:
+        self._keep(_SHORT_VALUE)
+
+    def _keep(self, size: int) -> None:
+        self._name.cut(size)
+        self._value.cut(size)
+
+    def json(self, notice: Callable[[int], str], count: int | None) -> dict[str, Any]:
+        return {
+            "output_type": "error",
+            "ename": self._name.shown(notice),
+            "evalue": self._value.shown(notice),
+            "traceback": self._traceback.shown(notice).split("\n"),
+        }
+
+
+_Output = _Stream | _Display | _Error
 
 
 class Outputs:
@@ -80,16 +140,24 @@ class Outputs:
         The displays that can be updated, by id, of all cells.
     """
 
-    def __init__(self, space: Space, displays: dict[str, list[_Display]]) -> None:
+    def __init__(self, space: Space, displays: dict[str, dict[_Display, None]]) -> None:
         self._space = space
         self._displays = displays
-        self._outputs: list[_Stream | _Display | _Error] = []
+        self._first: list[_Output] = []
+        self._last: list[_Output] = []
+        """Those behind the ones that were left out; empty while none was."""
+        self._left_out = 0
+        """Characters of outputs that were not kept."""
         self._clear_before_next = False
-        self.left_out = 0
-        """Characters of output that were not kept."""
+        space.cells.append(self)
 
     def __bool__(self) -> bool:
-        return bool(self._outputs or self.left_out)
+        return bool(self._first)
+
+    @property
+    def outputs(self) -> list[_Output]:
+        """The outputs that are kept, in order."""
+        return self._first + self._last
 
     def write(self, name: str, text: str) -> None:
         """Add to a stream.
@@ -104,24 +172,19 @@ class Outputs:
         if not text:
             return
         self._clear_if_due()
-        last = self._outputs[-1] if self._outputs else None
-        if self.left_out:
-            kept = 0
-        elif isinstance(last, _Stream) and last.name == name:
-            kept = min(len(text), self._space.left)
+        newest = (self._last or self._first or (None,))[-1]
+        if isinstance(newest, _Stream) and newest.name == name:
+            before = newest.text
+            newest.write(text)
+            self._space.change(newest.text - before)
         else:
-            kept = min(len(text), max(self._space.left - _COST, 0))
-            if kept:
-                self._space.take(_COST)
-                last = _Stream(name)
-                self._outputs.append(last)
-        if kept and isinstance(last, _Stream):
-            self._space.take(kept)
-            last.size += kept
-            last.text.write(text[:kept])
-        self.left_out += len(text) - kept
+            stream = _Stream(name)
+            stream.write(text)
+            self._add(stream)
 
-    def show(self, data: dict[str, Any], metadata: dict[str, Any], display_id: str | None) -> None:
+    def show(
+        self, data: dict[str, Any], metadata: dict[str, Any], display_id: str | None, *, result: bool = False
+    ) -> None:
         """Add a display.
 
         Parameters
@@ -132,32 +195,37 @@ class Outputs:
             Its metadata.
         display_id
             By what it can be updated later.
+        result
+            Whether it is the value of the cell's last line.
         """
         self._clear_if_due()
         self.update(data, metadata, display_id)  # as nbclient does: all that are shown under an id show the same
-        display = _display(data, metadata)
-        if self.left_out or not self._space.take(display.size):
-            self.left_out += display.size
-            return
-        self._outputs.append(display)
+        display = _Display(data, metadata, display_id, result)
         if display_id is not None:
-            self._displays.setdefault(display_id, []).append(display)
+            self._displays.setdefault(display_id, {})[display] = None
+        self._add(display)
 
     def update(self, data: dict[str, Any], metadata: dict[str, Any], display_id: str | None) -> None:
         """Change what a display shows, in whatever cell it is; of a display that is not there nothing is known."""
-        for display in self._displays.get(display_id or "", ()):
-            fresh = _display(data, metadata)
-            self._space.give(display.size)
-            if self._space.take(fresh.size):
-                display.data, display.metadata, display.size = fresh.data, fresh.metadata, fresh.size
-            else:
-                self._space.take(display.size)
-                self.left_out += fresh.size
+        for display in list(self._displays.get(display_id or "", ())):
+            if display not in self._displays.get(display_id or "", ()):
+                continue  # left out meanwhile, for what another shows now
+            before = display.text + display.content
+            display.change(data, metadata)
+            self._space.change(display.text + display.content - before)
 
-    def fail(self, name: str, value: str, traceback: list[str]) -> None:
-        """Add an error; there is always room for one."""
+    def fail(self, name: str, value: str, traceback: str) -> None:
+        """Add an error.
+
+        Parameters
+        ----------
+        name, value
+            Of the exception.
+        traceback
+            Its lines.
+        """
         self._clear_if_due()
-        self._outputs.append(_Error(name, value, traceback))
+        self._add(_Error(name, value, traceback))
 
     def clear(self, *, wait: bool) -> None:
         """Drop what there is: now, or as soon as there is something new."""
@@ -165,21 +233,43 @@ class Outputs:
         if not wait:
             self._drop()
 
-    def json(self, cut: Callable[[int], str]) -> list[dict[str, Any]]:
-        """Give the outputs as a notebook holds them.
+    def thin(self, count: int) -> None:
+        """Keep the first and the last outputs.
 
         Parameters
         ----------
-        cut
-            What to say where that many characters were left out.
+        count
+            How many are kept, at most.
         """
-        outputs = [output.json() for output in self._outputs]
-        if self.left_out:
-            notice = {"output_type": "stream", "name": "stderr", "text": cut(self.left_out)}
-            # the error, if any, stays last
-            at = next((i for i, one in enumerate(self._outputs) if isinstance(one, _Error)), len(outputs))
-            outputs.insert(at, notice)
-        return outputs
+        outputs = self.outputs
+        if len(outputs) <= count:
+            return
+        behind = min(count // 2, len(self._last)) if self._last else count // 2
+        front = min(count - behind, len(self._first))
+        end = len(outputs) - (count - front)
+        for one in outputs[front:end]:
+            self._left_out += one.text + one.content + one.left_out
+            self._forget(one)
+        self._first, self._last = outputs[:front], outputs[end:]
+
+    def json(self, notice: Callable[[int], str], count: int | None = None) -> list[dict[str, Any]]:
+        """Return the outputs as a notebook holds them.
+
+        Parameters
+        ----------
+        notice
+            What to say where that many characters were left out.
+        count
+            The cell's number in order of execution.
+        """
+        shown = [one.json(notice, count) for one in self._first]
+        if self._left_out:
+            shown.append({"output_type": "stream", "name": "stderr", "text": notice(self._left_out)})
+        return shown + [one.json(notice, count) for one in self._last]
+
+    def _add(self, output: _Output) -> None:
+        (self._last or self._first).append(output)
+        self._space.change(COST + output.text + output.content)
 
     def _clear_if_due(self) -> None:
         if self._clear_before_next:
@@ -187,20 +277,16 @@ class Outputs:
             self._drop()
 
     def _drop(self) -> None:
-        gone = {id(output) for output in self._outputs}
-        self._space.give(sum(output.size for output in self._outputs))
-        self._outputs.clear()
-        self.left_out = 0
-        for display_id, displays in list(self._displays.items()):
-            kept = [display for display in displays if id(display) not in gone]
-            if kept:
-                self._displays[display_id] = kept
-            else:
-                del self._displays[display_id]
+        outputs = self.outputs
+        for one in outputs:
+            self._forget(one)
+        self._first, self._last, self._left_out = [], [], 0
+        self._space.change(-sum(COST + one.text + one.content for one in outputs))
 
-
-def _display(data: dict[str, Any], metadata: dict[str, Any]) -> _Display:
-    clean = mime_bundle(data)
-    metadata = output_metadata(metadata, clean)
-    size = sum(len(one) if isinstance(one, str) else len(msgspec.json.encode(one)) for one in clean.values())
-    return _Display(clean, metadata, _COST + size + len(msgspec.json.encode(metadata)))
+    def _forget(self, output: _Output) -> None:
+        """Take care that a display which is not kept is not updated any more."""
+        if isinstance(output, _Display) and output.display_id is not None:
+            found = self._displays[output.display_id]
+            del found[output]
+            if not found:
+                del self._displays[output.display_id]

@@ -55,13 +55,13 @@ def test_output_carries_its_call_and_stream():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["display_data", "execute_result"])
-def test_display_carries_its_mime_bundle(kind):
-    content = {"data": {"text/plain": "x", "image/png": "..."}, "metadata": {"m": 1}, "transient": {}}
+@pytest.mark.parametrize(("kind", "count"), [("display_data", {}), ("execute_result", {"execution_count": 7})])
+def test_display_carries_its_mime_bundle_and_a_result_its_number(kind, count):
+    content = {"data": {"text/plain": "x", "image/png": "..."}, "metadata": {"m": 1}, "transient": {}, **count}
     announcement = interpret(record(kind, content), 3)
     assert json.loads(announcement.data) == {
         "msg_src": "3", "topic": "procedure.output.display", "call": "main",
-        "data": {"text/plain": "x", "image/png": "..."}, "metadata": {"m": 1},
+        "data": {"text/plain": "x", "image/png": "..."}, "metadata": {"m": 1}, **count,
     }  # fmt: skip
 
 

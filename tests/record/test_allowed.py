@@ -13,7 +13,7 @@ from oet_kernel import topics
 from oet_kernel.record import About, Recorder
 from oet_kernel.record.allowed import DEPTH, notebook_cell, notebook_metadata, shallow, with_unique_ids
 from oet_kernel.record.files import to_html
-from oet_kernel.record.notebook import encode
+from oet_kernel.record.parts import encode
 from tests.record.conftest import Script, summary_in
 
 STATES = ("CREATING", "IDLE", "LOADING", "IDLE", "READY", "RUNNING", "READY", "COMPLETE")

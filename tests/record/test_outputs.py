@@ -2,15 +2,16 @@
 
 import pytest
 
-from oet_kernel.record.outputs import Outputs, Space
+from oet_kernel.record.outputs import Outputs
+from oet_kernel.record.space import COST, Space
 
 
 class Cells:
     """Two cells that share their room and their displays."""
 
     def __init__(self, limit=100_000):
-        self.space, displays = Space(limit), {}
-        self.one, self.two = Outputs(self.space, displays), Outputs(self.space, displays)
+        self.space, self.displays = Space(limit), {}
+        self.one, self.two = (Outputs(self.space, self.displays) for _ in range(2))
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_clear_that_waits_drops_it_with_the_next_output(cells):
 def test_error_also_ends_the_wait_of_a_clear(cells):
     cells.one.write("stdout", "a")
     cells.one.clear(wait=True)
-    cells.one.fail("E", "", [])
+    cells.one.fail("E", "", "")
     assert shown(cells.one) == ["E"]
 
 
@@ -80,30 +81,120 @@ def test_cleared_display_is_not_updated_any_more(cells):
 def test_cleared_output_gives_its_room_back():
     cells = Cells(1000)
     for _ in range(100):
-        cells.one.write("stdout", "x" * 500)
+        cells.one.write("stdout", "x" * 400)
         cells.one.show({"text/plain": "y"}, {}, "a")
         cells.one.clear(wait=False)
-    assert cells.space.left == 1000
+    assert cells.space.used == 0
     cells.one.write("stdout", "x" * 700)
     assert shown(cells.one) == ["x" * 700]
 
 
-def test_nothing_follows_on_a_gap():
+def test_text_that_is_too_long_keeps_its_beginning_and_its_end():
+    cells = Cells(10_000)
+    for number in range(10_000):
+        cells.one.write("stdout", f"line {number}\n")
+    cells.two.write("stdout", "RESULT\n")
+    (text,) = shown(cells.one)
+    lines = text.split("\n")
+    assert (lines[0], lines[-2]) == ("line 0", "line 9999")
+    assert 5_000 < len(text) < 10_200
+    (notice,) = [line for line in lines if not line.startswith("line") and line]
+    left_out = int(notice.split()[0][1:])
+    assert left_out + len(text) - len(f"[{left_out} left out]") == sum(len(f"line {n}\n") for n in range(10_000))
+    assert shown(cells.two) == ["RESULT\n"]
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        lambda cell: cell.write("stdout", "x" * 100_000),
+        lambda cell: cell.show({"text/html": "x" * 100_000}, {}, None),
+        lambda cell: cell.show({"text/plain": "x" * 100_000}, {}, None),
+        lambda cell: cell.fail("E", "x" * 100_000, "x" * 100_000),
+        lambda cell: [cell.write(name, "x") for _ in range(1000) for name in ("stdout", "stderr")],
+        lambda cell: [cell.show({"image/png": "x" * 500}, {}, str(n)) for n in range(1000)],
+        lambda cell: [cell.fail("E", str(n), "") for n in range(1000)],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_long_takes_no_room_from_what_is_short(long, first):
+    cells = Cells(20_000)
+    actions = [lambda: long(cells.one), lambda: cells.two.write("stdout", "RESULT 42\n")]
+    for action in actions if first else actions[::-1]:
+        action()
+    assert shown(cells.two) == ["RESULT 42\n"]
+    assert cells.space.used <= 20_000
+    assert "left out" in str(cells.one.json(lambda size: f"[{size} left out]"))
+    assert len(str(cells.one.json(lambda size: ""))) < 40_000
+
+
+def test_each_output_keeps_its_beginning_and_its_end():
+    cells = Cells(20_000)
+    for name in ("stdout", "stderr", "stdout"):
+        cells.one.write(name, f"{name} begins\n")
+        cells.one.write(name, "x" * 50_000)
+        cells.one.write(name, f"\n{name} ends\n")
+    cells.one.show({"text/plain": "<Figure>", "image/png": "x" * 3000}, {}, None)
+    texts = shown(cells.one)
+    assert texts[-1] == {"text/plain": "<Figure>", "image/png": "x" * 3000}
+    for name, text in zip(("stdout", "stderr", "stdout"), texts, strict=False):
+        assert (text.split("\n")[0], text.split("\n")[-2]) == (f"{name} begins", f"{name} ends")
+        assert "left out" in text
+
+
+def test_figure_that_is_too_large_leaves_its_text():
     cells = Cells(1000)
-    cells.one.write("stdout", "first")
-    cells.one.show({"image/png": "x" * 5000}, {}, None)
-    cells.one.write("stdout", "after")
-    first, notice = shown(cells.one)
-    assert first == "first"
-    assert notice.startswith("[5")
+    cells.one.write("stdout", "before\n")
+    cells.one.show({"text/plain": "<Figure>", "image/png": "x" * 5000}, {"width": 3}, None)
+    cells.one.write("stdout", "after\n")
+    before, figure, after = shown(cells.one)
+    assert (before, after) == ("before\n", "after\n")
+    assert figure == {"text/plain": "<Figure>[5011 left out]"}
 
 
-def test_display_that_grows_beyond_the_room_stays_as_it_was():
+def test_of_many_figures_the_first_and_the_last_are_kept():
+    cells = Cells(100_000)
+    for number in range(100):
+        cells.one.show({"image/png": f"{number:05d}" * 1000}, {}, None)
+    cells.two.show({"image/png": "z" * 5000}, {}, None)
+    kept = [one["image/png"][:5] for one in shown(cells.one) if "image/png" in one]
+    assert (kept[0], kept[-1]) == ("00000", "00099")
+    assert 10 < len(kept) < 20
+    assert shown(cells.two) == [{"image/png": "z" * 5000}]
+
+
+def test_of_very_many_outputs_the_first_and_the_last_are_kept():
+    cells = Cells(50_000)
+    for number in range(10_000):
+        cells.one.write("stdout", f"{number}\n")
+        cells.one.fail("E", str(number), "")
+    outputs = shown(cells.one)
+    assert (outputs[0], outputs[-1]) == ("0\n", "E")
+    assert any("left out" in one for one in outputs)
+    assert 20 < len(outputs) < 200
+    assert cells.one.json(str)[-1]["evalue"] == "9999"
+
+
+def test_display_that_was_left_out_is_not_updated_and_others_are():
+    cells = Cells(20_000)
+    for number in range(1000):
+        cells.one.show({"text/plain": str(number)}, {}, str(number))
+    for number in range(1000):
+        cells.two.update({"text/plain": f"new {number}"}, {}, str(number))
+    outputs = shown(cells.one)
+    assert (outputs[0], outputs[-1]) == ({"text/plain": "new 0"}, {"text/plain": "new 999"})
+    cells.one.clear(wait=False)
+    assert cells.displays == {}
+
+
+def test_display_that_grows_beyond_the_room_leaves_its_beginning_and_its_end():
     cells = Cells(1000)
     cells.one.show({"text/plain": "small"}, {}, "a")
-    cells.one.update({"text/plain": "x" * 5000}, {}, "a")
-    assert shown(cells.one)[0] == {"text/plain": "small"}
-    assert cells.space.left >= 0
+    cells.one.update({"text/plain": "begin" + "x" * 5000 + "end"}, {}, "a")
+    (text,) = (one["text/plain"] for one in shown(cells.one))
+    assert text.startswith("begin")
+    assert text.endswith("end")
+    assert cells.space.used <= 1000
 
 
 def test_many_small_outputs_take_room_too():
@@ -112,6 +203,25 @@ def test_many_small_outputs_take_room_too():
         cells.one.write("stdout", "a")
         cells.one.write("stderr", "b")
     assert len(shown(cells.one)) < 50
+
+
+def test_line_that_rewrites_itself_takes_the_room_of_one():
+    cells = Cells(10_000)
+    for number in range(10_000):
+        cells.one.write("stderr", f"\r{number:5d}/10000 {'#' * 60}")
+    assert cells.space.used < COST + 2 * 1024
+    assert shown(cells.one) == [f" 9999/10000 {'#' * 60}"]
+
+
+def test_value_of_a_last_line_is_a_result_with_the_number_of_its_cell(cells):
+    cells.one.show({"text/plain": "3"}, {}, None, result=True)
+    (result,) = cells.one.json(str, 7)
+    assert result == {
+        "output_type": "execute_result",
+        "execution_count": 7,
+        "data": {"text/plain": "3"},
+        "metadata": {},
+    }
 
 
 def test_content_is_text_but_for_json(cells):

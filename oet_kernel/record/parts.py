@@ -1,0 +1,49 @@
+"""Cells that a record adds to those of a script or notebook, and the record as a file; pure."""
+
+from typing import Any
+
+import msgspec
+
+
+def code_cell(
+    name: str, source: str, count: int | None, outputs: list[dict[str, Any]], metadata: dict[str, Any]
+) -> dict[str, Any]:
+    """Create a code cell.
+
+    Parameters
+    ----------
+    name
+        Its id.
+    source
+        Its text.
+    count
+        Its number in order of execution.
+    outputs, metadata
+        As notebooks have them.
+    """
+    return {
+        "id": name,
+        "cell_type": "code",
+        "source": source,
+        "execution_count": count,
+        "outputs": outputs,
+        "metadata": metadata,
+    }
+
+
+def markdown_cell(name: str, source: str) -> dict[str, Any]:
+    """Create a cell of text.
+
+    Parameters
+    ----------
+    name
+        Its id.
+    source
+        Markdown.
+    """
+    return {"id": name, "cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def encode(content: dict[str, Any]) -> bytes:
+    """Encode a record as a file, in the form in which Jupyter keeps notebooks: keys in order, indented by one."""
+    return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1) + b"\n"

@@ -1,0 +1,29 @@
+"""Exceptions, read from their tracebacks; pure."""
+
+import re
+
+_RAISED = re.compile(r"(?P<name>[\w.]*\w)(?:: ?(?P<value>.*)|\n.*)?\Z", re.DOTALL)
+_GROUP = re.compile(r"^ *[+|] ?", re.MULTILINE)
+
+
+def raised(stacktrace: str) -> tuple[str, str]:
+    """Read the name and the text of an exception from its traceback.
+
+    Parameters
+    ----------
+    stacktrace
+        As Python prints it, or what became of the kernel.
+
+    Returns
+    -------
+    tuple of str
+        ``KernelDied`` and the first line for what is no traceback.
+    """
+    # the text of the last traceback begins where its frames, which are indented, end
+    text = _GROUP.sub("", stacktrace.rstrip()) if stacktrace.startswith("  +") else stacktrace.rstrip()
+    last = text.rpartition("Traceback (most recent call last):\n")[2].split("\n")
+    begin = next((at for at, line in enumerate(last) if line and not line.startswith(" ")), 0)
+    found = _RAISED.match("\n".join(last[begin:]))
+    if found is None:
+        return "KernelDied", last[begin]
+    return found["name"].rpartition(".")[2], found["value"] or ""
