@@ -328,7 +328,14 @@ class Execution:
             self._found(await workshop.sources.fetch(self.id, script, self._repository, self._note))
         assert self.path is not None
         await workshop.journal.written()  # from here on the script acts: what runs must be on record
-        kernel.prepare(self.id, self.path, self.procedure.calls["init"], workshop.exit_deadline)
+        kernel.prepare(
+            self.id,
+            self.path,
+            self.procedure.calls["init"],
+            workshop.exit_deadline,
+            kernel=script.kernel,
+            own_folder=script.own_folder,
+        )
         if not begun:
             self._step.expect("load")
 

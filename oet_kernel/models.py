@@ -57,11 +57,17 @@ class GitArgs(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Commit hash; wins over a branch."""
 
 
-class FileSystemScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag="filesystem"):
+class FileSystemScript(
+    Struct, frozen=True, kw_only=True, tag_field="script_type", tag="filesystem", omit_defaults=True
+):
     """A script in a file that the service can read."""
 
     script_uri: str
     """``file:///absolute/path.py``, or ``.ipynb`` for a notebook."""
+    kernel: str | None = None
+    """Kernelspec that runs the cells of a notebook; without it the one that the notebook names."""
+    own_folder: bool = False
+    """Run in the folder that the file is in, and not in the service's working folder."""
 
 
 class GitScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag="git", omit_defaults=True):
@@ -73,6 +79,10 @@ class GitScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag=
     """The repository and its version."""
     create_env: bool = False
     """Run the script in an environment built from the repository's own dependencies."""
+    kernel: str | None = None
+    """As for `FileSystemScript`."""
+    own_folder: bool = False
+    """As for `FileSystemScript`; the folder lies in the procedure's own checkout."""
 
 
 Script = FileSystemScript | GitScript

@@ -100,11 +100,13 @@ JSON = st.recursive(
     max_leaves=10,
 )
 INPUTS = st.builds(ProcedureInput, st.lists(JSON, max_size=3), st.dictionaries(st.text(), JSON, max_size=3))
-SCRIPTS = st.builds(FileSystemScript, script_uri=st.text()) | st.builds(
+HOW = {"kernel": st.none() | st.text(), "own_folder": st.booleans()}
+SCRIPTS = st.builds(FileSystemScript, script_uri=st.text(), **HOW) | st.builds(
     GitScript,
     script_uri=st.text(),
     git_args=st.builds(GitArgs, git_repo=st.text(), git_branch=st.none() | st.text(), git_commit=st.none() | st.text()),
     create_env=st.booleans(),
+    **HOW,
 )
 SUMMARIES = st.builds(
     ProcedureSummary,

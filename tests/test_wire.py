@@ -310,7 +310,7 @@ def test_events_of_a_life_carry_their_source_topic_and_the_request_they_answer(s
 def test_failure_is_told_with_its_stack_trace(server):
     with Listener(server) as listener:
         events = listener.events()
-        pid = server.create("raise ValueError('at import')\n")
+        pid = server.create("raise ValueError('at import')\ndef main(): pass\n")
         until(events, pid, "FAILED")
         trace, failed = next(events), next(events)
     assert (trace["topic"], trace["msg_src"]) == ("procedure.lifecycle.stacktrace", str(pid))

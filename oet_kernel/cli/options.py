@@ -181,16 +181,37 @@ def split_topics(joined: str) -> tuple[str, ...]:
     return tuple(filter(None, joined.split(",")))
 
 
-def with_git(command: F) -> F:
-    """Add the options that say which version of which repository a script comes from."""
+class ScriptOptions(Struct, frozen=True):
+    """What the options of a command say of its script."""
+
+    git_repo: str | None
+    git_branch: str | None
+    git_commit: str | None
+    create_env: bool
+    kernel: str | None
+    own_folder: bool
+
+
+def with_script(command: F) -> F:
+    """Add the options that say where a script comes from and how it is run; the command gets them as ``options``."""
+    names = ScriptOptions.__struct_fields__
+
+    @wraps(command)
+    def called(*args: Any, **given: Any) -> Any:
+        options = ScriptOptions(*(given.pop(name) for name in names))
+        return command(*args, options=options, **given)
+
+    wrapped: Any = called
     for option in (
+        truth("--own_folder", default=False, help="Run in the script's own folder, and not in the service's."),
+        click.option("--kernel", metavar="NAME", help="Kernelspec of a notebook; without it the one that it names."),
         truth("--create_env", default=False, help="Run in an environment built from the repository's dependencies."),
         click.option("--git-commit", "--git_commit", help="Commit; wins over a branch."),
         click.option("--git-branch", "--git_branch", help="Branch; without it the default branch."),
         click.option("--git-repo", "--git_repo", help="Repository of a git:// script."),
     ):
-        command = option(command)
-    return command
+        wrapped = option(wrapped)
+    return cast(F, wrapped)
 
 
 def truth(*names: str, default: bool, help: str) -> Callable[[F], F]:  # noqa: A002 - click's own name

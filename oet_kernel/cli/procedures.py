@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import click
+from msgspec.structs import replace
 
 from oet_kernel.cli import tables
 from oet_kernel.cli.documents import Document
@@ -12,15 +13,16 @@ from oet_kernel.cli.options import (
     SCRIPT_WORDS,
     Failure,
     Follows,
+    ScriptOptions,
     ServiceOptions,
     truth,
-    with_git,
+    with_script,
     with_service,
 )
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
 from oet_kernel.cli.values import read_call, read_command_line, say_readings
-from oet_kernel.client import Client
+from oet_kernel.client import Client, script_of
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState, ProcedureSummary, Script
 
 
@@ -32,14 +34,11 @@ def procedure(service: ServiceOptions, as_json: bool) -> None:
 
 @procedure.command(cls=ScriptCommand, context_settings=FREE)
 @click.argument("words", nargs=-1, type=SCRIPT_WORDS, metavar="SCRIPT_URI [ARGUMENTS]...")
-@with_git
+@with_script
 @with_service
 def create(
     words: tuple[str, ...],
-    git_repo: str | None,
-    git_branch: str | None,
-    git_commit: str | None,
-    create_env: bool,
+    options: ScriptOptions,
     service: ServiceOptions,
     as_json: bool,
 ) -> Following:
@@ -47,7 +46,7 @@ def create(
 
     subarray_id is 1 unless given. With a script and --help, the help shows what the script takes.
     """
-    script, init = read_creation(words, git_repo, git_branch, git_commit, create_env)
+    script, init = read_creation(words, options)
     return Following(
         service=service,
         begin=lambda client: begun(created(client, script, init), as_json),
@@ -132,31 +131,35 @@ def describe(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     return Answer(summary, tables.describe_procedure(summary), as_json)
 
 
-def script_from(uri: str, repo: str | None, branch: str | None, commit: str | None, create_env: bool) -> Script | str:
+def script_from(uri: str, options: ScriptOptions) -> Script:
     """Name a script from what stands on the command line."""
     if uri.startswith("git://"):
-        if repo is None:
+        if options.git_repo is None:
             raise click.UsageError(f"{uri} is in a git repository: name it with --git-repo")
-        args = GitArgs(git_repo=repo, git_branch=branch, git_commit=commit)
-        return GitScript(script_uri=uri, git_args=args, create_env=create_env)
-    if repo or branch or commit or create_env:
+        args = GitArgs(git_repo=options.git_repo, git_branch=options.git_branch, git_commit=options.git_commit)
+        return GitScript(
+            script_uri=uri,
+            git_args=args,
+            create_env=options.create_env,
+            kernel=options.kernel,
+            own_folder=options.own_folder,
+        )
+    if options.git_repo or options.git_branch or options.git_commit or options.create_env:
         raise click.UsageError(
             f"--git-repo, --git-branch, --git-commit and --create-env go with git:// scripts, not {uri}"
         )
     if "://" in uri and not uri.startswith("file://"):
         raise click.UsageError(f"Script URI type not handled: {uri}; use a path, file:// or git://")
-    return uri
+    return replace(script_of(uri), kernel=options.kernel, own_folder=options.own_folder)
 
 
-def read_creation(
-    words: Sequence[str], repo: str | None, branch: str | None, commit: str | None, create_env: bool
-) -> tuple[Script | str, ProcedureInput]:
+def read_creation(words: Sequence[str], options: ScriptOptions) -> tuple[Script, ProcedureInput]:
     """Read the script to prepare and the arguments of its ``init``; subarray 1 unless another is given."""
     uri, init = read_call(words)
     if uri is None:
         raise click.UsageError("Which script? Name it before its arguments: a path, file:// or git://")
     init.kwargs.setdefault("subarray_id", 1)
-    return script_from(uri, repo, branch, commit, create_env), init
+    return script_from(uri, options), init
 
 
 def created(client: Client, script: Script | str, init: ProcedureInput) -> ProcedureSummary:

@@ -5,7 +5,16 @@ import os
 import click
 
 from oet_kernel import discovery
-from oet_kernel.cli.options import FREE, SCRIPT_WORDS, Follows, ServiceOptions, truth, with_git, with_service
+from oet_kernel.cli.options import (
+    FREE,
+    SCRIPT_WORDS,
+    Follows,
+    ScriptOptions,
+    ServiceOptions,
+    truth,
+    with_script,
+    with_service,
+)
 from oet_kernel.cli.procedures import created, read_creation
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
@@ -36,17 +45,14 @@ class _RunCommand(TwoCalls, ScriptCommand):
 
 @click.command(cls=_RunCommand, context_settings=FREE)
 @click.argument("words", nargs=-1, type=SCRIPT_WORDS, metavar="SCRIPT [INIT ARGUMENTS]... [-- MAIN ARGUMENTS...]")
-@with_git
+@with_script
 @truth("--run_abort", default=True, help="Run the abort script when Ctrl-C stops the procedure.")
 @with_service
 @click.pass_context
 def run(
     context: click.Context,
     words: tuple[str, ...],
-    git_repo: str | None,
-    git_branch: str | None,
-    git_commit: str | None,
-    create_env: bool,
+    options: ScriptOptions,
     run_abort: bool,
     service: ServiceOptions,
     as_json: bool,
@@ -57,7 +63,7 @@ def run(
     The exit status is 0 for COMPLETE, 1 for FAILED, 3 for STOPPED, 2 for a wrong command line. Ctrl-C stops the
     procedure.
     """
-    script, init = read_creation(words, git_repo, git_branch, git_commit, create_env)
+    script, init = read_creation(words, options)
     return Following(
         service=service,
         begin=lambda client: Begun(created(client, script, init)),

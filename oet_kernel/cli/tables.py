@@ -71,6 +71,10 @@ def describe_procedure(summary: ProcedureSummary) -> Document:
     if isinstance(summary.script, GitScript):
         git = summary.script.git_args
         parts.append(Table(["Repository", "Branch", "Commit"], [(git.git_repo, git.git_branch, git.git_commit)]))
+    if summary.script.kernel is not None:
+        parts.append(f"Kernel: {summary.script.kernel}")
+    if summary.script.own_folder:
+        parts.append("Working folder: the script's own")
     if summary.requested_by:
         parts.append(Table(["Request", "By"], list(summary.requested_by.items())))
     if summary.pause is not None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from oet_kernel.client._listening import RESUME
 from oet_kernel.client._sync import Client
-from oet_kernel.client._wire import AWAY, BACK, LOST, Event
+from oet_kernel.client._wire import AWAY, BACK, LOST, Event, script_of
 from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed, EventsLost, StreamEnded, TlsFailed
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "EventsLost",
     "StreamEnded",
     "TlsFailed",
+    "script_of",
 ]
 
 

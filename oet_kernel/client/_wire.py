@@ -151,7 +151,7 @@ class _ManyActivities(Struct):
 
 
 def script_of(script: Script | str | Path) -> Script:
-    """Name a script: a record as it is, a ``file://`` URI, or a path."""
+    """Return the record of a script: one as it is, and that of a ``file://`` URI or a path."""
     if isinstance(script, Path):
         return FileSystemScript(script_uri=script.resolve().as_uri())
     if isinstance(script, str):

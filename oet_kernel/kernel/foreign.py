@@ -352,8 +352,8 @@ def find_spec(name: str) -> KernelSpec:
     except NoSuchKernel:
         there = ", ".join(sorted(manager.find_kernel_specs())) or "none"
         raise NoKernel(
-            f"The notebook asks for the kernel {name}, which is not installed here; there are: {there}. "
-            f"Install it, or choose one of these in JupyterLab and save the notebook."
+            f"The notebook asks for the kernel {name}, which is not installed here; there are: {there}. Install it, "
+            "or run the notebook in one of these: oet run --kernel NAME, over REST the field kernel of the script."
         ) from None
 
 

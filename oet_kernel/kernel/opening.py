@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from oet_kernel import topics
 from oet_kernel.kernel.cells import Cells, OwnCells
 from oet_kernel.kernel.loader import module_name
@@ -43,6 +45,8 @@ def open_notebook(
     path = opening.path
     data = path.read_bytes()
     notebook = read_notebook(data)
+    if opening.kernel is not None:
+        notebook = replace(notebook, kernel=opening.kernel)
     defined = functions(notebook)
     shown = without_outputs(data)
     facts = {

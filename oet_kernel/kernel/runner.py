@@ -59,6 +59,10 @@ class PrepareRequest(Struct):
     """What has changed around the kernel since it was started, ahead of its script."""
     exit_seconds: float = EXIT_SECONDS
     """Deadline of what the script leaves at work; 0 for none."""
+    kernel: str | None = None
+    """Kernelspec for the cells of a notebook; None for the one that it names."""
+    own_folder: bool = False
+    """The script's folder is to be the working folder."""
 
 
 class RunRequest(Struct):
@@ -78,6 +82,8 @@ class Opening(NamedTuple):
     """What is needed to open a notebook."""
 
     path: Path
+    kernel: str | None
+    """Kernelspec for its cells; None for the one that it names."""
     init: ProcedureInput
     """Arguments of ``init``."""
     call: Callable[[Callable[..., Any], ProcedureInput], Any]
@@ -234,9 +240,19 @@ class Runner:
 
     def _load(self, path: Path, request: PrepareRequest) -> dict[str, Any]:
         _follow(request.changes)
+        if request.own_folder:
+            with suppress(FileNotFoundError):  # then there is no script either, and that is told
+                os.chdir(path.parent)
         if path.suffix == SUFFIX:
             opening = Opening(
-                path, request.init, self.call, self._loop.run, self.publish, self._loading, self.checkpoints.wait
+                path,
+                request.kernel,
+                request.init,
+                self.call,
+                self._loop.run,
+                self.publish,
+                self._loading,
+                self.checkpoints.wait,
             )
             self._program = self._open_notebook(opening)
         else:

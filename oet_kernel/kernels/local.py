@@ -355,14 +355,38 @@ class LocalKernel:
         reading = asyncio.create_task(self._follow())
         self._tasks = [reading, asyncio.create_task(self._live(process, reading))]
 
-    def prepare(self, procedure: int, script: Path, init: ProcedureInput, exit_seconds: float = EXIT_SECONDS) -> None:
+    def prepare(
+        self,
+        procedure: int,
+        script: Path,
+        init: ProcedureInput,
+        exit_seconds: float = EXIT_SECONDS,
+        *,
+        kernel: str | None = None,
+        own_folder: bool = False,
+    ) -> None:
         """Have the script loaded and its ``init`` called; the kernel must have said that it is ready.
 
         Environment variables and working folder are for the script those that the service has now.
+
+        Parameters
+        ----------
+        procedure
+            Id of the procedure.
+        script
+            The file.
+        init
+            Arguments of its ``init``.
+        exit_seconds
+            Deadline of what the script leaves at work; 0 for none.
+        kernel
+            Kernelspec for the cells of a notebook; None for the one that it names.
+        own_folder
+            Whether the script's folder is to be the working folder.
         """
         self._idle.clear()
         content = {"procedure": procedure, "path": str(script), "init": init, "changes": self._changes()}
-        content["exit_seconds"] = exit_seconds
+        content |= {"exit_seconds": exit_seconds, "kernel": kernel, "own_folder": own_folder}
         self._send("shell", "oet_prepare_request", content)
 
     def run(self, main: ProcedureInput) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oet_kernel.errors import MalformedRequest
 from oet_kernel.models import GitScript, Script
+from oet_kernel.notebook import SUFFIX
 from oet_kernel.scripts import git
 from oet_kernel.scripts.addresses import name_of, parse
 from oet_kernel.scripts.environments import Environments
@@ -87,6 +89,11 @@ class ScriptSources:
         OetError
             What is wrong with it, or why it is not allowed.
         """
+        if script.kernel is not None and not script.script_uri.endswith(SUFFIX):
+            raise MalformedRequest(
+                f"{script.script_uri} is no notebook, and runs in no kernel of another name",
+                f"$.script.kernel: leave {script.kernel!r} out, or name a {SUFFIX} file",
+            )
         if not isinstance(script, GitScript):
             resolve(script.script_uri, self._roots)
             return script, None

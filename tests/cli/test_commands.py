@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.conftest import Listener, serve
+from tests.ipynb import notebook
 
 TALK = (
     "from pubsub import pub\n"
@@ -233,6 +234,8 @@ def test_activity_is_run_listed_and_described(tmp_path, monkeypatch, oet, script
         (["create", "git://x.py"], "--git-repo"),
         (["create", "/x.py", "--git_branch=b"], "go with git:// scripts"),
         (["create", "/x.py", "--=5"], "without a name"),
+        (["create", "/x.ipynb", "--kernel"], "requires an argument"),
+        (["create", "/x.ipynb", "--own-folder=perhaps"], "not a valid boolean"),
         (["listen", "extra"], "unexpected extra argument"),
         (["--token=x", "serve"], "stand behind serve"),
         (["stop", "--run_abort=perhaps"], "not a valid boolean"),
@@ -246,6 +249,32 @@ def test_wrong_command_line_has_status_2_and_says_what_is_wrong(oet, words, says
     result = oet(*words)
     assert (result.status, result.out) == (2, "")
     assert says in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "script"),
+    [
+        (["--kernel=python3"], {"kernel": "python3"}),
+        (["--kernel", "ir", "--own_folder"], {"kernel": "ir", "own_folder": True}),
+        (["--own-folder=True"], {"own_folder": True}),
+        (["--own_folder=False"], {}),
+        ([], {}),
+    ],
+)
+def test_script_says_in_which_kernel_and_folder_it_is_run(served, oet, tmp_path, words, script):
+    path = tmp_path / "x.ipynb"
+    path.write_text(notebook(("", "1")))
+    made = json.loads(oet("create", str(path), *words, "--json").out)
+    assert made["script"] == {"script_type": "filesystem", "script_uri": path.as_uri(), **script}
+    described = oet("describe", f"--pid={made['id']}").out
+    assert ("Kernel: " in described, "Working folder: " in described) == ("kernel" in script, "own_folder" in script)
+    served.http.put(f"/procedures/{made['id']}", json={"state": "STOPPED"})
+
+
+def test_kernel_of_a_script_that_is_no_notebook_is_refused(served, oet):
+    refused = oet("create", "/x.py", "--kernel=python3")
+    assert refused.status == 1
+    assert "file:///x.py is no notebook" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,9 @@ def test_published_script_does_what_it_does_under_python(server, fetched, tmp_pa
 
 
 def run(server: Server, path: Path, before: frozenset[str], main: dict[str, Any]) -> both.Procedure:
-    """Run a file as a procedure."""
-    reply = server.http.post("/procedures", json={"script": {"script_type": "filesystem", "script_uri": path.as_uri()}})
+    """Run a file as a procedure, in the folder that it is in."""
+    script = {"script_type": "filesystem", "script_uri": path.as_uri(), "own_folder": True}
+    reply = server.http.post("/procedures", json={"script": script})
     assert reply.status_code == 201, reply.text
     pid = int(reply.json()["procedure"]["id"])
     summary = server.until(pid, "READY")
@@ -89,7 +90,8 @@ def run(server: Server, path: Path, before: frozenset[str], main: dict[str, Any]
 def test_published_notebook_does_what_it_does_in_jupyter(server, fetched, tmp_path, monkeypatch, name):
     package, version, file = NOTEBOOKS[name]
     path = published.source(fetched, package, version) / file
-    here = Path(shutil.copy(path, tmp_path / "notebook.ipynb"))
+    # with what lies beside it, which it may show
+    here = shutil.copytree(path.parent, tmp_path / "here") / path.name
     notebook = nbformat.read(path, 4)
     monkeypatch.setenv("PYTHONPATH", str(published.libraries(fetched)))
     monkeypatch.setenv("PYTHONHASHSEED", "0")
@@ -98,7 +100,7 @@ def test_published_notebook_does_what_it_does_in_jupyter(server, fetched, tmp_pa
         succeeded = True
     except nbclient.exceptions.CellExecutionError:
         succeeded = False
-    procedure = run(server, here, both.names(tmp_path), {})
+    procedure = run(server, here, both.names(here.parent), {})
     assert procedure.ran.succeeded == succeeded, procedure.stacktrace
     record = nbformat.reads(server.http.get(f"/procedures/{procedure.id}/record").text, 4)
     nbformat.validate(record)
