@@ -32,6 +32,7 @@ ACTIVITY_RUNNING = "activity.lifecycle.running"
 ACTIVITY_LIST = "activity.pool.list"
 OUTPUT_STREAM = "procedure.output.stream"
 OUTPUT_DISPLAY = "procedure.output.display"
+OUTPUT_WIDGET = "procedure.output.widget"
 OUTPUT_CLEAR = "procedure.output.clear"
 OUTPUT_ERROR = "procedure.output.error"
 KERNEL_CONTROL = "procedure.kernel.control"
@@ -71,6 +72,7 @@ TOPICS = MappingProxyType(
         ACTIVITY_LIST: ("request_id", "result"),
         OUTPUT_STREAM: ("call", "name", "text"),
         OUTPUT_DISPLAY: ("call", "data", "metadata"),
+        OUTPUT_WIDGET: ("call", "model_id", "state"),
         OUTPUT_CLEAR: ("call", "wait"),
         OUTPUT_ERROR: ("call", "ename", "evalue", "traceback"),
         KERNEL_CONTROL: ("who", "taken"),

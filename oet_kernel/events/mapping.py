@@ -147,6 +147,8 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
             if display == "execute_result":
                 output["execution_count"] = fields.get("execution_count")
             return _output(topics.OUTPUT_DISPLAY, record, procedure, output)
+        case "comm_open" | "comm_msg":
+            return _widget(record, procedure)
         case "clear_output":
             fields = _any_object.decode(record.content)
             return _output(topics.OUTPUT_CLEAR, record, procedure, {"wait": bool(fields.get("wait"))})
@@ -162,6 +164,19 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
 
 def _output(topic: str, record: Record, procedure: int, fields: dict[str, Any]) -> Announcement:
     return announce(topic, str(procedure), call=record.call, **fields)
+
+
+def _widget(record: Record, procedure: int) -> Announcement | None:
+    """Return what a widget says of its state; None for what else is said over a comm."""
+    fields = _any_object.decode(record.content)
+    data = fields.get("data")
+    if not isinstance(data, dict) or not isinstance(state := data.get("state"), dict):
+        return None
+    told: dict[str, Any] = {"model_id": str(fields.get("comm_id")), "state": state}
+    paths, buffers = data.get("buffer_paths"), fields.get("buffers")
+    if isinstance(paths, list) and isinstance(buffers, list) and buffers:
+        told["buffers"] = [{"path": path, "data": one} for path, one in zip(paths, buffers, strict=False)]
+    return _output(topics.OUTPUT_WIDGET, record, procedure, told)
 
 
 def _fact(message: _OetCall, at: float) -> Fact | None:

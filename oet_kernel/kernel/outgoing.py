@@ -32,6 +32,13 @@ class _Header(msgspec.Struct):
 _header = msgspec.json.Decoder(_Header)
 
 
+def _with_buffers(content: bytes, buffers: list[bytes]) -> bytes:
+    """Put the binary values of a widget into a message's content, which alone is journaled, as base64."""
+    if not buffers or b'"buffer_paths"' not in content:
+        return content
+    return msgspec.json.encode({**msgspec.json.decode(content, type=dict[str, Any]), "buffers": buffers})
+
+
 class JournalingIOPubThread(IOPubThread):
     """Sends IOPub messages, after they were journaled, to whoever has subscribed."""
 
@@ -67,7 +74,7 @@ class JournalingIOPubThread(IOPubThread):
             first = frames.index(DELIM)
             msg_type = _header.decode(frames[first + 2]).msg_type
             if msg_type not in _NOT_JOURNALED:
-                self.journal.append(msg_type, frames[first + 5])
+                self.journal.append(msg_type, _with_buffers(frames[first + 5], frames[first + 6 :]))
         if self.attached:
             super().send_multipart(msg, *args, **kwargs)
 

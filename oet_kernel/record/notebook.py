@@ -26,12 +26,16 @@ from oet_kernel.record.outputs import Outputs
 from oet_kernel.record.parts import code_cell, markdown_cell
 from oet_kernel.record.space import Space
 from oet_kernel.record.tracebacks import raised
+from oet_kernel.record.widgets import Widgets
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 OUTPUT_LIMIT = 8 << 20
 """Characters of output that a record holds, by default."""
+
+_WIDGETS = 4
+"""What the state of widgets takes at most besides: one in so many of the limit."""
 
 _Notice = Callable[[int], str]
 """Says that so many characters of output were left out."""
@@ -69,6 +73,7 @@ class Recorder:
         """The cells of the notebook that was run; None for a script."""
         self._environment: dict[str, Any] = {}
         self._announced = Announced()
+        self._widgets = Widgets(limit // _WIDGETS)
         self._console = Console(self._space, self._outputs)
         self._cell("load")
 
@@ -89,6 +94,8 @@ class Recorder:
                 self._cell(fields.get("call")).write(name, str(fields.get("text", "")))
             case topics.OUTPUT_DISPLAY:
                 self._show(fields)
+            case topics.OUTPUT_WIDGET:
+                self._widgets.change(fields)
             case topics.OUTPUT_CLEAR:
                 self._cell(fields.get("call")).clear(wait=bool(fields.get("wait")))
             case topics.OUTPUT_ERROR:
@@ -149,11 +156,12 @@ class Recorder:
             markdown_cell("events", self._announced.markdown(about.events)),
             markdown_cell("states", states_table(summary)),
         ]
+        own = self._python() if self._book is None else self._book.metadata
         oet = {"procedure": msgspec.to_builtins(summary), "last_event": self.seq}
         return {
             "nbformat": 4,
             "nbformat_minor": 5,
-            "metadata": {**(self._python() if self._book is None else self._book.metadata), "oet": oet},
+            "metadata": {**own, **self._widgets.metadata(), "oet": oet},
             "cells": cells,
         }
 

@@ -35,6 +35,9 @@ def record(kind, content, call="main"):
         ("execute_input", {"code": "1", "execution_count": 1}, None),
         ("status", {"execution_state": "busy"}, None),
         ("comm_open", {}, None),
+        ("comm_open", {"comm_id": "a", "data": None}, None),
+        ("comm_msg", {"comm_id": "a", "data": {"method": "custom", "content": {}}}, None),
+        ("comm_close", {"comm_id": "a", "data": {}}, None),
     ],
 )
 def test_message_becomes_what_it_stands_for(kind, content, fact):
@@ -82,6 +85,25 @@ def test_display_id_of_any_type_is_told_as_text(given, told):
     assert json.loads(interpret(record("display_data", content), 3).data)["display_id"] == told
 
 
+@pytest.mark.parametrize("kind", ["comm_open", "comm_msg"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"data": {"state": {"value": 3}}}, {"state": {"value": 3}}),
+        ({"data": {"state": {}, "buffer_paths": []}, "buffers": []}, {"state": {}}),
+        (
+            {"data": {"state": {}, "buffer_paths": [["value"], ["a", 0]]}, "buffers": ["YWJj", "eA=="]},
+            {"state": {}, "buffers": [{"path": ["value"], "data": "YWJj"}, {"path": ["a", 0], "data": "eA=="}]},
+        ),
+    ],
+)
+def test_state_of_a_widget_is_told(kind, content, told):
+    announcement = interpret(record(kind, {"comm_id": "m", **content}), 3)
+    assert json.loads(announcement.data) == {
+        "msg_src": "3", "topic": "procedure.output.widget", "call": "main", "model_id": "m", **told,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_clearing_of_output_is_told(wait):
     announcement = interpret(record("clear_output", {"wait": wait}), 3)
@@ -97,7 +119,10 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(["oet_event", "oet_call", "oet_subscribe", "stream", "display_data", "clear_output"]), JSON)
+@given(
+    st.sampled_from(["oet_event", "oet_call", "oet_subscribe", "stream", "display_data", "clear_output", "comm_msg"]),
+    JSON,
+)
 def test_forged_content_is_interpreted_or_refused(kind, content):
     with suppress(msgspec.MsgspecError):
         interpret(record(kind, content), 3)
