@@ -284,6 +284,8 @@ class ForeignCells:
         data = content.get("data")
         if isinstance(data, dict) and isinstance(event := data.get(_EVENT_MIME), dict) and "topic" in event:
             self._publish(str(event.pop("topic")), event)
+        elif kind in ("comm_open", "comm_msg"):  # of widgets, whose binary values a journal has no other place for
+            self._publisher.send(kind, encode({**content, "buffers": [bytes(one) for one in message["buffers"]]}))
         elif kind in _FORWARDED:
             if not self._may_fail_the_cell(kind):
                 self._tell_error()

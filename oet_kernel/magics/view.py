@@ -13,7 +13,7 @@ from oet_kernel.models import Pause, ProcedureState, ProcedureSummary
 
 OUTPUT_LIMIT = 200_000
 """Characters of output that are kept, the newest."""
-_NO_NEWS = ("procedure.lifecycle", "procedure.pool", "request")
+_NO_NEWS = ("procedure.lifecycle", "procedure.pool", "procedure.output.widget", "request")
 """Topics whose events are no progress: what they say is in the state."""
 
 

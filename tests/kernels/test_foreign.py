@@ -238,6 +238,15 @@ async def test_event_of_any_language_is_a_display_of_its_own_type(bench, other):
     assert bench.said("procedure.output.display") == []
 
 
+async def test_widgets_of_another_kernel_are_told_with_their_binary_values(bench, other):
+    summary = await run(bench, notebook(("", "import ipywidgets\nipywidgets.Image(value=b'abc')"), kernel="other"))
+    assert summary.state is S.COMPLETE, summary.history.stacktrace
+    layout, image = bench.said("procedure.output.widget")
+    assert image["state"]["_model_name"] == "ImageModel"
+    assert image["buffers"] == [{"path": ["value"], "data": "YWJj"}]
+    assert layout["state"]["_model_name"] == "LayoutModel"
+
+
 async def test_kernel_that_ends_before_it_is_ready_is_told(bench, install_other):
     install_other("-c", "raise SystemExit(3)")
     summary = await run(bench, notebook(("", "1"), kernel="other"))
