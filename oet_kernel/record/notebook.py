@@ -157,7 +157,7 @@ class Recorder:
             markdown_cell("states", states_table(summary)),
         ]
         own = self._python() if self._book is None else self._book.metadata
-        oet = {"procedure": msgspec.to_builtins(summary), "last_event": self.seq}
+        oet = {"procedure": shallow(msgspec.to_builtins(summary)), "last_event": self.seq}
         return {
             "nbformat": 4,
             "nbformat_minor": 5,

@@ -17,6 +17,7 @@ import httpx
 import nbclient
 import nbformat
 import pytest
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from tests.conftest import DEADLINE, Server, serve
 from tests.parity import both, published
@@ -104,6 +105,7 @@ def test_published_notebook_does_what_it_does_in_jupyter(server, fetched, tmp_pa
     assert procedure.ran.succeeded == succeeded, procedure.stacktrace
     record = nbformat.reads(server.http.get(f"/procedures/{procedure.id}/record").text, 4)
     nbformat.validate(record)
+    notebook = CoalesceStreamsPreprocessor().preprocess(notebook, {})[0]
     ran = [cell for cell in record.cells if cell.cell_type == "code"]
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()):
         # the record has cells of its own besides; what was not reached has no outputs in either
@@ -125,8 +127,8 @@ def shown(outputs: list[Any]) -> list[Any]:
                 seen.append([one["name"], text(one["text"])])
             case "error":
                 seen.append(["error", one["ename"], text(one["evalue"])])
-            case _:  # a record has displays where Jupyter tells a cell's result from them
-                seen.append(["display", {mime: text(value) for mime, value in one["data"].items()}])
+            case kind:
+                seen.append([kind, {mime: text(value) for mime, value in one["data"].items()}])
     return seen
 
 

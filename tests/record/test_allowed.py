@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nbformat.validator import get_validator
 
 from oet_kernel import topics
+from oet_kernel.models import ProcedureInput
 from oet_kernel.record import About, Recorder
 from oet_kernel.record.allowed import DEPTH, notebook_cell, notebook_metadata, shallow, with_unique_ids
 from oet_kernel.record.files import to_html
@@ -204,7 +205,8 @@ def test_values_within_values_without_end_become_a_page(open_, close):
     for event in script.events:
         data = event.data.replace(b'"DEEP"', deep.encode())
         recorder.add(type(event)(event.seq, event.topic, event.procedure, data, event.at))
-    record = encode(recorder.content(summary_in(*STATES), About()))
+    asked = {"main": ProcedureInput([json.loads(deep)], {"x": json.loads(deep)})}
+    record = encode(recorder.content(summary_in(*STATES, script_args=asked), About()))
     strictly_valid(record)
     to_html(record, "Procedure 3")
 

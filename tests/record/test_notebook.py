@@ -267,7 +267,9 @@ ANYTHING = st.tuples(
     st.sampled_from([*topics.TOPICS, "user.x", ""]),
     st.dictionaries(
         st.sampled_from(["call", "name", "text", "data", "metadata", "wait", "display_id", "update", "new_state",
-                         "stacktrace", "source", "packages", "python", "commit", "sha256"]),
+                         "stacktrace", "source", "packages", "python", "commit", "sha256", "number", "id", "model_id",
+                         "state", "buffers", "execution_count", "code", "who", "prompt", "ename", "evalue", "traceback",
+                         "type", "value"]),
         JSON,
     ),
 )  # fmt: skip
