@@ -341,6 +341,8 @@ def _bound(statement: ast.stmt) -> list[str]:
 
 def _tags(cell: dict[str, Any]) -> tuple[str, ...]:
     tags = cell["metadata"].get("tags")
+    if isinstance(tags, str):  # which Jupyter does not write, and nbclient and papermill take for the tag
+        return (tags,)
     return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
 
 

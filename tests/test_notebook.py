@@ -182,7 +182,7 @@ def test_what_has_no_form_in_json_is_replaced():
 def test_sources_may_be_lists_of_lines_and_ids_may_be_missing():
     cells = [{"cell_type": "code", "source": ["a = 1\n", "b"], "metadata": {"tags": "broken"}}]
     found = read_notebook(json.dumps({"nbformat": 4, "cells": cells}).encode())
-    assert [(cell.id, cell.source, cell.tags) for cell in found.cells] == [("cell-1", "a = 1\nb", ())]
+    assert [(cell.id, cell.source, cell.tags) for cell in found.cells] == [("cell-1", "a = 1\nb", ("broken",))]
 
 
 def test_outputs_are_left_out():

@@ -61,14 +61,21 @@ def did(book: Any, failure: str | None = None) -> Did:
     )
 
 
+def name_of(trace: str) -> str:
+    """Return the name of the exception that a traceback ends with."""
+    return trace.rstrip().rpartition("\n")[2].partition(":")[0].rpartition(".")[2]
+
+
 def plain(text: str) -> str:
     """Return a text without addresses in memory."""
     return re.sub(r"0x[0-9a-f]{6,}", "0x", text)
 
 
-def here(server: Server, folder: Path, text: str, arguments: dict[str, Any] | None = None) -> tuple[Did, Any]:
-    """Run a notebook as a procedure."""
-    path = folder / "book.ipynb"
+def here(
+    server: Server, folder: Path, text: str, arguments: dict[str, Any] | None = None, name: str = "book.ipynb"
+) -> tuple[Did, Any]:
+    """Run a notebook, or a script, as a procedure; give the summary too."""
+    path = folder / name
     path.write_text(text)
     body = {"script": {"script_type": "filesystem", "script_uri": path.as_uri()}}
     reply = server.http.post("/procedures", json=body)
@@ -88,11 +95,13 @@ def here(server: Server, folder: Path, text: str, arguments: dict[str, Any] | No
             case "output.error":
                 errors.append(data["ename"])
             case "cell.failed":
-                errors.append(data["stacktrace"].rstrip().rpartition("\n")[2].partition(":")[0].rpartition(".")[2])
+                errors.append(name_of(data["stacktrace"]))
             case "output.display":
                 named = {key: data["display_id"] for key in shown if key[1] == data.get("display_id") is not None}
                 new = {} if data.get("update") else {(number, data.get("display_id")): ""}
                 shown |= dict.fromkeys((*named, *new), plain(data["data"].get("text/plain", "")))
+    if summary["history"]["stacktrace"] and not any(topic == "cell.failed" for topic, _ in events):
+        errors.append(name_of(summary["history"]["stacktrace"]))
     streams = (data for topic, data in events if topic == "output.stream" and data["name"] == "stdout")
     stdout = plain("".join(data["text"] for data in streams))
     return Did(summary["state"] == "COMPLETE", stdout, list(shown.values()), errors), summary
@@ -141,6 +150,7 @@ BOOKS = {
         "def bad(): raise ValueError('no')\nget_ipython().events.register('post_execute', bad)",
         "get_ipython().events.unregister('post_execute', bad)",
     ],
+    "%run of a script that exits": ["open('ends.py', 'w').write('raise SystemExit(3)')", "%run ends.py\nprint('on')"],
     "a cell within a cell fails": ["get_ipython().run_cell('1/0')\nprint('on')", "print('later')"],
     "showtraceback": ["try:\n    1/0\nexcept Exception:\n    get_ipython().showtraceback()\nprint('on')"],
     "%%bash fails": ["%%bash\necho out\nexit 3", "print('on')"],
@@ -194,6 +204,75 @@ def test_notebook_does_what_it_does_in_jupyter(side, tmp_path, name):
     assert found == in_jupyter(text), summary["history"]["stacktrace"]
     record = nbformat.reads(side.http.get(f"{summary['uri']}/record").text, as_version=4)
     assert did(record).shown == found.shown
+
+
+SCRIPTS = {
+    "_repr_html_ raises": f"from IPython.display import display\n{RAISES.format('_repr_html_(self)')}"
+    "def main():\n    display(A())\n    print('on')\n",
+    "__repr__ raises": f"from IPython.display import display\n{RAISES.format('__repr__(self)')}"
+    "def main():\n    display(A())\n    print('on')\n",
+    "_ipython_display_ raises": f"from IPython.display import display\n{RAISES.format('_ipython_display_(self)')}"
+    "def main():\n    display(A())\n    print('on')\n",
+    "an update raises": f"from IPython.display import display\n{RAISES.format('_repr_html_(self)')}"
+    "def main():\n    h = display('one', display_id='x')\n    h.update(A())\n",
+    "two raise": f"from IPython.display import display\n{RAISES.format('_repr_html_(self)')}"
+    "    def _repr_png_(self): raise KeyError('no')\ndef main():\n    display(A(), A())\n",
+    "showtraceback": "from IPython import get_ipython\ndef main():\n    try:\n        1/0\n"
+    "    except ZeroDivisionError:\n        get_ipython().showtraceback()\n    print('on')\n",
+    "a cell that a script runs": "from IPython import get_ipython\n"
+    "def main():\n    get_ipython().run_cell('{}[1]')\n    print('on')\n",
+    "a display raises, and then main": f"from IPython.display import display\n{RAISES.format('_repr_html_(self)')}"
+    "def main():\n    display(A())\n    {}[1]\n",
+}
+
+
+@pytest.mark.parametrize("side", ["forked"], indirect=True)
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_errors_that_a_script_shows_are_those_of_a_cell(side, tmp_path, name):
+    text = SCRIPTS[name]
+    found, _ = here(side, tmp_path, text, name="script.py")
+    shown = [one.replace("<script.", "<__main__.") for one in found.shown]
+    assert found._replace(shown=shown) == in_jupyter(notebook(("", text), ("", "main()")))
+
+
+def code(source="print('one')", **more):
+    return {
+        "cell_type": "code", "id": "a", "metadata": {}, "source": source, "outputs": [], "execution_count": None,
+        **more,
+    }  # fmt: skip
+
+
+SLOPPY = {
+    "ids that are there twice": [code(), code("print('two')")],
+    "no ids": [{name: value for name, value in code().items() if name != "id"}],
+    "an id with blanks": [code(id="a b c")],
+    "an id that is too long": [code(id="a" * 100)],
+    "an id that is empty": [code(id="")],
+    "tags that are text": [code(metadata={"tags": "skip-execution"})],
+    "metadata that nobody knows": [code(metadata={"collapsed": 3, "jupyter": None, "scrolled": "yes"})],
+    "NaN in an old output": [
+        code(outputs=[{"output_type": "display_data", "metadata": {}, "data": {"application/json": float("nan")}}])
+    ],
+    "half a surrogate pair in an old output": [
+        code(outputs=[{"output_type": "stream", "name": "stdout", "text": "\ud83d"}])
+    ],
+    "an old output of no known type": [code(outputs=[{"output_type": "smell"}])],
+    "an integer of many digits": [code(metadata={"n": 10**40})],
+    "a source of lines": [code(["print('one')\n", "print('two')"])],
+    "keys that nobody knows": [{**code(), "colour": "red"}],
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("side", ["forked"], indirect=True)
+@pytest.mark.parametrize("name", SLOPPY)
+def test_sloppy_notebook_is_run_as_in_jupyter(side, tmp_path, name):
+    about = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "n": float("inf")}
+    text = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": about, "cells": SLOPPY[name]})
+    found, summary = here(side, tmp_path, text)
+    assert found == in_jupyter(text), summary["history"]["stacktrace"]
+    record = side.http.get(f"{summary['uri']}/record").text
+    nbformat.validate(nbformat.reads(record, as_version=4))
 
 
 TAGGED = {
