@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ _quiet.setLevel(logging.ERROR)
 
 FOLDER = "records"
 """Name of the folder in the state folder."""
+_PIECE = re.compile(r".{1,8000}(?:.{,1000}?(?:\n|(?=\x1b)|\Z))?", re.DOTALL)
+"""Text that is coloured at once: a colour ends with its line, or with the piece."""
 _NAME = re.compile(r"([1-9][0-9]*)\.ipynb|\.([1-9][0-9]*)\.ipynb\.new")
 
 
@@ -111,10 +114,16 @@ def to_html(notebook: bytes, title: str) -> bytes:
     import nbformat
     from jinja2 import pass_context
     from nbconvert.exporters import HTMLExporter
+    from nbconvert.filters import ansi2html
     from nbconvert.filters.markdown_mistune import InvalidNotebook
 
     class PageExporter(HTMLExporter):
-        """Shows that an image is missing where nbconvert gives up: one that was never attached, or got lost."""
+        """Exports what nbconvert's own exporter fails on: images that are not attached, much coloured text."""
+
+        def default_filters(self) -> Iterator[tuple[str, Any]]:
+            yield from super().default_filters()
+            # its time grows with the square of the colour changes in one text
+            yield "ansi2html", lambda text: "".join(map(ansi2html, _PIECE.findall(text)))
 
         @pass_context
         def markdown2html(self, context: Any, source: str) -> str:
