@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from ipywidgets import HTML, Button, Dropdown, HBox, Layout, Text, VBox
+from ipywidgets import HTML, Button, Checkbox, Dropdown, HBox, Layout, Text, VBox
+from msgspec.structs import replace
 
-from oet_kernel.client import ApiError
+from oet_kernel.client import ApiError, script_of
 from oet_kernel.panel.doing import Doing
 from oet_kernel.panel.fields import ArgumentForm
 from oet_kernel.panel.rendering import note_html, title_html
@@ -38,6 +39,17 @@ class CreateForm(VBox):
             layout=wide,
         )
         self.again = Button(icon="refresh", tooltip="List the scripts anew", layout=Layout(width="36px"))
+        self.kernel = Text(
+            placeholder="kernel of the notebook, where it names none that is here",
+            tooltip="A kernelspec of the service's machine",
+            layout=Layout(width="auto", flex="1 1 auto", min_width="80px", display="none"),
+        )
+        self.own_folder = Checkbox(
+            description="in its own folder",
+            tooltip="Run in the folder that the script is in, and not in the service's",
+            indent=False,
+            layout=Layout(width="auto", display="none"),
+        )
         self.note = HTML()
         self.arguments = ArgumentForm()
         self.create = Button(
@@ -48,6 +60,7 @@ class CreateForm(VBox):
                 HTML(title_html("New procedure")),
                 HBox([self.script, self.again]),
                 self.path,
+                HBox([self.kernel, self.own_folder]),
                 self.note,
                 self.arguments,
                 self.create,
@@ -84,6 +97,8 @@ class CreateForm(VBox):
             self.script.value = ""
         uri = self._uri
         self.create.disabled = not uri
+        self.own_folder.layout.display = None if uri else "none"
+        self.kernel.layout.display = None if uri.endswith(".ipynb") else "none"
         if not uri:
             self.arguments.show(None)
             self.note.value = ""
@@ -109,7 +124,9 @@ class CreateForm(VBox):
             return
         self.create.disabled = True
         try:
-            made = await self._session.create(self._uri, arguments)
+            kernel = self.kernel.value.strip() if self._uri.endswith(".ipynb") else ""
+            script = replace(script_of(self._uri), kernel=kernel or None, own_folder=self.own_folder.value)
+            made = await self._session.create(script, arguments)
         finally:
             self.create.disabled = False
         self._doing.say(f"Procedure {made.id} was created.")

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from oet_kernel.client import AsyncClient, ClientError
-from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary, ScriptList, ScriptSchema
+from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary, Script, ScriptList, ScriptSchema
 from oet_kernel.panel.log import MOST_ENTRIES, Entry, entry_of
 from oet_kernel.panel.model import Connection, Link, PanelModel, chosen, hear, listed, remembered
 
@@ -68,7 +68,7 @@ class PanelSession:
             self._recalling.cancel()
         await self._client.close()
 
-    async def create(self, script: str, init: ProcedureInput) -> ProcedureSummary:
+    async def create(self, script: Script, init: ProcedureInput) -> ProcedureSummary:
         """Prepare a script, and select its procedure."""
         made = await self._client.create(script, init)
         self.select(made.id)

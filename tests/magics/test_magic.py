@@ -99,6 +99,13 @@ def test_a_script_that_says_it_has_ended_has_not(notebook):
     assert notebook["run"].output == "not yet\n"
 
 
+def test_script_is_run_in_its_own_folder_where_that_is_asked_for(notebook):
+    path = notebook.script("import os\ndef main(): print(os.getcwd())\n")
+    notebook(f"made = %oet run {path} --subarray_id={next(subarrays)} --own_folder --wait")
+    assert notebook["made"].summary.script.own_folder
+    assert notebook["made"].output == f"{path.parent}\n"
+
+
 def test_json_is_printed_instead_of_a_picture(notebook):
     ran = notebook(f"%oet create {notebook.script(NOTHING)} --subarray_id={next(subarrays)} --json")
     assert ran.shown == []

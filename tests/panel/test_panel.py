@@ -12,6 +12,7 @@ import pytest
 from oet_kernel.panel import ControlPanel
 from oet_kernel.panel.log import MOST_ENTRIES, MOST_TEXT
 from tests.conftest import DEADLINE, serve
+from tests.ipynb import notebook
 
 subarrays = count(8200)
 FOREVER = "import time\ndef init(subarray_id): pass\ndef main(): time.sleep(1000)\n"
@@ -146,6 +147,22 @@ async def test_the_form_is_made_from_the_script_and_says_what_is_wrong_where_it_
     assert "required" in complaints[0]
     assert complaints[1] == ""
     assert "this is not JSON" in complaints[2]
+
+
+@pytest.mark.anyio
+async def test_notebook_is_run_in_another_kernel_and_its_own_folder(panel, tmp_path):
+    assert panel.create.kernel.layout.display == "none"
+    path = tmp_path / "scan.ipynb"
+    text = "import os\nprint(os.path.basename(os.getcwd()))"
+    path.write_text(notebook(("parameters", "subarray_id = 1"), ("", text), kernel="nowhere"))
+    panel.create.path.value = str(path)
+    await until(panel.create.kernel.layout, "display", lambda display: display is None)
+    panel.create.kernel.value = " python3 "
+    panel.create.own_folder.value = True
+    pid = await create(panel, str(path))
+    panel.details.start.click()
+    await shows(panel.details.about, f"Procedure {pid}", "COMPLETE")
+    await shows(panel.logview.box, tmp_path.name)
 
 
 @pytest.mark.anyio
