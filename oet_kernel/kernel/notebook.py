@@ -14,6 +14,10 @@ from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.models import ProcedureInput
 from oet_kernel.notebook import FINALLY, INIT, INJECTED, MAY_RAISE, Cell, Notebook, cell_name, injection
 
+_R = "if else repeat while function for in next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_character_"
+_KEYWORDS = {"python": frozenset({*keyword.kwlist, "__debug__"}), "r": frozenset({*_R.split(), "NA_complex_"})}
+"""Names that no variable can have, by language; a shell has none."""
+
 
 class NotebookProgram:
     """A notebook that is run here.
@@ -83,7 +87,7 @@ class NotebookProgram:
             if self._defined:
                 self._cells.call("init", arguments)
                 return
-            self._open_with(_by_name(arguments, self._notebook.python))
+            self._open_with(_by_name(arguments, self._notebook.language))
             for cell in self._notebook.tagged(INIT):
                 if not self._notebook.opens(cell):
                     self._come_to(cell)
@@ -95,7 +99,7 @@ class NotebookProgram:
             if self._defined:
                 returned = self._cells.call("main", arguments)
             else:
-                values = {**self._held, **_by_name(arguments, self._notebook.python)}
+                values = {**self._held, **_by_name(arguments, self._notebook.language)}
                 if self.has_init:
                     self._inject(values)
                 else:
@@ -108,7 +112,7 @@ class NotebookProgram:
     def hold(self, arguments: ProcedureInput) -> None:
         """Keep the arguments of an ``init`` that has nothing to do, for ``main``."""
         if not self._defined:
-            self._held = _by_name(arguments, self._notebook.python)
+            self._held = _by_name(arguments, self._notebook.language)
 
     def close(self) -> None:
         """Run the cells tagged ``finally``, each once in a procedure's life, however the others fare."""
@@ -182,7 +186,7 @@ class NotebookProgram:
             self._publish(topics.CELL_FINISHED, about)
 
 
-def _by_name(arguments: ProcedureInput, python: bool) -> dict[str, Any]:
+def _by_name(arguments: ProcedureInput, language: str) -> dict[str, Any]:
     if arguments.args:
         raise TypeError(
             f"A notebook that does not define main takes arguments by name only, and was given "
@@ -191,9 +195,9 @@ def _by_name(arguments: ProcedureInput, python: bool) -> dict[str, Any]:
     for name in arguments.kwargs:
         if not name.isidentifier():
             raise TypeError(f"An argument of a notebook is a variable in its cells, and {name!r} is no name of one")
-        if python and (keyword.iskeyword(name) or name == "__debug__"):
+        if name in _KEYWORDS.get(language, ()):
             raise TypeError(
-                f"An argument of a notebook is a variable in its cells, and {name!r} is a keyword of Python, which no "
-                "variable can be named; give the argument another name"
+                f"An argument of a notebook is a variable in its cells, and {name!r} is a keyword of "
+                f"{language.capitalize()}, which no variable can be named; give the argument another name"
             )
     return arguments.kwargs

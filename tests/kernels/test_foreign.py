@@ -121,6 +121,14 @@ async def test_r_runs_the_cells_with_its_arguments_and_shows_its_plots(bench):
 
 
 @needs_r
+@pytest.mark.parametrize("name", ["if", "TRUE", "function", "NULL", "next", "NA_complex_"])
+async def test_argument_that_is_a_keyword_of_r_is_refused_by_name(bench, name):
+    summary = await run(bench, R(("", "1")), None, {name: 1})
+    assert summary.state is S.FAILED
+    assert f"{name!r} is a keyword of R" in summary.history.stacktrace
+
+
+@needs_r
 async def test_failing_cell_of_r_is_named_with_its_own_words(bench):
     summary = await run(bench, R(("", "1 + 1"), ("", "stop('no flux')"), ("finally", "cat('bye\\n')")))
     assert summary.state is S.FAILED
