@@ -168,7 +168,7 @@ def _numbered(cells: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
 
 def _tags(cell: Mapping[str, Any]) -> list[Any]:
     tags = _object(cell.get("metadata")).get("tags")
-    return tags if isinstance(tags, list) else []
+    return tags if isinstance(tags, list) else [tags]
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -145,3 +145,39 @@ def test_ids_that_a_record_has_itself_are_no_trouble(script):
     run.cell(1, "one\n")
     record = run.record()
     assert [one.text for one in outputs_of(record, "main-cell")] == ["one\n"]
+
+
+@pytest.mark.parametrize("tags", [["injected-parameters"], ["x", "injected-parameters", 3], "injected-parameters"])
+def test_what_an_earlier_run_has_injected_is_left_out_and_counts_as_a_cell(script, tags):
+    text = json.loads(notebook(("", "1"), ("", "2"), ("", "3")))
+    text["cells"][1]["metadata"]["tags"] = tags
+    run = Run(script, json.dumps(text))
+    run.cell(3, "three\n")
+    record = run.record()
+    assert [cell.id for cell in record.cells] == ["heading", "a", "c", "events", "states"]
+    assert [one.text for one in outputs_of(record, "c")] == ["three\n"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "ids"),
+    [
+        (0, ["injected-parameters-1", "a", "b"]),
+        (2, ["a", "b", "injected-parameters-1"]),
+        (9, ["injected-parameters-1", "a", "b"]),
+    ],
+)
+def test_arguments_stand_behind_the_cell_that_the_kernel_tells(script, behind, ids):
+    run = Run(script, notebook(("", "1"), ("", "2")))
+    run.cell(behind, source="n = 2")
+    assert [cell.id for cell in run.record().cells[1:-2]] == ids
+
+
+def test_times_of_an_earlier_run_are_left_out(script):
+    text = json.loads(notebook(("", "1"), ("", "2")))
+    for cell in text["cells"]:
+        cell["metadata"]["execution"] = {"iopub.execute_input": "2001-01-01T00:00:00Z"}
+    run = Run(script, json.dumps(text))
+    run.cell(1)
+    first, second = run.record().cells[1:3]
+    assert first.metadata.execution["iopub.execute_input"].startswith("2020")
+    assert "execution" not in second.metadata
