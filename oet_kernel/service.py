@@ -506,7 +506,8 @@ class ScriptExecutionService:
 
     def _told(self, execution: Execution) -> ProcedureSummary:
         in_trouble = self._journal.trouble is not None
-        return self._announcer.summary(execution.procedure if in_trouble else execution.committed)
+        forgotten = self._roster.get(execution.id) is not execution  # it has ended, and was waited for until settled
+        return self._announcer.summary(execution.procedure if in_trouble or forgotten else execution.committed)
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
         return self._announcer.summary(execution.procedure)
