@@ -5,16 +5,20 @@ from pathlib import Path
 
 from oet_kernel.hidden import hidden
 from oet_kernel.identity import write_identity
+from oet_kernel.kernel.collector import start_collector
 
 
 def main() -> None:
     """Start the kernel; ipykernel's debugger, which costs a fifth of the start, is left out."""
+    collector = None
     if "--journal" in sys.argv:
         write_identity(Path(sys.argv[sys.argv.index("--journal") + 1]), forked=False)
+        collector, _ = start_collector(detached=True)  # while the process is small
     with hidden("debugpy"):  # a script may import it
         from oet_kernel.kernel.app import OetKernelApp
 
         app = OetKernelApp.instance()
+        app.collector = collector
         app.initialize()
     app.start()
 

@@ -7,6 +7,8 @@ IPython kernel for a notebook or a console.
 import atexit
 import ctypes
 import faulthandler
+import logging
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -18,21 +20,24 @@ from typing import Any
 
 import msgspec
 import zmq
-from ipykernel import ipkernel
+from ipykernel import displayhook, ipkernel, kernelbase, zmqshell
+from ipykernel.displayhook import ZMQDisplayHook
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Float, Type, Unicode
 
 from oet_kernel.kernel.checkpoints import PauseRequest
+from oet_kernel.kernel.collector import STREAMS
 from oet_kernel.kernel.console import Console
 from oet_kernel.kernel.guests import FROM_SERVICE, KernelSession, refusal
 from oet_kernel.kernel.journal import Journal
-from oet_kernel.kernel.last_words import keep_descriptor
+from oet_kernel.kernel.last_words import keep, write_to
 from oet_kernel.kernel.orphan import OrphanWatch
-from oet_kernel.kernel.outgoing import JournalingIOPubThread, LineStream, Publisher
+from oet_kernel.kernel.outgoing import JournalingIOPubThread, Publisher
 from oet_kernel.kernel.program import Program
 from oet_kernel.kernel.runner import ControlRequest, EventRequest, Opening, PrepareRequest, Runner, RunRequest
 from oet_kernel.kernel.shell import OetShell
+from oet_kernel.kernel.streams import ConsoleText, FlushingSys, OutputPipes, ScriptStream
 
 IOPUB_HIGH_WATER_MARK = 100_000
 """Messages held for a slow subscriber of ZeroMQ; the default of 1000 loses half of a burst."""
@@ -67,8 +72,8 @@ class OetKernel(IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         with _modules_left_alone():
             super().__init__(**kwargs)
-        self._publisher = Publisher(self.session, self.iopub_thread)
-        self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
+        self.publisher = Publisher(self.session, self.iopub_thread)
+        self.runner = Runner(self.publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
         self.console = Console(self.runner.publish)
         self.control_handlers = {
             msg_type: partial(self._admit, handler) for msg_type, handler in self.control_handlers.items()
@@ -79,7 +84,7 @@ class OetKernel(IPythonKernel):
 
         app = self.parent
         sockets = app.ip if app.transport == "ipc" else None
-        return open_notebook(opening, self.shell, self._publisher, app.journal_folder, sockets)
+        return open_notebook(opening, self.shell, self.publisher, app.journal_folder, sockets)
 
     async def oet_prepare_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Load a script and call its ``init``; the journal tells how it went."""
@@ -97,7 +102,7 @@ class OetKernel(IPythonKernel):
         """Let guests type, or only look; on the control channel, so that it holds at once."""
         request = msgspec.convert(parent["content"], ControlRequest)
         self.console.controller = request.who if request.taken else None
-        self._publisher.send("oet_control", msgspec.json.encode(request))
+        self.publisher.send("oet_control", msgspec.json.encode(request))
 
     async def oet_pause_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Have the script wait at a checkpoint, or go on; the journal tells what became of it."""
@@ -133,7 +138,7 @@ class OetKernel(IPythonKernel):
             return  # has no reply
         error = {"ename": "ReadOnly", "evalue": why, "traceback": [why]}
         if msg_type == "execute_request":
-            self._publisher.show("error", error, msg)  # where a console looks
+            self.publisher.show("error", error, msg)  # where a console looks
             error |= {"execution_count": self.execution_count}
         reply = f"{msg_type.removesuffix('request')}reply"
         self.session.send(stream, reply, {"status": "error", **error}, msg, ident=idents)
@@ -164,7 +169,7 @@ class OetKernel(IPythonKernel):
 
     def ready(self) -> None:
         """Say that requests are taken."""
-        self._publisher.send("oet_kernel", b'{"phase":"ready"}')
+        self.publisher.send("oet_kernel", b'{"phase":"ready"}')
 
     async def leave(self) -> None:
         """End as after a shutdown request, though nobody has asked; to be called in the control channel's loop."""
@@ -179,7 +184,6 @@ class OetKernelApp(IPKernelApp):
     name = "oet-kernel"
     iopub_port: Any
     kernel_class = Type("oet_kernel.kernel.app.OetKernel", klass="ipykernel.kernelbase.Kernel").tag(config=True)
-    outstream_class = Unicode("oet_kernel.kernel.outgoing.LineStream").tag(config=True)
     journal_folder = Unicode("", help="Folder of the journal; empty for none.").tag(config=True)
     orphan_seconds = Float(
         0, help="How long the service may be away before the kernel ends itself, its script done; 0 for ever."
@@ -189,6 +193,10 @@ class OetKernelApp(IPKernelApp):
         "journal": "OetKernelApp.journal_folder",
         "orphan-seconds": "OetKernelApp.orphan_seconds",
     }
+    collector: socket.socket | None = None
+    """Where the collector of its output takes kernels; None to collect in a thread."""
+    journal: Journal
+    """There where there is a folder for it."""
 
     def _session_default(self) -> KernelSession:
         return KernelSession(parent=self, packer="oet_kernel.kernel.guests.pack")
@@ -203,7 +211,7 @@ class OetKernelApp(IPKernelApp):
         self.configure_tornado_logger()
         self.iopub_thread = JournalingIOPubThread(self.iopub_socket, pipe=True, session=self.session)
         if self.journal_folder:
-            self.iopub_thread.journal = Journal(Path(self.journal_folder))
+            self.iopub_thread.journal = self.journal = Journal(Path(self.journal_folder))
         self.iopub_thread.start()
         self.iopub_socket = self.iopub_thread.background_socket
 
@@ -212,15 +220,40 @@ class OetKernelApp(IPKernelApp):
         super().initialize(argv)
         self.begin()
 
+    def init_io(self) -> None:
+        """Have the script's output come through pipes, where there is a journal for it."""
+        if not self.journal_folder:
+            super().init_io()
+            return
+        self._stdio = keep(2)
+        write_to(self._stdio)
+        own = open(self._stdio, "w", buffering=1, closefd=False)  # noqa: SIM115 - to the end of the process
+        for handler in self.log.handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.stream = own
+        pipes = OutputPipes(Path(self.journal_folder), self.collector)
+        console = ConsoleText(self.journal, pipes, self._show)
+        for index, name in enumerate(STREAMS):
+            stream = ScriptStream(index, pipes, console)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        for module in (displayhook, kernelbase, zmqshell):
+            module.sys = FlushingSys()
+        self.displayhook = ZMQDisplayHook(self.session, self.iopub_socket)
+        sys.displayhook = self.displayhook
+        self.iopub_thread.parent = lambda: self.shell.parent_header
+        self.iopub_thread.watch_output(pipes)
+
+    def _show(self, content: dict[str, Any]) -> None:
+        if self.iopub_thread.attached:
+            self.kernel.publisher.show("stream", content, self.shell.parent_header)
+
     def begin(self) -> None:
         """Be ready for requests."""
         if self.journal_folder:
             self._take_exit_handlers()
-        else:
-            atexit.register(flush_output)
-        # to the file behind the streams: the thread that reads the pipe in between dies with the process
-        faulthandler.enable(sys.stderr.fileno(), all_threads=False)
-        keep_descriptor(sys.stderr.fileno())
+            # to a file: what reads the pipes is told of the end of the process, and of nothing in it
+            faulthandler.enable(self._stdio, all_threads=False)
         adopt_orphans()
         if self.journal_folder:
             self.session.admit_guests()
@@ -261,7 +294,6 @@ class OetKernelApp(IPKernelApp):
         """Take the kernel's own handlers off ``atexit``: what stays there is called at the script's end."""
         self._exit_handlers = (
             self.shell.atexit_operations,
-            flush_output,
             self.iopub_thread.stop,
             self.cleanup_connection_file,
             self.close,
@@ -274,10 +306,3 @@ def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends (Linux), so that none is out of reach of a stop."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def flush_output() -> None:
-    """Journal all output so far."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, LineStream):
-            stream.synchronise()

@@ -8,6 +8,7 @@ its own would have had.
 
 import _thread
 import atexit
+import ctypes
 import gc
 import io
 import os
@@ -92,12 +93,18 @@ def finish(module: ModuleType | None) -> None:
     ]
     if module is not None:
         parts += [lambda: _clear(module), gc.collect]
+    parts.append(_flush_c)
     for part in parts:
         try:
             part()
         except BaseException:
             with suppress(BaseException):
                 traceback.print_exc()
+
+
+def _flush_c() -> None:
+    """Flush what compiled code has in its buffers: a forked kernel ends without the exit of the C library."""
+    ctypes.CDLL(None).fflush(None)
 
 
 def flush_files() -> None:

@@ -11,9 +11,10 @@ from typing import Any
 from ipykernel.compiler import XCachingCompiler
 from IPython.core.application import BaseIPythonApplication
 
-from oet_kernel.kernel.app import OetKernelApp, flush_output
+from oet_kernel.kernel.app import OetKernelApp
 from oet_kernel.kernel.launch import Launch
 from oet_kernel.kernel.shell import OetShell
+from oet_kernel.kernel.streams import flush_streams
 
 
 class ForkedKernelApp(OetKernelApp):
@@ -77,7 +78,7 @@ class ForkedKernelApp(OetKernelApp):
         modules = frozenset(sys.modules)
         super().start()
         self.kernel.runner.drop_modules(modules)
-        flush_output()
+        self.kernel.publisher.synchronise()
 
     def init_code(self) -> None:
         """Run what the user's configuration says; the names of the modules that the shell knows were listed before."""
@@ -88,8 +89,7 @@ class ForkedKernelApp(OetKernelApp):
             self._shell.user_ns_hidden.update(self._shell.user_ns)
         self._run_cmd_line_code()
         self._run_module()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_streams()
         self._shell._sys_modules_keys = self._modules
 
     def _adopt_shell(self) -> None:

@@ -9,7 +9,8 @@ A record is one line of JSON::
 
     {"n": 7, "t": 1601463545.57, "type": "oet_event", "call": "main", "content": {...}}
 
-`n` counts the process's messages from 1 (0 in a forked child); the order is that of the file. `t` is the time in
+`n` counts the process's messages from 1 (0 in a forked child and in the collector of its output); the order is that of
+the file. `t` is the time in
 Unix seconds, `type` the Jupyter message type, `call` the function that was called last, or ``console`` for what an
 attached client has typed. A line is UTF-8 whatever a script has said.
 
@@ -38,7 +39,8 @@ RETRY_SECONDS = 0.5
 """How long to wait before what found no space on the disk is tried again."""
 _MOST = 0x7FFFF000
 """Bytes that one call of the system writes at most (Linux)."""
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Numbers of errors that pass when the disk has space again."""
 CALL: ContextVar[str | None] = ContextVar("oet_call", default=None)
 """What says something where it is not the function that was called last; None where it is."""
 
@@ -50,11 +52,13 @@ class Journal:
     ----------
     folder
         The kernel's private folder. The bell is made there by whoever listens; without one, nothing is rung.
+    numbered
+        False for a process that writes to the journal of another one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, numbered: bool = True) -> None:
         self.call: str | None = None
-        self._numbers: Iterator[int] = itertools.count(1)
+        self._numbers: Iterator[int] = itertools.count(1) if numbered else itertools.repeat(0)
         self._torn = False
         """True while the last line has no end."""
         self._file = os.open(folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -63,7 +67,8 @@ class Journal:
             self._bell = os.open(folder / BELL, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             self._bell = -1
-        os.register_at_fork(after_in_child=self._in_child)
+        if numbered:
+            os.register_at_fork(after_in_child=self._in_child)
 
     def append(self, msg_type: str, content: bytes) -> None:
         """Write one record and ring the bell.
@@ -103,7 +108,7 @@ class Journal:
     def insist(self, msg_type: str, content: bytes) -> None:
         """Append a record, as often as it has to be tried until the disk has space for it.
 
-        For what nobody could be told of otherwise: how a call has ended, and what was written below Python.
+        For what nobody could be told of otherwise: how a call has ended.
 
         Parameters
         ----------
@@ -114,11 +119,17 @@ class Journal:
             try:
                 self.append(msg_type, content)
             except OSError as error:
-                if error.errno not in _DISK_FULL:
+                if error.errno not in DISK_FULL:
                     raise
                 time.sleep(RETRY_SECONDS)
             else:
                 return
+
+    def close(self) -> None:
+        """Close the files."""
+        os.close(self._file)
+        if self._bell >= 0:
+            os.close(self._bell)
 
     def _ring(self) -> None:
         if self._bell >= 0:

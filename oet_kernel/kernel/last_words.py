@@ -18,8 +18,22 @@ _exit, _write, _format = os._exit, os.write, traceback.format_exception
 _descriptor = 2
 
 
-def keep_descriptor(descriptor: int) -> None:
-    """Write last words to what a descriptor leads to, whatever becomes of it later.
+def keep(descriptor: int) -> int:
+    """Return a duplicate of a descriptor, out of the way of a script, which may close those that it counts on.
+
+    Parameters
+    ----------
+    descriptor
+        Stays open.
+    """
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError:  # the limit is lower
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def write_to(descriptor: int) -> None:
+    """Write last words to a descriptor.
 
     Parameters
     ----------
@@ -27,7 +41,7 @@ def keep_descriptor(descriptor: int) -> None:
         Of the file of the process, not of the script's output.
     """
     global _descriptor
-    _descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    _descriptor = descriptor
 
 
 def end_untold(fault: BaseException, error: BaseException | None) -> NoReturn:

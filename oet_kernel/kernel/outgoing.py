@@ -1,28 +1,24 @@
 """What leaves the kernel: journaled first, sent over ZeroMQ only when somebody is attached.
 
-`JournalingIOPubThread` and `LineStream` stand in for ipykernel's own classes; `Publisher` sends the message types of
-this project. A kernel started by hand, without a journal, behaves as any IPython kernel does.
+`JournalingIOPubThread` stands in for ipykernel's own class; `Publisher` sends the message types of this project. A
+kernel started by hand, without a journal, behaves as any IPython kernel does.
 """
 
-import array
-import codecs
-import fcntl
 import os
-import select
-import sys
-import termios
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from ipykernel.iostream import IOPubThread, OutStream
+from ipykernel.iostream import IOPubThread
 from jupyter_client.session import DELIM, Session
 
-from oet_kernel.kernel.journal import Journal, encodable
+from oet_kernel.kernel.collector import STREAMS
+from oet_kernel.kernel.journal import Journal
+from oet_kernel.kernel.streams import OutputPipes, flush_streams
 
 _NOT_JOURNALED = frozenset({"status", "stream", "iopub_welcome", "shutdown_reply"})
-"""Busy and idle say nothing a script said; streams are journaled line by line as they are written."""
-_BELOW = 0
+"""Busy and idle say nothing a script said; streams are journaled as they come out of their pipes."""
 
 
 class _Header(msgspec.Struct):
@@ -43,8 +39,17 @@ class JournalingIOPubThread(IOPubThread):
     """Sends IOPub messages, after they were journaled, to whoever has subscribed."""
 
     journal: Journal | None = None
+    pipes: OutputPipes | None = None
+    """There where there is a journal."""
     subscriptions = 0
     """How many different subscriptions the socket has (XPUB reports each new and each gone one)."""
+    parent: Callable[[], dict[str, Any]]
+    """Returns the request that output belongs to."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._relaying = threading.Lock()
+        self._watched = -1
 
     @property
     def attached(self) -> bool:
@@ -54,7 +59,47 @@ class JournalingIOPubThread(IOPubThread):
     def _handle_subscription(self, frames: list[bytes]) -> None:
         for frame in frames:
             self.subscriptions += 1 if frame[0] == 1 else -1
+        if self.pipes is not None:
+            self.pipes.attached = self.subscriptions > 0
         super()._handle_subscription(frames)
+
+    def watch_output(self, pipes: OutputPipes) -> None:
+        """Show attached clients what the collector hands back, and notice its end.
+
+        Parameters
+        ----------
+        pipes
+            The pipes.
+        """
+        self.pipes = pipes
+        self.io_loop.add_callback(self._watch)
+
+    def _watch(self) -> None:
+        if self.pipes is not None and os.getpid() == self._master_pid:
+            if self._watched >= 0:
+                self.io_loop.remove_handler(self._watched)
+            self._watched = self.pipes.shown.fileno()
+            self.io_loop.add_handler(self._watched, lambda *_: self.relay(), self.io_loop.READ)
+
+    def relay(self) -> None:
+        """Send attached clients the texts that the collector has handed back."""
+        # where another thread, or what was interrupted, is at it, nothing is left for this one
+        if self.pipes is None or not self._relaying.acquire(blocking=False):
+            return
+        generation = self.pipes.generation
+        try:
+            while text := self.pipes.shown.recv(1 << 18):
+                content = {"name": STREAMS[text[0] - ord("0")], "text": text[1:].decode()}
+                message = self.session.msg("stream", content, parent=self.parent())
+                super().send_multipart(self.session.serialize(message, ident=b"stream"))
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        finally:
+            self._relaying.release()
+        self.pipes.take_over(generation)  # the collector has ended
+        self._watch()
 
     def _handle_pipe_msg(self, msg: list[Any]) -> None:
         # from a forked child, which has journaled it itself
@@ -73,139 +118,15 @@ class JournalingIOPubThread(IOPubThread):
             frames = [bytes(frame) for frame in msg]
             first = frames.index(DELIM)
             msg_type = _header.decode(frames[first + 2]).msg_type
-            if msg_type not in _NOT_JOURNALED:
+            journaled = msg_type not in _NOT_JOURNALED
+            if self.pipes is not None and (journaled or self.attached):
+                self.pipes.synchronise()
+            if journaled:
                 self.journal.append(msg_type, _with_buffers(frames[first + 5], frames[first + 6 :]))
+            if self.attached:
+                self.relay()
         if self.attached:
             super().send_multipart(msg, *args, **kwargs)
-
-
-class LineStream(OutStream):
-    """Standard output or error of a script: whole lines are journaled as they are written.
-
-    What is written below Python, to the file descriptor (a C library, a subprocess), comes through a pipe that a thread
-    reads, as in ipykernel; but whoever writes, or synchronises, first takes what stands in the pipe, so that it comes
-    where it belongs.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        pub_thread: JournalingIOPubThread,
-        name: str,
-        *,
-        watchfd: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        self._unfinished: dict[int, str] = {}
-        """The line that each thread has begun, by its id; `_BELOW` for what comes from below Python."""
-        self._line_lock = threading.RLock()
-        """Held while text is taken, so that what was read from the pipe is journaled before anything else."""
-        os.register_at_fork(after_in_child=self._in_child)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        # "force", or ipykernel would not watch in a process that pytest started
-        super().__init__(session, pub_thread, name, watchfd="force" if watchfd else False, **kwargs)
-
-    def write(self, string: str) -> int:
-        """Journal the lines that `string` completes; send it to attached clients.
-
-        Parameters
-        ----------
-        string
-            Text; what stands after its last line end waits for the rest, or for `flush`.
-
-        Returns
-        -------
-        int
-            Number of characters.
-        """
-        if not isinstance(string, str):
-            raise TypeError(f"write() argument must be str, not {type(string)}")
-        thread: JournalingIOPubThread | None = self.pub_thread
-        if thread is None:
-            raise ValueError("I/O operation on closed file")
-        with self._line_lock:
-            self._drain()
-            self._take(threading.get_ident(), string)
-        if thread.attached:
-            super().write(string)
-        return len(string)
-
-    def flush(self) -> None:
-        """Journal the calling thread's unfinished line as it is; send what attached clients have not got."""
-        self._flush_lines()
-
-    def _flush_lines(self, *, insist: bool = False) -> None:
-        thread: JournalingIOPubThread | None = self.pub_thread
-        if thread is None:
-            return
-        if thread.journal is not None:
-            with self._line_lock:
-                for source in (threading.get_ident(), _BELOW):
-                    self._journal(self._unfinished.pop(source, ""), insist)
-        if thread.attached:
-            super().flush()
-
-    def _take(self, source: int, text: str) -> None:
-        """Journal the lines that `text` completes; lines of different threads, and from below Python, do not mix."""
-        if self.pub_thread.journal is not None:
-            with self._line_lock:
-                whole, end, rest = (self._unfinished.pop(source, "") + text).rpartition("\n")
-                if rest:
-                    self._unfinished[source] = rest
-                # nobody could be told what a thread of ours, reading what was written below Python, has met
-                self._journal(whole + end, insist=source == _BELOW)
-
-    def _journal(self, text: str, insist: bool) -> None:
-        if text:
-            content = {"name": self.name, "text": encodable(text)}
-            journal = self.pub_thread.journal
-            (journal.insist if insist else journal.append)("stream", msgspec.json.encode(content))
-
-    def synchronise(self) -> None:
-        """Journal all that was written so far, above and below Python, unfinished lines of all threads as they are."""
-        with self._line_lock:
-            self._drain()
-            for source in list(self._unfinished):
-                if source != threading.get_ident():
-                    self._journal(self._unfinished.pop(source), insist=True)
-        self._flush_lines(insist=True)
-
-    def _drain(self) -> None:
-        """Take what stands in the pipe; to be called with the lock held."""
-        # a pipe has one reader: a forked child that took what the parent is about to take would wait for more
-        if self._fid is not None and self._is_master_process() and (waiting := _waiting(self._fid)):
-            self._write_below(self._decoder.decode(os.read(self._fid, waiting)))
-
-    def _watch_pipe_fd(self) -> None:
-        pipe = select.poll()
-        pipe.register(self._fid, select.POLLIN)
-        while True:
-            ((_, what),) = pipe.poll()
-            with self._line_lock:
-                if not self._should_watch or (what & select.POLLHUP and not _waiting(self._fid)):
-                    return
-                self._drain()
-
-    def _in_child(self) -> None:
-        """Have locks that nobody holds: a thread that held one in the parent is not there to release it.
-
-        Lines that other threads have begun are the parent's to end.
-        """
-        self._line_lock, self._buffer_lock = threading.RLock(), threading.RLock()
-        own = threading.get_ident()
-        self._unfinished = {own: self._unfinished[own]} if own in self._unfinished else {}
-
-    def _write_below(self, text: str) -> None:
-        self._take(_BELOW, text)
-        if self.pub_thread.attached:
-            super().write(text)
-
-
-def _waiting(pipe: int) -> int:
-    """Tell how many bytes stand in a pipe."""
-    count = array.array("i", [0])
-    fcntl.ioctl(pipe, termios.FIONREAD, count)
-    return count[0]
 
 
 class Publisher:
@@ -232,6 +153,8 @@ class Publisher:
     def call(self, name: str | None) -> None:
         if self._thread.journal:
             self._thread.journal.call = name
+        if self._thread.pipes:
+            self._thread.pipes.call = name
 
     def send(self, msg_type: str, content: bytes, *, insist: bool = False) -> None:
         """Publish a message.
@@ -246,6 +169,8 @@ class Publisher:
             Wait for space where the disk is full, instead of raising.
         """
         journal = self._thread.journal
+        if self._thread.pipes is not None:
+            self._thread.pipes.synchronise()
         if journal is not None:
             (journal.insist if insist else journal.append)(msg_type, content)
         if self._thread.attached:
@@ -269,6 +194,6 @@ class Publisher:
 
     def synchronise(self) -> None:
         """Have all output so far in the journal, in front of what is sent next."""
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, LineStream):
-                stream.synchronise()
+        flush_streams()
+        if self._thread.pipes is not None:
+            self._thread.pipes.synchronise(whole=True)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 from oet_kernel.hidden import hidden
 from oet_kernel.identity import start_of, write_identity
+from oet_kernel.kernel.collector import start_collector
 from oet_kernel.kernel.launch import Launch
 from oet_kernel.kernels.holes import fill_holes
 from oet_kernel.kernels.training import preload, train
@@ -114,6 +115,7 @@ class ForkServer:
         gc.collect()
         fill_holes()
         gc.freeze()
+        self._app.collector, self._collector = start_collector()
         while True:
             patience = self._patience()
             if patience is not None and patience <= 0:
@@ -224,7 +226,7 @@ class ForkServer:
     def _sweep(self) -> None:
         """Kill children that were not forked here: descendants of kernels that have ended, come to the subreaper."""
         for pid in _children(os.getpid()):
-            if pid not in self._kernels:
+            if pid not in self._kernels and pid != self._collector:
                 kill_all(pid)
 
     def _end(self) -> NoReturn:

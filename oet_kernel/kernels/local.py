@@ -36,7 +36,12 @@ CONNECTION_FILE = "kernel.json"
 """Name of the file in a kernel's folder that tells its sockets and its key."""
 KERNEL_DEADLINE = 45.0
 """Seconds that a kernel has to take requests once it was started, and to begin what it was asked for."""
+_COLLECTOR_SECONDS = 5.0
+"""Seconds that a collector has to journal the rest of what an ended kernel has written."""
 _LAST_LINES = 20
+_LAST_BYTES = 64 << 10
+_FATAL = "Fatal Python error: "
+"""Beginning of what faulthandler writes where a script has enabled it for its own standard error."""
 _NOWHERE = Surroundings({}, "", Bounds("", 0, ()))
 """What is known of the surroundings that another service gave a kernel: nothing, so all of today's are new to it."""
 
@@ -161,7 +166,8 @@ class LocalKernel:
         """Set when, besides, all that it has said was handed out."""
         self._idle = asyncio.Event()
         self._launch: asyncio.Task[None] | None = None
-        self._last_output: deque[bytes] = deque(maxlen=_LAST_LINES)
+        self._last_output: deque[bytes] = deque()
+        self._last_bytes = 0
         self._manager: OetKernelManager | None = None
         self._sockets: dict[str, zmq.asyncio.Socket] = {}
         self._record: KernelRecord | None = None
@@ -537,7 +543,7 @@ class LocalKernel:
     async def _hear(self, records: list[Record]) -> None:
         for record in records:
             if record.type == "stream":
-                self._last_output.append(bytes(record.content))
+                self._keep_output(bytes(record.content))
             elif record.type == "oet_kernel":
                 self._idle.set()
                 self._ready.set()
@@ -545,6 +551,13 @@ class LocalKernel:
             await self._on_records(records, self._tail.offset)
         except Exception:
             log.exception("What the kernel in %s has said could not be taken", self.folder)
+
+    def _keep_output(self, content: bytes) -> None:
+        """Keep the end of the output, in pieces as they came: faulthandler writes word by word."""
+        self._last_output.append(content)
+        self._last_bytes += len(content)
+        while self._last_bytes - len(self._last_output[0]) > _LAST_BYTES:
+            self._last_bytes -= len(self._last_output.popleft())
 
     async def _live(self, process: Process, reading: asyncio.Task[None]) -> None:
         """Wait for the end of the process, and tell it when all that the kernel has said is told."""
@@ -557,6 +570,8 @@ class LocalKernel:
             session = None if unwatched else self.pid  # the number may be another's by now
             await asyncio.to_thread(kill_leftovers, session, str(self.folder))
         self._gone.set()
+        if not await self._tail.collected(_COLLECTOR_SECONDS):
+            log.warning("The output of the kernel in %s may lack its end: its collector does not end", self.folder)
         self._exit_seen = True
         self._tail.ring()
         await reading
@@ -589,7 +604,9 @@ class LocalKernel:
     def _last_words(self) -> list[str]:
         """Return the end of the script's output, and of what the process wrote below Jupyter."""
         said = []
-        lines = "".join(_text(content) for content in self._last_output).splitlines()[-_LAST_LINES:]
+        text = "".join(_text(content) for content in self._last_output)
+        fatal = text.find(_FATAL)
+        lines = text.splitlines()[-_LAST_LINES:] if fatal < 0 else text[fatal:].splitlines()
         if lines:
             said += ["Last output:", *lines]
         stdio = self.folder / "stdio.log"

@@ -9,6 +9,7 @@ from contextlib import suppress
 import psutil
 
 from oet_kernel.identity import start_of as start_of
+from oet_kernel.kernel.collector import COLLECTOR_NAME
 
 KERNEL_NAME = "oet-kernel"
 """Name of a process that a fork server has made a kernel."""
@@ -134,7 +135,8 @@ def kill_leftovers(session: int | None, folder: str) -> None:
 def marked(beginning: str) -> dict[str, list[int]]:
     """Find the processes that carry the mark of a kernel, leaders of a session first.
 
-    Those that were forked and have not started another program since carry what their fork server does: no mark.
+    Those that were forked and have not started another program since carry what their fork server does: no mark. A
+    collector, which ends by itself, is left out.
 
     Parameters
     ----------
@@ -151,7 +153,7 @@ def marked(beginning: str) -> dict[str, list[int]]:
     for pid in psutil.pids():
         with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
             for entry in environ.read().split(b"\0"):
-                if entry.startswith(mark) and pid != os.getpid():
+                if entry.startswith(mark) and pid != os.getpid() and _name(pid) != COLLECTOR_NAME:
                     folder = os.fsdecode(entry.partition(b"=")[2])
                     found.setdefault(folder, []).append(pid)
     for pids in found.values():
@@ -171,9 +173,14 @@ def fork_servers(runtime: str) -> list[int]:
     for process in psutil.process_iter(["cmdline", "name", "ppid"]):
         words = process.info["cmdline"] or []
         listens = "--socket" in words and words[words.index("--socket") + 1].startswith(f"{runtime}/fork-")
-        if listens and process.info["name"] != KERNEL_NAME:
+        if listens and process.info["name"] not in (KERNEL_NAME, COLLECTOR_NAME):
             found[process.pid] = process.info["ppid"]
     return [pid for pid, parent in found.items() if parent not in found]  # no child that is not yet a kernel
+
+
+def _name(pid: int) -> str:
+    with open(f"/proc/{pid}/comm") as name:
+        return name.read().strip()
 
 
 def _leads_session(pid: int) -> bool:

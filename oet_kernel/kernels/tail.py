@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from oet_kernel.events.mapping import Record
+from oet_kernel.kernel.collector import COLLECTED
 from oet_kernel.kernel.journal import BELL, JOURNAL
 from oet_kernel.kernel.orphan import LIFELINE
 
@@ -41,6 +42,7 @@ class JournalTail:
         self._file = os.open(folder / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.offset = offset
         """Where the records that were read end."""
+        self._folder = folder
         self._punched = 0
         self._listening = False
         self._rung: asyncio.Future[None] | None = None
@@ -100,6 +102,39 @@ class JournalTail:
         """Wake whoever waits for the bell."""
         with suppress(BlockingIOError):
             os.write(self.bell, b"!")
+
+    async def collected(self, deadline: float) -> bool:
+        """Wait until the collector has journaled all that an ended kernel has written.
+
+        Parameters
+        ----------
+        deadline
+            Seconds.
+
+        Returns
+        -------
+        bool
+            False after the deadline.
+        """
+        try:
+            held = os.open(self._folder / COLLECTED, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # it ended before it had one
+            return True
+        loop = asyncio.get_running_loop()
+        released = asyncio.Event()
+        try:
+            while True:
+                try:
+                    os.read(held, 1)
+                    return True
+                except BlockingIOError:
+                    loop.add_reader(held, released.set)
+                    await asyncio.wait_for(released.wait(), deadline)
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(held)
+            os.close(held)
 
     def told_ready(self) -> bool:
         """Tell whether the kernel had said that it takes requests in front of where this began."""

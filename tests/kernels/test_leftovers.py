@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from oet_kernel.kernel.collector import COLLECTOR_NAME
 from oet_kernel.models import ProcedureState, StopProcessCommand
-from tests.conftest import Bench
+from tests.conftest import Bench, gone
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +87,7 @@ async def test_two_hundred_kernels_leave_no_process_file_socket_or_descriptor(tm
     server = psutil.Process(kernel.pid).parent()
     assert server is not None
     assert server.pid != os.getpid()
+    (collector,) = [child for child in server.children() if child.name() == COLLECTOR_NAME]
     folders = (bench.state.path, bench.state.runtime, Path(os.environ["OET_RUNTIME_DIR"]))
 
     async def left() -> dict[str, object]:
@@ -93,7 +95,8 @@ async def test_two_hundred_kernels_leave_no_process_file_socket_or_descriptor(tm
         await live(bench, 5)
         return {
             "files of the fork server": open_files(server.pid),
-            "processes": [child.pid for child in server.children(recursive=True)],
+            "files of the collector": open_files(collector.pid),
+            "processes": {child.pid for child in server.children(recursive=True)},
             "scripts' processes": [process.pid for process in marked(mark)],
             "own children": sorted(child.pid for child in psutil.Process().children()),
             "folders": len(contents(*folders)),
@@ -102,7 +105,7 @@ async def test_two_hundred_kernels_leave_no_process_file_socket_or_descriptor(tm
 
     await live_all(bench, 2 * AT_ONCE)  # threads and tables of libraries are there from now on
     before, files = await left(), open_files(os.getpid())
-    assert before["processes"] == [kernel.pid]
+    assert before["processes"] == {kernel.pid, collector.pid}
     assert before["scripts' processes"] == []
     await live_all(bench, KERNELS)
     assert await left() == before
@@ -112,5 +115,6 @@ async def test_two_hundred_kernels_leave_no_process_file_socket_or_descriptor(tm
     assert more.total() < AT_ONCE
     await bench.service.close()
     assert not server.is_running()
+    assert await gone(collector.pid)
     assert os.listdir(bench.state.runtime) == []
     bench.state.close()

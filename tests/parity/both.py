@@ -69,11 +69,11 @@ def names(folder: Path) -> frozenset[str]:
 
 
 def plainly(folder: Path, text: str, **options: Any) -> Ran:
-    """Run a script by ``python script.py``."""
+    """Run a script by ``python -u script.py``, whose output comes as it is written."""
     path = write(folder, text, **options)
     before = names(folder)
     done = subprocess.run(
-        [sys.executable, str(path)], cwd=folder, capture_output=True, timeout=DEADLINE, stdin=subprocess.DEVNULL
+        [sys.executable, "-u", str(path)], cwd=folder, capture_output=True, timeout=DEADLINE, stdin=subprocess.DEVNULL
     )
     stdout, stderr = (
         stream.decode(errors="replace").replace(str(folder), _HERE) for stream in (done.stdout, done.stderr)
