@@ -1,6 +1,8 @@
 """A service whose kernels are forked, and one whose kernels are started plainly: scripts behave the same in both."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,3 +17,12 @@ def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     options = ["--OetApp.exclusive=False", f"--OetApp.fork={request.param == 'forked'}"]
     with serve(tmp_path_factory.mktemp(f"side-{request.param}"), *options) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of a test run share, for what is fetched."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "published"
+    folder.mkdir(exist_ok=True)
+    return folder

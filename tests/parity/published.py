@@ -43,12 +43,24 @@ def _index() -> str:
 
 def libraries(folder: Path) -> Path:
     """Install what the scripts import, without what the packages of the tests bring; the folder to import from."""
-    target = folder / "libraries"
     needs = sorted({need for kind in LIST.values() for one in kind for need in one.get("needs", [])})
+    return install(folder / "libraries", "--no-deps", *needs)
+
+
+def install(target: Path, *words: str) -> Path:
+    """Install packages into a folder to import from, once for all who share it.
+
+    Parameters
+    ----------
+    target
+        The folder; it is returned.
+    words
+        Requirements, and options of pip.
+    """
     with FileLock(f"{target}.lock"):
         if not target.exists():
-            argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", f"{target}.new"]
-            subprocess.run([*argv, "--disable-pip-version-check", *needs], check=True)
+            argv = [sys.executable, "-m", "pip", "install", "--quiet", "--target", f"{target}.new"]
+            subprocess.run([*argv, "--disable-pip-version-check", *words], check=True)
             Path(f"{target}.new").rename(target)
     return target
 

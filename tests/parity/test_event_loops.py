@@ -1,9 +1,11 @@
 """A script's event loops are what they are under ``python script.py``: the kernel's own is never seen."""
 
+import subprocess
 import textwrap
 
 import pytest
 
+from tests.parity import published
 from tests.parity.both import as_procedure, compare
 
 ASYNCIO = """
@@ -200,6 +202,36 @@ SAME = {
         loop = IOLoop.current()
         def main(): print(loop.run_sync(lambda: give(6)), IOLoop.current() is loop)
         """,
+    "anyio on asyncio": """
+        import anyio
+        async def work():
+            await anyio.sleep(0)
+            print('slept')
+        def main(): anyio.run(work)
+        """,
+    "nest_asyncio": """
+        import nest_asyncio2
+        nest_asyncio2.apply()
+        async def work():
+            return asyncio.get_event_loop().run_until_complete(give(5))
+        def main():
+            print(asyncio.get_event_loop().run_until_complete(work()), asyncio.run(work()))
+        """,
+    "a failure in the loop": """
+        async def fail():
+            raise ValueError('on purpose')
+        def main(): asyncio.get_event_loop().run_until_complete(fail())
+        """,
+    "IPython's own loop": "import IPython\ndef main(): print(asyncio.run(give(5)))",
+}
+
+
+@pytest.mark.parametrize("what", SAME)
+def test_loop_is_that_of_a_plain_process(side, tmp_path, what):
+    compare(side, tmp_path, ASYNCIO + textwrap.dedent(SAME[what]))
+
+
+OTHERS = {
     "Twisted's reactor": """
         from twisted.internet import reactor, task
         def main():
@@ -227,13 +259,6 @@ SAME = {
         def init(): print(trio.run(work))
         def main(): print(trio.run(work))
         """,
-    "anyio on asyncio": """
-        import anyio
-        async def work():
-            await anyio.sleep(0)
-            print('slept')
-        def main(): anyio.run(work)
-        """,
     "anyio on trio": """
         import anyio
         async def work():
@@ -249,26 +274,22 @@ SAME = {
             except sniffio.AsyncLibraryNotFoundError as error:
                 print(error)
         """,
-    "nest_asyncio": """
-        import nest_asyncio2
-        nest_asyncio2.apply()
-        async def work():
-            return asyncio.get_event_loop().run_until_complete(give(5))
-        def main():
-            print(asyncio.get_event_loop().run_until_complete(work()), asyncio.run(work()))
-        """,
-    "a failure in the loop": """
-        async def fail():
-            raise ValueError('on purpose')
-        def main(): asyncio.get_event_loop().run_until_complete(fail())
-        """,
-    "IPython's own loop": "import IPython\ndef main(): print(asyncio.run(give(5)))",
 }
 
 
-@pytest.mark.parametrize("what", SAME)
-def test_loop_is_that_of_a_plain_process(side, tmp_path, what):
-    compare(side, tmp_path, ASYNCIO + textwrap.dedent(SAME[what]))
+@pytest.fixture(scope="session")
+def others(shared):
+    """Event loops besides asyncio's, in a folder of their own: httpx imports trio wherever it is installed."""
+    try:
+        return published.install(shared / "loops", "trio>=0.27,<1", "twisted>=24.7,<27")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no package index answers: {error}")
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_loop_of_another_library_runs_as_in_a_plain_process(side, others, tmp_path, what):
+    head = f"import sys; sys.path.insert(0, {str(others)!r})\n"
+    compare(side, tmp_path, ASYNCIO + textwrap.dedent(OTHERS[what]), head=head)
 
 
 # A coroutine function is called and its coroutine is run; plain Python has no such call. The left side of each is what

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import nbclient
 import nbformat
 import pytest
@@ -27,16 +26,13 @@ NOTEBOOKS = published.notebooks()
 
 
 @pytest.fixture(scope="session")
-def fetched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all workers of a test run share."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "published"
-    folder.mkdir(exist_ok=True)
+def fetched(shared: Path) -> Path:
+    """A folder with what the scripts import."""
     try:
-        published.libraries(folder)
-    except (subprocess.CalledProcessError, httpx.TransportError) as error:
+        published.libraries(shared)
+    except subprocess.CalledProcessError as error:
         pytest.skip(f"no package index answers: {error}")
-    return folder
+    return shared
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from git import Repo
 
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.kernel.provenance import commit_of
@@ -55,6 +56,13 @@ async def test_default_branch_is_taken_and_followed(repository, scripts):
     assert second.commit == new == commit_of(second.folder / "observe.py")
     assert (second.folder / "observe.py").read_text() == "x = 5\n"
     assert (first.folder / "observe.py").read_text() == "x = 1\n", "a checkout does not change under a running script"
+
+
+async def test_script_that_asks_gitpython_for_its_commit_finds_it(repository, scripts):
+    made = await scripts.get(args(repository))
+    with Repo(made.folder / "observe.py", search_parent_directories=True) as found:
+        assert (found.head.commit.hexsha, Path(found.working_dir)) == (made.commit, made.folder)
+        assert not found.is_dirty(untracked_files=True)
 
 
 async def test_another_default_branch_is_followed(repository, scripts):
