@@ -200,7 +200,7 @@ def interrupt_when(text, notebook):
     ("line", "words"),
     [
         ("%oet nonsense", "No such command 'nonsense'"),
-        ("%oet stop --nonsense", "No such option '--nonsense'"),
+        ("%oet stop --nonsense", "No such option"),
         ("%oet run", "Which script?"),
         ("%oet describe --pid=x", "'x' is not a valid"),
         ("%oet run 'unclosed", "No closing quotation"),
