@@ -34,10 +34,11 @@ from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel.last_words import keep, write_to
 from oet_kernel.kernel.orphan import OrphanWatch
 from oet_kernel.kernel.outgoing import JournalingIOPubThread, Publisher
+from oet_kernel.kernel.pipes import OutputPipes
 from oet_kernel.kernel.program import Program
 from oet_kernel.kernel.runner import ControlRequest, EventRequest, Opening, PrepareRequest, Runner, RunRequest
 from oet_kernel.kernel.shell import OetShell
-from oet_kernel.kernel.streams import ConsoleText, FlushingSys, OutputPipes, ScriptStream
+from oet_kernel.kernel.streams import ConsoleText, FlushingSys, ScriptStream
 
 IOPUB_HIGH_WATER_MARK = 100_000
 """Messages held for a slow subscriber of ZeroMQ; the default of 1000 loses half of a burst."""

@@ -15,7 +15,8 @@ from jupyter_client.session import DELIM, Session
 
 from oet_kernel.kernel.collector import STREAMS
 from oet_kernel.kernel.journal import Journal
-from oet_kernel.kernel.streams import OutputPipes, flush_streams
+from oet_kernel.kernel.pipes import OutputPipes
+from oet_kernel.kernel.streams import flush_streams
 
 _NOT_JOURNALED = frozenset({"status", "stream", "iopub_welcome", "shutdown_reply"})
 """Busy and idle say nothing a script said; streams are journaled as they come out of their pipes."""

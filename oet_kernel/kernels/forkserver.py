@@ -214,6 +214,8 @@ class ForkServer:
                 return
             if pid == 0:
                 return
+            if pid == self._collector:  # its kernels do without; those to come have another
+                self._app.collector, self._collector = start_collector()
             if pid in self._kernels:
                 kernel = self._kernels.pop(pid)
                 kernel |= {"status": os.waitstatus_to_exitcode(status), "at": time.time()}

@@ -74,6 +74,18 @@ async def test_kernels_that_share_a_collector_all_survive_it(bench):
         assert min(bench.output(pid).count(letter) for letter in "xy") >= 100_000
 
 
+async def test_kernels_that_come_after_the_end_of_a_collector_have_another(bench):
+    ids = []
+    for end in ("end_collector()", "pass"):
+        summary = await bench.run(f"{HEAD}def main(): print('a'); tell(collector=collector()); {end}; print('b')")
+        assert summary.state is ProcedureState.COMPLETE
+        assert bench.output(summary.id) == "a\nb\n"
+        (told,) = bench.said("user.script.announce", summary.id)
+        ids.append(told["collector"])
+    assert None not in ids
+    assert ids[0] != ids[1]
+
+
 async def test_stop_ends_what_a_frozen_collector_holds_up(bench, tmp_path):
     """And what was written meanwhile is there, once it goes on."""
     gate = tmp_path / "gate"
