@@ -73,7 +73,7 @@ def call(
     """
     if _is_command(function):
         sys.argv[1:] = command_line(arguments)
-        result = _run_command(function)
+        result = function()
     else:
         arguments = convert(function, arguments, name)
         result = function(*arguments.args, **{**_defaults_of_typer(function, arguments), **arguments.kwargs})
@@ -100,15 +100,6 @@ def command_line(arguments: ProcedureInput) -> list[str]:
             elif one is not None and one is not False:
                 words += [option, _word(one)]
     return words
-
-
-def _run_command(function: Callable[..., Any]) -> Any:
-    try:
-        return function()
-    except SystemExit as end:  # which is how a command ends that went well, too
-        if end.code not in (None, 0):
-            raise
-        return None
 
 
 def _word(value: Any) -> str:
