@@ -23,7 +23,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import (Annotated, Any, Callable, Final, Generic, Iterable, Literal, Mapping, NamedTuple, NewType,
     NotRequired, Optional, Protocol, Sequence, TypedDict, TypeVar, Union, Unpack)
 from uuid import UUID
-import attrs, msgspec
+import attrs, msgspec, pydantic
 
 T = TypeVar("T")
 
@@ -88,6 +88,10 @@ class Made:
     _depth: int
     when: date = None
     loose: int = attrs.field(default=0, converter=int)
+class Model(pydantic.BaseModel):
+    depth: int
+    when: date | None = None
+    bands: list[Band] = []
 class Record(msgspec.Struct):
     depth: int
     where: Path = Path(".")
@@ -225,6 +229,10 @@ CONVERTED = [
     ("Box[Path]", {"item": "a"}, "Box(Path('a'))"),
     ("Box[list[Box[date]]]", {"item": [{"item": "2026-11-25"}]}, "Box([Box(date(2026, 11, 25))])"),
     ("Derived", {"depth": 1, "where": "a", "when": "2026-11-25"}, "Derived(1, Path('a'), when=datetime(2026, 11, 25))"),
+    ("Model", {"depth": 1, "bands": ["low"]}, "Model(depth=1, bands=[Band.LOW])"),
+    ("Model", {"depth": 1, "when": "2026-11-25"}, "Model(depth=1, when=date(2026, 11, 25))"),
+    ("list[Model]", [{"depth": 1}], "[Model(depth=1)]"),
+    ("Optional[Model]", None, "None"),
     ("Made", {"depth": 1, "when": "2026-11-25", "loose": "5"}, "Made(1, date(2026, 11, 25), 5)"),
     ("Record", {"depth": 1, "where": "a"}, "Record(1, Path('a'))"),
     # several kinds
@@ -345,6 +353,8 @@ REFUSED = [
     ("Strict", {"depth": -1}, "main.kwargs.x: no Strict: ValueError: depth must not be negative"),
     ("Node", {"name": "a", "children": [{"name": 1}]}, "main.kwargs.x.children[0].name: expected string, got integer"),
     ("Box[Path]", {"item": 1}, "main.kwargs.x.item: expected path, got integer 1"),
+    ("Model", {"depth": None}, "main.kwargs.x.depth: Input should be a valid integer"),
+    ("list[Model]", [{"depth": 1}, {}], "main.kwargs.x[1].depth: Field required"),
     ("Made", {"depth": "x"}, 'main.kwargs.x.depth: expected integer, got string "x"'),
     ("Record", {"depth": "x"}, "main.kwargs.x.depth: expected int, got str"),
     ("Record", {"depth": 1, "where": 5}, "main.kwargs.x.where: expected path, got integer 5"),
