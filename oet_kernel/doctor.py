@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.identity import start_of
+from oet_kernel.kernel.collector import COLLECTOR_NAME
 from oet_kernel.kernels.local import find_record
 from oet_kernel.kernels.processes import fork_servers, kill_leftovers, kill_tree, marked
 from oet_kernel.models import ProcedureState
@@ -287,7 +289,7 @@ class Doctor:
         if self._served or not Path(runtime).is_dir():
             return
         for pid in fork_servers(runtime):
-            children = _children(pid)
+            children = _kernels_of(pid)
             if children:
                 text = f"The fork server {pid} waits for the end of {len(children)} kernels"
                 self._note("fork servers", text, "start a service: it takes it over")
@@ -334,12 +336,11 @@ def _remove(paths: list[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+def _kernels_of(server: int) -> list[int]:
+    """List the children of a fork server, but for the collector of their output."""
+    with suppress(psutil.NoSuchProcess):
+        return [one.pid for one in psutil.Process(server).children() if one.name() != COLLECTOR_NAME]
+    return []
 
 
 def _mode(path: Path) -> int:

@@ -43,7 +43,9 @@ class OutputPipes:
         self._attached = False
         self._local = threading.local()
         self._written: list[int] = []
-        """When the pipes had last been written to at the end of a step, in nanoseconds."""
+        """When the pipes had last been written to at the end of a step, in nanoseconds; a clock that ticks slowly."""
+        self._parted = False
+        """True while something was taken out of the pipes since then that may end within a character."""
         self.generation = 0
         """Which collector it is that reads: counted from 1."""
         self._taking_over = threading.Lock()
@@ -122,7 +124,7 @@ class OutputPipes:
         if whole:
             with suppress(OSError):
                 self._written = [os.fstat(end).st_mtime_ns for end in self._ends]
-        if self.waits(0) or self.waits(1) or self._written != written:
+        if self.waits(0) or self.waits(1) or self._written != written or (whole and self._parted):
             self._ask(whole=whole)
 
     def settle(self, index: int) -> None:
@@ -145,6 +147,7 @@ class OutputPipes:
 
     def _ask(self, *, whole: bool = False, wait: bool = True) -> None:
         """Send the collector a request; wait for its answer, unless there is nothing that it has to journal first."""
+        self._parted = not whole
         generation = self.generation
         with suppress(TimeoutError):
             while os.getpid() == self._pid:
@@ -196,10 +199,13 @@ class OutputPipes:
 
     def _in_child(self) -> None:
         # a descendant that lives on must not keep a pipe open that nobody reads
-        for descriptor in self._ends:
-            os.close(descriptor)
+        ends, self._ends = self._ends, []  # a child of the child finds them closed
+        for descriptor in ends:
+            with suppress(OSError):
+                os.close(descriptor)
         for one in (self._requests, self.shown):
-            one.close()
+            with suppress(OSError):
+                one.close()
 
 
 class _Channel:

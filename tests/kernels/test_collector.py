@@ -54,7 +54,7 @@ AFTER = {
 @pytest.mark.parametrize("what", AFTER)
 async def test_nothing_is_lost_with_the_collector(bench, what):
     body, told = AFTER[what]
-    summary = await bench.run(f"{HEAD}def main():\n    print('before')\n    end_collector()\n    {body}\n")
+    summary = await bench.run(f"{HEAD}def main():\n    print('before'); tell()\n    end_collector()\n    {body}\n")
     assert summary.state is (ProcedureState.FAILED if what == "death" else ProcedureState.COMPLETE)
     assert bench.output(summary.id) == "before\n" + told
 

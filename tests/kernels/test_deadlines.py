@@ -68,7 +68,7 @@ async def test_main_that_the_kernel_never_begins_is_a_failure(hasty):
 
 @pytest.mark.anyio
 async def test_script_that_the_kernel_never_loads_is_a_failure(hasty, monkeypatch):
-    monkeypatch.setattr(LocalKernel, "prepare", lambda *arguments: None)
+    monkeypatch.setattr(LocalKernel, "prepare", lambda *arguments, **options: None)
     pid = await hasty.create(HELLO)
     summary = await hasty.until(pid)
     assert summary.state is ProcedureState.FAILED

@@ -160,6 +160,7 @@ async def test_notebook_is_run_in_another_kernel_and_its_own_folder(panel, tmp_p
     panel.create.kernel.value = " python3 "
     panel.create.own_folder.value = True
     pid = await create(panel, str(path))
+    await until(panel.details.start, "disabled", lambda disabled: not disabled)
     panel.details.start.click()
     await shows(panel.details.about, f"Procedure {pid}", "COMPLETE")
     await shows(panel.logview.box, tmp_path.name)
