@@ -38,7 +38,7 @@ from oet_kernel.kernel.pipes import OutputPipes
 from oet_kernel.kernel.program import Program
 from oet_kernel.kernel.runner import ControlRequest, EventRequest, Opening, PrepareRequest, Runner, RunRequest
 from oet_kernel.kernel.shell import OetShell
-from oet_kernel.kernel.streams import ConsoleText, FlushingSys, ScriptStream
+from oet_kernel.kernel.streams import ConsoleText, FlushingSys, ScriptStream, flush_streams
 
 IOPUB_HIGH_WATER_MARK = 100_000
 """Messages held for a slow subscriber of ZeroMQ; the default of 1000 loses half of a burst."""
@@ -226,6 +226,7 @@ class OetKernelApp(IPKernelApp):
         if not self.journal_folder:
             super().init_io()
             return
+        flush_streams()  # what ipykernel has printed so far is not the script's
         self._stdio = keep(2)
         write_to(self._stdio)
         own = open(self._stdio, "w", buffering=1, closefd=False)  # noqa: SIM115 - to the end of the process

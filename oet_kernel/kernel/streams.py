@@ -4,6 +4,7 @@ Whatever writes to a descriptor (print, ``os.write``, compiled code, a subproces
 that order and redirection are those of a plain process.
 """
 
+import codecs
 import io
 import select
 import sys
@@ -18,8 +19,21 @@ from oet_kernel.kernel.collector import STREAMS
 from oet_kernel.kernel.journal import CALL, Journal, encodable
 from oet_kernel.kernel.pipes import OutputPipes
 
-_ERRORS = {"stdout": "surrogateescape", "stderr": "backslashreplace"}
-"""How characters that have no UTF-8 form are written: as in a plain process without a locale."""
+_ESCAPE = "surrogateescape-or-replace"
+_ERRORS = {"stdout": _ESCAPE, "stderr": "backslashreplace"}
+"""How lone surrogates are written: as in a plain process without a locale, but that none is refused."""
+
+
+def _escape_or_replace(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    characters = error.object[error.start : error.end]
+    return b"".join(
+        bytes([ord(one) - 0xDC00]) if 0xDC80 <= ord(one) <= 0xDCFF else "\ufffd".encode() for one in characters
+    ), error.end
+
+
+codecs.register_error(_ESCAPE, _escape_or_replace)
 
 
 class Descriptor(io.FileIO):

@@ -72,6 +72,7 @@ BETTER = {
         "class Bad:\n        def flush(self): raise OSError('full')\n    print('a'); sys.stdout = Bad()",
         "a\n",
     ),
+    "surrogates that are no bytes": ("print('\\ud800a\\udfffb')", "\ufffda\ufffdb\n"),
     "a lone surrogate": ("print('caf\\udce9')", "caf\ufffd\n"),
 }
 
