@@ -69,6 +69,7 @@ def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with tempfile.TemporaryDirectory(prefix="o", ignore_cleanup_errors=True) as folder:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_RUNTIME_DIR", folder)
+            patch.delenv("PYTHONUNBUFFERED", raising=False)  # users have it not, and it hides what is written late
             yield
         left = marked(str(tmp_path_factory.getbasetemp()))
         servers = [pid for runtime in Path(folder).iterdir() for pid in fork_servers(str(runtime))]
