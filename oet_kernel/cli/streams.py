@@ -51,6 +51,10 @@ def cannot_write(error: OSError) -> int:
     return 1
 
 
+class _ReaderLeft(BaseException):
+    """Raised wherever the main thread waits; a library of connections would take an OSError for one of its own."""
+
+
 @contextmanager
 def until_reader_leaves() -> Iterator[None]:
     """Raise BrokenPipeError in the main thread once the reader of standard output has left, though nothing is printed.
@@ -84,13 +88,15 @@ def until_reader_leaves() -> Iterator[None]:
 
     def on_signal(signum: int, frame: object) -> None:
         if has_left(0):  # else it is of a connection, whose write says so itself
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            raise _ReaderLeft
 
     before = signal.signal(signal.SIGPIPE, on_signal)
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     try:
         yield
+    except _ReaderLeft:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
     finally:
         signal.signal(signal.SIGPIPE, before)
         os.close(end)

@@ -92,3 +92,21 @@ def test_listener_ends_with_its_reader_and_not_with_the_next_event(server):
     assert process.wait(DEADLINE) == 141
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+@pytest.mark.parametrize("words", ["start --pid=PID", "procedure start --pid=PID"])
+def test_command_that_follows_ends_with_its_reader_and_not_with_the_next_event(server, words):
+    made = server.create("import threading\ndef main(): threading.Event().wait()\n", subarray_id=9101)
+    server.until(made, "READY")
+    argv = [sys.executable, "-m", "oet_kernel.command", *words.replace("PID", str(made)).split()]
+    env = {**os.environ, "OET_URL": server.url, "OET_TOKEN": server.token}
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
+    for line in process.stdout:
+        if "started execution" in line:
+            break
+    process.stdout.close()
+    assert process.wait(DEADLINE) == 141
+    assert f"Procedure {made} goes on; stop it with: oet procedure stop --pid={made}\n" in process.stderr.read()
+    process.stderr.close()
+    server.http.put(f"/procedures/{made}", json={"state": "STOPPED"})
+    assert server.until(made)["state"] == "STOPPED"
