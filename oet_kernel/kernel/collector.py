@@ -52,6 +52,8 @@ _SHOWN_CHARACTERS = 8 << 10
 _MOST_TO_SHOW = 1000
 """Texts of about `_SHOWN_CHARACTERS` that are kept for clients that do not read them; the journal has them all."""
 _SPLICE_F_NONBLOCK = 2
+_EDGE = select.EPOLLIN | select.EPOLLET
+"""Edge-triggered: pipes are then reported in the order in which they were written to."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -137,6 +139,8 @@ class Collector:
         self._actions: dict[int, Callable[[int], None]] = {}
         self._first: set[int] = set()
         """Descriptors that requests come by: what is written after a request is not taken ahead of it."""
+        self._answers: list[Callable[[], None]] = []
+        """What is left to do for requests when what stood in the pipes has been taken in the order that it came in."""
         self._kernels: set[_Kernel] = set()
         self._scratch, self._to_scratch = os.pipe()
         self.watch(registrations.fileno(), self._register)
@@ -150,6 +154,9 @@ class Collector:
                 action = self._actions.get(descriptor)
                 if action is not None:  # it may be another's by now, which then finds nothing to read
                     action(events)
+            answers, self._answers = self._answers, []
+            for answer in answers:
+                answer()
             for kernel in full:
                 kernel.resume()
 
@@ -174,6 +181,15 @@ class Collector:
             self._poll.register(descriptor, events)
             if first:
                 self._first.add(descriptor)
+
+    def later(self, answer: Callable[[], None]) -> None:
+        """Call `answer` when all that is ready now was taken."""
+        self._answers.append(answer)
+
+    def again(self, descriptor: int, events: int) -> None:
+        """Watch a descriptor of which not all was read; others that are ready have their turn first."""
+        if descriptor in self._actions:
+            self._poll.modify(descriptor, events)
 
     def unwatch(self, descriptor: int) -> None:
         """Forget a descriptor; no-op where it is not watched."""
@@ -254,7 +270,7 @@ class _Kernel:
 
     def _watch_pipes(self) -> None:
         for pipe in self._pipes:
-            self._collector.watch(pipe.descriptor, partial(self._ready, pipe))
+            self._collector.watch(pipe.descriptor, partial(self._ready, pipe), _EDGE)
 
     def _watch_requests(self, descriptor: int) -> None:
         requests = socket.socket(fileno=descriptor)
@@ -264,6 +280,8 @@ class _Kernel:
     def _ready(self, pipe: _Pipe, events: int) -> None:
         if waiting(pipe.descriptor):
             self._take(pipe)
+            if waiting(pipe.descriptor):
+                self._collector.again(pipe.descriptor, _EDGE)
         elif events & select.EPOLLHUP:
             self._collector.unwatch(pipe.descriptor)  # nobody has its other end any more
 
@@ -336,13 +354,19 @@ class _Kernel:
         elif not descriptors:
             request = msgspec.json.decode(data, type=Request)
             if request.number:
-                self._drain()
-            if request.whole:
-                self._complete()
-            self._journal.call, self._attached = request.call, request.attached
-            if request.number:
-                with suppress(OSError):  # the kernel has ended, which its pidfd tells
-                    requests.send(b"%d" % request.number, socket.MSG_DONTWAIT)
+                self._collector.later(partial(self._fulfil, requests, request))
+            else:
+                self._journal.call, self._attached = request.call, request.attached
+
+    def _fulfil(self, requests: socket.socket, request: Request) -> None:
+        if self._over:
+            return
+        self._drain()
+        if request.whole:
+            self._complete()
+        self._journal.call, self._attached = request.call, request.attached
+        with suppress(OSError):  # the kernel has ended, which its pidfd tells
+            requests.send(b"%d" % request.number, socket.MSG_DONTWAIT)
 
     def _show(self, index: int, text: str) -> None:
         mark, start = b"%d" % index, 0
