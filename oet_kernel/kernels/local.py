@@ -610,7 +610,9 @@ class LocalKernel:
         if lines:
             said += ["Last output:", *lines]
         stdio = self.folder / "stdio.log"
-        errors = stdio.read_bytes()[-4096:].decode(errors="replace").strip() if stdio.exists() else ""
+        written = stdio.read_bytes()[-_LAST_BYTES:].decode(errors="replace") if stdio.exists() else ""
+        fatal = written.rfind(_FATAL)  # Python 3.14 adds the C stack behind Python's
+        errors = (written[-4096:] if fatal < 0 else written[fatal:]).strip()
         if errors:
             said += ["Last words of the process:", errors]
         return said
