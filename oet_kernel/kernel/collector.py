@@ -157,7 +157,7 @@ class Collector:
             answers, self._answers = self._answers, []
             for answer in answers:
                 answer()
-            for kernel in full:
+            for kernel in self._kernels.intersection(full):  # but for one that has come to its end meanwhile
                 kernel.resume()
 
     def watch(
@@ -251,6 +251,10 @@ class _Kernel:
     ) -> None:
         self._collector = collector
         self._journal = Journal(folder, numbered=False)
+        with suppress(FileExistsError):
+            os.mkfifo(folder / COLLECTED, 0o600)
+        self._held = os.open(folder / COLLECTED, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        # what may fail is done: sockets close their descriptors with themselves
         self._pipes = [_Pipe(out, 0), _Pipe(err, 1)]
         self._requests: list[socket.socket] = []
         self._shown = socket.socket(fileno=shown)
@@ -261,9 +265,6 @@ class _Kernel:
         self._over = False
         self.paused = False
         """True while the disk has no space for what stands in the pipes."""
-        with suppress(FileExistsError):
-            os.mkfifo(folder / COLLECTED, 0o600)
-        self._held = os.open(folder / COLLECTED, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._watch_pipes()
         self._watch_requests(requests)
         collector.watch(process, self._end)

@@ -100,7 +100,7 @@ class JournalingIOPubThread(IOPubThread):
         finally:
             self._relaying.release()
         self.pipes.take_over(generation)  # the collector has ended
-        self._watch()
+        self.io_loop.add_callback(self._watch)  # this may be any thread
 
     def _handle_pipe_msg(self, msg: list[Any]) -> None:
         # from a forked child, which has journaled it itself
