@@ -68,13 +68,19 @@ class OetServerApp(ServerApp):
     """True once Ctrl-C was pressed."""
 
     def init_signal(self) -> None:
-        """Let Ctrl-C end the service as SIGTERM does, whole and without a question, on a terminal or not."""
-        super().init_signal()
-        signal.signal(signal.SIGINT, self._interrupt)
+        """Let Ctrl-C end the service as SIGTERM does, whole and without a question, on a terminal or not.
 
-    def _interrupt(self, number: int, frame: Any) -> None:
+        The event loop takes both: a handler of Python's own runs only once the main thread wakes, and the system may
+        deliver a signal to another thread.
+        """
+        super().init_signal()
+        loop = self.io_loop.asyncio_loop
+        loop.add_signal_handler(signal.SIGTERM, self._signal_stop, signal.SIGTERM, None)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self) -> None:
         self.interrupted = True
-        self._signal_stop(number, frame)
+        self._signal_stop(signal.SIGINT, None)
 
 
 class OetApp(ExtensionApp):

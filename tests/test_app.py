@@ -1,9 +1,11 @@
 """The service as it is started: options, refusals, who may use it, and its life inside another Jupyter server."""
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,6 +20,17 @@ def start(folder, *words, **environment):
     env = {**os.environ, "OET_RUNTIME_DIR": str(folder / "runtime"), **environment}
     argv = [sys.executable, "-m", "oet_kernel.cli", "serve", *words]
     return subprocess.run(argv, env=env, cwd=folder, capture_output=True, text=True, timeout=DEADLINE)
+
+
+def threads_of(pid):
+    return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+
+
+def blocks(pid, thread, signum):
+    """Tell whether a thread never gets a signal: those of libzmq get none."""
+    status = Path(f"/proc/{pid}/task/{thread}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:"))
+    return bool(int(mask, 16) & 1 << signum - 1)
 
 
 # --- options
@@ -127,6 +140,16 @@ def test_ctrl_c_and_sigterm_end_the_service_whole_with_what_it_runs(tmp_path, si
         assert server.process.wait(DEADLINE) == 0
     assert "Traceback" not in (tmp_path / "server.log").read_text()
     assert not list((tmp_path / "runtime").glob("*.json")), "nobody finds it any more"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signal_that_another_thread_gets_ends_the_service_too(tmp_path, signum):
+    with serve(tmp_path, "--warm-kernels=0", "--OetApp.fork=False") as server:
+        pid = server.process.pid
+        assert server.http.get("/procedures").status_code == 200  # it is up, and has nothing to do any more
+        other = next(thread for thread in threads_of(pid) if thread != pid and not blocks(pid, thread, signum))
+        assert ctypes.CDLL(None).tgkill(pid, other, signum) == 0
+        assert server.process.wait(DEADLINE) == 0
 
 
 # --- who may use it

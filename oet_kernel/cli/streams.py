@@ -83,6 +83,7 @@ def until_reader_leaves() -> Iterator[None]:
         return any(one == output for one, _ in poll.poll(timeout))
 
     def wait() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # else Ctrl-C may come here, and wake nobody
         if has_left(None):
             signal.pthread_kill(main, signal.SIGPIPE)
 
@@ -92,14 +93,15 @@ def until_reader_leaves() -> Iterator[None]:
 
     before = signal.signal(signal.SIGPIPE, on_signal)
     thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
     try:
-        yield
+        try:
+            thread.start()
+            yield
+        finally:
+            signal.signal(signal.SIGPIPE, before)
+            os.close(end)
+            thread.join()
+            os.close(output)
+            os.close(ended)
     except _ReaderLeft:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
-    finally:
-        signal.signal(signal.SIGPIPE, before)
-        os.close(end)
-        thread.join()
-        os.close(output)
-        os.close(ended)

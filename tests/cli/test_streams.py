@@ -4,9 +4,11 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from oet_kernel.cli.streams import until_reader_leaves
 from tests.conftest import DEADLINE
 
 PRINTS = "def main():\n    for number in range(5000): print(number)\n"
@@ -89,9 +91,19 @@ def test_listener_ends_with_its_reader_and_not_with_the_next_event(server):
     env = {**os.environ, "OET_URL": server.url, "OET_TOKEN": server.token}
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
     process.stdout.close()
-    assert process.wait(DEADLINE) == 141
-    assert process.stderr.read() == b""
+    assert (process.stderr.read(), process.wait(DEADLINE)) == (b"", 141)
     process.stderr.close()
+
+
+def test_reader_that_has_left_before_is_told_at_once_wherever_the_main_thread_is(monkeypatch):
+    for _ in range(300):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "w") as output:
+            monkeypatch.setattr(sys, "stdout", output)
+            with pytest.raises(BrokenPipeError), until_reader_leaves():
+                assert not threading.Event().wait(DEADLINE)
+            monkeypatch.undo()
 
 
 @pytest.mark.parametrize("words", ["start --pid=PID", "procedure start --pid=PID"])
