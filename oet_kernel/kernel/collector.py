@@ -71,7 +71,7 @@ class Request(msgspec.Struct, array_like=True):
 
 
 def start_collector(*, detached: bool = False) -> tuple[socket.socket, int]:
-    """Fork a collector; return the socket that kernels register at, and the pid of the child.
+    """Fork a collector; return the socket that kernels register at, and the pid of the child, once it has its name.
 
     Parameters
     ----------
@@ -87,6 +87,7 @@ def start_collector(*, detached: bool = False) -> tuple[socket.socket, int]:
     theirs.close()
     if detached:
         os.waitpid(pid, 0)
+    ours.recv(1)  # nothing, where it has ended already
     return ours, pid
 
 
@@ -103,6 +104,7 @@ def _be_collector(registrations: socket.socket) -> NoReturn:
                     os.close(descriptor)
         with suppress(OSError):
             Path("/proc/self/comm").write_text(COLLECTOR_NAME)
+        registrations.send(b"1")
         Collector(registrations).run()
         os._exit(0)
     except BaseException:

@@ -21,6 +21,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from tests.conftest import DEADLINE, Server, serve
 from tests.parity import both, published
 
+pytestmark = pytest.mark.timeout(900)  # the first fetches its packages
 SCRIPTS = published.scripts()
 NOTEBOOKS = published.notebooks()
 
