@@ -6,7 +6,6 @@ import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,31 +17,15 @@ from jupyter_server.serverapp import flags as server_flags
 from traitlets import Bool, Float, Integer, List, Unicode
 
 from oet_kernel import __version__, discovery
-from oet_kernel.activities import ActivityService
-from oet_kernel.archive import FolderArchive, NoArchive
-from oet_kernel.errors import BadConfiguration, OetError, StoreUnusable
-from oet_kernel.events.bus import QUEUE_BYTES, EventBus
-from oet_kernel.events.journal import Journal
+from oet_kernel.assembly import Settings, SharedService
+from oet_kernel.errors import BadConfiguration, OetError
+from oet_kernel.events.bus import QUEUE_BYTES
 from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
-from oet_kernel.handlers.base import HandlerContext, NotFoundHandler
+from oet_kernel.handlers.base import NotFoundHandler
 from oet_kernel.kernel.exit_work import EXIT_SECONDS
-from oet_kernel.kernels.local import KERNEL_DEADLINE, Ladder
-from oet_kernel.kernels.pool import KernelPool
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
-from oet_kernel.limits import Limits
-from oet_kernel.models import ProcedureSummary
-from oet_kernel.record import About
-from oet_kernel.record.files import FOLDER as RECORDS
-from oet_kernel.record.keeper import RecordKeeper
+from oet_kernel.kernels.local import KERNEL_DEADLINE
 from oet_kernel.record.notebook import OUTPUT_LIMIT
-from oet_kernel.record.stored import StoredRuns
-from oet_kernel.retention import Retention
-from oet_kernel.scripts.catalogue import ScriptCatalogue
-from oet_kernel.scripts.sources import ScriptSources
-from oet_kernel.service import ScriptExecutionService
-from oet_kernel.state import StateFolder, usual_folder
-from oet_kernel.store.store import NAME as STORE
-from oet_kernel.store.store import Store
+from oet_kernel.state import usual_folder
 
 EXTENSION_ROOTS = ("oet/api/v1.0", "oet/api/v1")
 """Where the API lives inside any Jupyter server."""
@@ -66,6 +49,8 @@ class OetServerApp(ServerApp):
     port_default_value = 5000
     interrupted = False
     """True once Ctrl-C was pressed."""
+    failed = False
+    """True when the service could not start."""
 
     def init_signal(self) -> None:
         """Let Ctrl-C end the service as SIGTERM does, whole and without a question, on a terminal or not.
@@ -96,6 +81,8 @@ class OetApp(ExtensionApp):
     open_browser = False
     classes = [OetServerApp, IdentityProvider]
     subcommands: ClassVar[dict[str, Any]] = {}
+    _shared: SharedService | None = None
+    _announcement: Path | None = None
     serverapp_config: ClassVar[dict[str, Any]] = {
         "allow_root": True,
         "allow_unauthenticated_access": False,
@@ -182,6 +169,11 @@ class OetApp(ExtensionApp):
     insecure_no_token = Bool(
         False, help="Set by --insecure-no-token: anybody who reaches the port may run scripts."
     ).tag(config=True)
+    open_at_start = Bool(
+        False,
+        help="Whether a Jupyter server takes the state folder when it starts, and not when procedures are first asked "
+        "for; oet serve always does.",
+    ).tag(config=True)
     until_stdin_closes = Bool(False, help="End when standard input ends: the life of an embedded service.").tag(
         config=True
     )
@@ -217,86 +209,24 @@ class OetApp(ExtensionApp):
         return str(usual_folder())
 
     def initialize_settings(self) -> None:
-        """Make the service and what it stands on; whatever is wrong with the configuration ends the start here."""
-        state_path = Path(self.state_dir).expanduser()
-        roots = [Path(root).expanduser() for root in self.scripts_roots]
-        for root in roots:
-            if not root.is_dir():
-                raise BadConfiguration(f"--scripts-root {root} is not a folder")
-        abort = Path(self.abort_script).expanduser() if self.abort_script else None
-        if abort is not None and not abort.is_file():
-            raise BadConfiguration(f"--abort-script {abort} is not a file")
-        blocks = Path(self.archive).expanduser() if self.archive else None
-        if blocks is not None and not blocks.is_dir():
-            raise BadConfiguration(f"--archive {blocks} is not a folder")
-        named = self.serverapp.config_file
-        if named and not any(Path(named).with_suffix(suffix).is_file() for suffix in (".py", ".json")):
-            raise BadConfiguration(f"--config {named} is not a file")
-        if not 0 <= self.serverapp.port <= 65535:
-            raise BadConfiguration(f"--port {self.serverapp.port} is not a port; 0 to 65535 are, 0 for any free one")
-        self._state = StateFolder(state_path)
-        try:
-            store = Store(state_path / STORE, power_safe=self.power_safe)
-        except OetError:
-            self._state.close()
-            raise
-        self._bus = EventBus(store.last_seq())
-        self._journal = Journal(store, self._bus.deliver)
-        self._sources = ScriptSources(
-            state_path, roots, self.git_seconds, self.environment_seconds, self.keep_checkouts, uv=self.uv
-        )
-        ladder = Ladder(self.interrupt_seconds, self.terminate_seconds)
-        preload = [name.strip() for names in self.preload for name in names.split(",") if name.strip()]
-        self._kernels = KernelPool(
-            self._state,
-            warm=self.warm_kernels,
-            starting=self.starting_kernels,
-            ladder=ladder,
-            start_deadline=self.kernel_seconds,
-            fork_server=ForkServerSupervisor(self._state.runtime, preload, orphan_seconds=self.orphan_seconds)
-            if self.fork
-            else None,
-            orphan_seconds=self.orphan_seconds,
-        )
-        self._service = ScriptExecutionService(
-            self._state,
-            self._journal,
-            self._sources,
-            self._kernels,
-            self._bus,
-            "",
-            Limits(
-                history=self.history,
-                kernels=self.max_kernels,
-                ladder=ladder,
-                kernel_deadline=self.kernel_seconds,
-                exit_deadline=self.exit_seconds,
-                keep_failed=self.keep_failed_seconds,
-                exclusive=self.exclusive,
-                abort_script=abort,
-                abort_deadline=self.abort_seconds,
-                announce_lists=self.announce_lists,
-            ),
-        )
-        definitions = FolderArchive(blocks) if blocks else NoArchive()
-        self._activities = ActivityService(
-            self._service, definitions, state_path, self._journal, self._bus, announce_lists=self.announce_lists
-        )
-        self._runs = StoredRuns(store, lambda: self._service.base_url)
-        self._records = RecordKeeper(state_path / RECORDS, self._runs, _about, self.record_bytes)
-        self._bus.tap(self._records.heard)
-        self._retention = Retention(self._journal, self._records, self.keep_days, self.keep_bytes)
-        self.settings["oet_context"] = HandlerContext(
-            service=self._service,
-            activities=self._activities,
-            journal=self._journal,
-            catalogue=ScriptCatalogue(roots, self.max_scripts),
-            bus=self._bus,
-            records=self._records,
-            body_limit=self.body_limit,
-            heartbeat=self.heartbeat,
-            queue_bytes=self.listener_bytes,
-        )
+        """Check the configuration; stand-alone, make the service: what is wrong with either ends the start here.
+
+        In another Jupyter server the service is made when it is first asked for, and not where that server is only
+        there for notebooks: the state folder is for one service at a time.
+        """
+        settings = Settings(**{name: getattr(self, name) for name in Settings.__struct_fields__})
+        self._shared = SharedService(settings, lambda: self._url, lambda: self._announce(serves=True))
+        self.settings["oet_service"] = self._shared
+        self.settings["oet_body_limit"] = self.body_limit
+        if self._standalone:
+            named = self.serverapp.config_file
+            if named and not any(Path(named).with_suffix(suffix).is_file() for suffix in (".py", ".json")):
+                raise BadConfiguration(f"--config {named} is not a file")
+            if not 0 <= self.serverapp.port <= 65535:
+                raise BadConfiguration(
+                    f"--port {self.serverapp.port} is not a port; 0 to 65535 are, 0 for any free one"
+                )
+            self._shared.make()
 
     def initialize_handlers(self) -> None:
         """List the handlers under each root of the API."""
@@ -313,19 +243,43 @@ class OetApp(ExtensionApp):
         if self.until_stdin_closes:
             # first of all: where nobody reads what is printed below any more, printing fails
             asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_stdin)
-        url = f"{serverapp.connection_url.rstrip('/')}/{self._roots()[-2]}"
-        self._service.base_url = url
-        self._kernels.open()
-        await self._activities.resume()
-        await self._service.resume()
-        self._records.revisit(await self._runs.newest(self.history))
-        self._retention.start()
-        token = serverapp.identity_provider.token or None
-        self._announcement = discovery.announce(url, token, str(self._state.path))
-        if self._standalone:
-            print(f"OET API at {url}/", flush=True)  # noqa: T201 - the one line that says it is ready
-            if self.insecure_no_token:
-                self.log.warning("No token is asked: whoever reaches %s can run scripts as this user", url)
+        if self._shared is None:  # it could not be loaded, which was said then
+            return
+        if not self._standalone:
+            await self._wait_to_be_asked(self._shared)
+            return
+        try:
+            await self._shared.open()
+        except Exception:
+            self.log.critical("The service cannot start", exc_info=True)
+            serverapp.failed = True
+            serverapp.stop()
+            return
+        print(f"OET API at {self._url}/", flush=True)  # noqa: T201 - the one line that says it is ready
+        if self.insecure_no_token:
+            self.log.warning("No token is asked: whoever reaches %s can run scripts as this user", self._url)
+
+    async def _wait_to_be_asked(self, shared: SharedService) -> None:
+        """Be found by commands of this user; take the state folder only where that is wanted."""
+        self._announce(serves=False)
+        try:
+            if self.open_at_start:
+                await shared.open()
+        except OetError as error:
+            self.log.error("Procedures cannot be run in this server for now: %s", error)
+
+    @property
+    def _url(self) -> str:
+        """Root of the API."""
+        return f"{self.serverapp.connection_url.rstrip('/')}/{self._roots()[-2]}"
+
+    def _announce(self, *, serves: bool) -> None:
+        token = self.serverapp.identity_provider.token or None
+        state_dir = str(Path(self.state_dir).expanduser())
+        try:
+            self._announcement = discovery.announce(self._url, token, state_dir, serves=serves)
+        except OSError as error:
+            self.log.error("Commands do not find this service by themselves, tell them its address: %s", error)
 
     def _read_stdin(self) -> None:
         if not os.read(sys.stdin.fileno(), 4096):
@@ -333,18 +287,17 @@ class OetApp(ExtensionApp):
             self.serverapp.stop()
 
     async def stop_extension(self) -> None:
-        """End every stream and leave the state folder to the next service; stop procedures unless they are left too."""
-        if announcement := getattr(self, "_announcement", None):
-            discovery.withdraw(announcement)
-        leave = self._leaves_procedures()
-        await (self._service.detach() if leave else self._service.close())
-        await self._retention.stop()
-        with suppress(StoreUnusable):  # what cannot be written is told by the journal, when it closes
-            await self._journal.settled()
-        await self._records.close()
-        await self._journal.close()
-        self._bus.close()
-        self._state.close(keep_runtime=leave)
+        """End every stream and leave the state folder to the next service; stop procedures unless they are left too.
+
+        Whatever fails is logged, and no more: Jupyter Server would not end any other extension, nor itself.
+        """
+        try:
+            if self._announcement is not None:
+                discovery.withdraw(self._announcement)
+            if self._shared is not None:
+                await self._shared.close(leave=self._leaves_procedures())
+        except Exception:
+            self.log.exception("The service did not end as it should")
 
     def _leaves_procedures(self) -> bool:
         interrupted = isinstance(self.serverapp, OetServerApp) and self.serverapp.interrupted
@@ -357,11 +310,6 @@ class OetApp(ExtensionApp):
 
     def _roots(self) -> tuple[str, ...]:
         return (*EXTENSION_ROOTS, *ROOTS) if self._standalone else EXTENSION_ROOTS
-
-
-def _about(summary: ProcedureSummary) -> About:
-    """Say what the record of a procedure tells besides what the procedure has said."""
-    return About(service=f"oet-kernel {__version__}", events=f"{summary.uri}/events")
 
 
 def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
@@ -439,6 +387,9 @@ def main(argv: list[str] | None = None) -> None:
     try:
         check_words(words)
         OetApp.launch_instance(arguments(words, os.environ))
+        failed = OetServerApp.instance().failed
     except (OetError, OSError) as error:
         sys.stderr.write(f"The service cannot start: {error}\n")
         sys.exit(2 if isinstance(error, BadConfiguration) else 1)
+    if failed:
+        sys.exit(1)

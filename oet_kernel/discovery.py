@@ -27,9 +27,11 @@ class Service(Struct, frozen=True, kw_only=True):
     token: str | None
     """None where none is asked for."""
     state_dir: str
+    serves: bool = True
+    """False for a Jupyter server that was not asked for procedures yet, and takes its state folder when it is."""
 
 
-def announce(url: str, token: str | None, state_dir: str) -> Path:
+def announce(url: str, token: str | None, state_dir: str, *, serves: bool = True) -> Path:
     """Let programs of this user find the service that this process is.
 
     Parameters
@@ -40,6 +42,8 @@ def announce(url: str, token: str | None, state_dir: str) -> Path:
         The token that it asks for.
     state_dir
         Its state folder.
+    serves
+        Whether it has that folder already.
 
     Returns
     -------
@@ -49,7 +53,7 @@ def announce(url: str, token: str | None, state_dir: str) -> Path:
     folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pid = os.getpid()
-    service = Service(pid=pid, started=start_of(pid) or 0, url=url, token=token, state_dir=state_dir)
+    service = Service(pid=pid, started=start_of(pid) or 0, url=url, token=token, state_dir=state_dir, serves=serves)
     path = folder / f"{pid}.json"
     fresh = path.with_suffix(".new")
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -64,7 +68,10 @@ def withdraw(path: Path) -> None:
 
 
 def find() -> list[Service]:
-    """List the services of this user that run on this machine, the newest first; none where none can run."""
+    """List the services of this user that run on this machine; none where none can run.
+
+    Those that serve come before those that wait to be asked, the newest first.
+    """
     found: list[Service] = []
     if sys.platform != "linux":
         return found
@@ -77,7 +84,7 @@ def find() -> list[Service]:
                 found.append(service)
             else:
                 path.unlink()
-    return sorted(found, key=lambda service: service.started, reverse=True)
+    return sorted(found, key=lambda service: (service.serves, service.started), reverse=True)
 
 
 def _folder() -> Path:

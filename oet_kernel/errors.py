@@ -183,6 +183,7 @@ class IllegalTransition(OetError):
 class StateFolderInUse(OetError):
     """Another service works on the same state folder."""
 
+    status = HTTPStatus.SERVICE_UNAVAILABLE
     type = "StateFolderInUse"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
+from oet_kernel import discovery
 from oet_kernel.errors import StateFolderInUse, StoreUnusable
 
 
@@ -55,9 +56,10 @@ class StateFolder:
             self._lock.acquire(timeout=0)
         except Timeout:
             holder = owner.read_text().strip() if owner.exists() else "unknown"
+            at = next((f" at {one.url}" for one in discovery.find() if str(one.pid) == holder), "")
             raise StateFolderInUse(
-                f"State folder {path} is in use by the service with process id {holder}; "
-                "stop that one, or give this one another folder with --state-dir"
+                f"State folder {path} is in use by the service with process id {holder}{at}; use that one, stop it, or "
+                "give this one another folder with --state-dir (in a Jupyter server: --OetApp.state_dir)"
             ) from None
         owner.write_text(f"{os.getpid()}\n")
         self.runtime = self._runtime()

@@ -16,11 +16,12 @@ class HealthHandler(OetHandler):
     """Open to all, since monitors know no token: it tells nothing but that the service answers, and can work."""
 
     _track_activity = False
+    _needs_service = False
 
     @allow_unauthenticated
     async def get(self, root: str) -> None:
         """Say that the service is there, its version, and why it cannot work at the moment where that is so."""
-        trouble = self.context.journal.trouble
+        trouble = None if self.shared.opened is None else self.shared.opened.journal.trouble
         if trouble is None:
             self.answer({"status": "ok", "version": __version__})
         else:
@@ -30,6 +31,8 @@ class HealthHandler(OetHandler):
 
 class OpenApiHandler(OetHandler):
     """The API's description."""
+
+    _needs_service = False
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)

@@ -3,7 +3,7 @@
 import http
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from jupyter_server.base.handlers import APIHandler
@@ -43,22 +43,35 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
     catalogue: ScriptCatalogue
     bus: EventBus
     records: RecordKeeper
-    body_limit: int
-    """Bytes that a request's body may have."""
     heartbeat: float
     """Seconds between comments on a stream that has nothing to say."""
     queue_bytes: int
     """How much a listener may lag behind."""
 
 
+class ServiceAccess(Protocol):
+    """How handlers come to the service, which may not have been made yet."""
+
+    @property
+    def opened(self) -> HandlerContext | None:
+        """What they work with, where it was made."""
+
+    async def open(self) -> HandlerContext:
+        """Give what they work with; made where nobody has asked before."""
+
+
 @web.stream_request_body
 class OetHandler(ExtensionHandlerMixin, APIHandler):
     """Answers in JSON, whatever happens."""
 
+    _needs_service = True
+
     def initialize(self, name: str, **kwargs: Any) -> None:
-        """Find the context that the application has put into the settings."""
+        """Find what the application has put into the settings."""
         super().initialize(name=name, **kwargs)
-        self.context: HandlerContext = self.settings["oet_context"]
+        self.context: HandlerContext
+        self.shared: ServiceAccess = self.settings["oet_service"]
+        self._body_limit: int = self.settings["oet_body_limit"]
         self._body = bytearray()
         self._size = 0
         self._prepared = False
@@ -79,11 +92,16 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         return self.context.service
 
     async def prepare(self) -> None:
-        """Wait until the service has its history; refuse a body that is too large before it is read."""
+        """Wait until the service has its history; refuse a body that is too large before it is read.
+
+        Who is nobody, or asks for what needs no service, has none made: the method answers.
+        """
         await super().prepare()
-        await self.service.resumed()
+        if self.current_user is not None and self._needs_service:
+            self.context = await self.shared.open()
+            await self.service.resumed()
         length = self.request.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self.context.body_limit:
+        if length.isdecimal() and int(length) > self._body_limit:
             raise self._too_large(int(length))
         self._prepared = True
 
@@ -104,7 +122,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
     def data_received(self, chunk: bytes) -> None:
         """Collect the body; of one over the limit nothing is kept, but all is read, so that the answer arrives."""
         self._size += len(chunk)
-        if self._size <= self.context.body_limit:
+        if self._size <= self._body_limit:
             self._body += chunk
         else:
             self._body.clear()
@@ -117,13 +135,13 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         ------
         BodyTooLarge
         """
-        if self._size > self.context.body_limit:
+        if self._size > self._body_limit:
             raise self._too_large(self._size)
         return bytes(self._body)
 
     def _too_large(self, size: int) -> BodyTooLarge:
         return BodyTooLarge(
-            f"The request's body has {size} bytes and {self.context.body_limit} are allowed; "
+            f"The request's body has {size} bytes and {self._body_limit} are allowed; "
             "hand large data over in a file, or raise OetApp.body_limit"
         )
 
