@@ -17,7 +17,10 @@ from jupyter_server.serverapp import flags as server_flags
 from traitlets import Bool, Float, Integer, List, Unicode
 
 from oet_kernel import __version__, discovery
+from oet_kernel.access import TokenIdentityProvider
 from oet_kernel.assembly import Settings, SharedService
+from oet_kernel.children import variable
+from oet_kernel.door import GuardedServerApp
 from oet_kernel.errors import BadConfiguration, OetError
 from oet_kernel.events.bus import QUEUE_BYTES
 from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
@@ -39,11 +42,12 @@ _NO_TOKEN = {
     "ServerApp": {"disable_check_xsrf": True},
     "OetApp": {"insecure_no_token": True},
 }
+_TOKENS = ("--token", "--token-file")
 _TOLD_AND_DONE = {"help", "h", "help-all", "version", "V"}
 """Options that end the command before anything is started."""
 
 
-class OetServerApp(ServerApp):
+class OetServerApp(GuardedServerApp):
     """The server when it runs stand-alone: on the port where existing clients look."""
 
     port_default_value = 5000
@@ -79,7 +83,7 @@ class OetApp(ExtensionApp):
     serverapp_class = OetServerApp
     load_other_extensions = False
     open_browser = False
-    classes = [OetServerApp, IdentityProvider]
+    classes = [OetServerApp, IdentityProvider, TokenIdentityProvider]
     subcommands: ClassVar[dict[str, Any]] = {}
     _shared: SharedService | None = None
     _announcement: Path | None = None
@@ -182,6 +186,7 @@ class OetApp(ExtensionApp):
         "ip": "ServerApp.ip",
         "port": "ServerApp.port",
         "token": "IdentityProvider.token",
+        "token-file": "TokenIdentityProvider.token_file",
         "scripts-root": (
             "OetApp.scripts_roots",
             "Folder that scripts may come from; may be given several times.",
@@ -230,7 +235,7 @@ class OetApp(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """List the handlers under each root of the API."""
-        for root in self._roots():
+        for root in self.roots:
             pattern = f"/({re.escape(root)})"
             for module in (procedures, pausing, kernels, records, archive, activities, scripts, stream, about):
                 self.handlers.extend(module.routes(pattern))
@@ -271,11 +276,11 @@ class OetApp(ExtensionApp):
     @property
     def _url(self) -> str:
         """Root of the API."""
-        return f"{self.serverapp.connection_url.rstrip('/')}/{self._roots()[-2]}"
+        return f"{self.serverapp.connection_url.rstrip('/')}/{self.roots[-2]}"
 
     def _announce(self, *, serves: bool) -> None:
         token = self.serverapp.identity_provider.token or None
-        state_dir = str(Path(self.state_dir).expanduser())
+        state_dir = str(self.state_folder)
         try:
             self._announcement = discovery.announce(self._url, token, state_dir, serves=serves)
         except OSError as error:
@@ -304,12 +309,19 @@ class OetApp(ExtensionApp):
         return self.detach and not interrupted and not self.until_stdin_closes
 
     @property
+    def state_folder(self) -> Path:
+        """The service's own folder."""
+        return Path(self.state_dir).expanduser()
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Paths of the API under the server's base URL."""
+        return (*EXTENSION_ROOTS, *ROOTS) if self._standalone else EXTENSION_ROOTS
+
+    @property
     def _standalone(self) -> bool:
         """False when another application (JupyterLab, Jupyter Server) was started and has loaded this extension."""
         return self.serverapp.starter_app is self
-
-    def _roots(self) -> tuple[str, ...]:
-        return (*EXTENSION_ROOTS, *ROOTS) if self._standalone else EXTENSION_ROOTS
 
 
 def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
@@ -325,12 +337,12 @@ def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """
     given = {arg.split("=")[0] for arg in argv}
     added = []
-    if environ.get("OET_INSECURE_NO_TOKEN") == "1" and not given & {"--token", "--insecure-no-token"}:
+    if environ.get("OET_INSECURE_NO_TOKEN") == "1" and not given & {*_TOKENS, "--insecure-no-token"}:
         added.append("--insecure-no-token")
-    no_token = "--insecure-no-token" in {*added, *given}
+    token_given = bool({*added, *given} & {*_TOKENS, "--insecure-no-token"})
     for option in OetApp.aliases:
-        value = environ.get("OET_" + option.upper().replace("-", "_"))
-        if value and f"--{option}" not in given and not (no_token and option == "token"):
+        value = environ.get(variable(option))
+        if value and f"--{option}" not in given and not (token_given and f"--{option}" in _TOKENS):
             values = value.split(os.pathsep) if option == "scripts-root" else [value]
             added += [f"--{option}={one}" for one in values]
     return [*added, *argv]
@@ -363,9 +375,9 @@ def check_words(argv: Sequence[str]) -> None:
             waiting = not equals
         elif name not in flags and name not in _TOLD_AND_DONE:
             raise BadConfiguration(f"There is no option {word!r}; oet serve --help lists those there are")
-    given = {word.split("=")[0] for word in argv}
-    if given >= {"--token", "--insecure-no-token"}:
-        raise BadConfiguration("--token and --insecure-no-token contradict each other; give one of them")
+    given = sorted({word.split("=")[0] for word in argv} & {*_TOKENS, "--insecure-no-token"})
+    if len(given) > 1:
+        raise BadConfiguration(f"{' and '.join(given)} contradict each other; give one of them")
 
 
 def _names(options: Mapping[Any, Any]) -> list[str]:

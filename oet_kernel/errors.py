@@ -66,6 +66,13 @@ class Unauthorized(OetError):
     type = "Forbidden"
 
 
+class NotAuthorized(OetError):
+    """The caller is known, and the server's authorizer does not grant what was asked for."""
+
+    status = HTTPStatus.FORBIDDEN
+    type = "NotAuthorized"
+
+
 class ScriptNotAllowed(OetError):
     """The script lies outside the folders that the operator allowed."""
 
@@ -153,6 +160,13 @@ class BodyTooLarge(OetError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     type = "BodyTooLarge"
+
+
+class AddressTooLong(OetError):
+    """Path and query of a request are longer than the server reads."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+    type = "AddressTooLong"
 
 
 class StopFailed(OetError):

@@ -199,14 +199,26 @@ def test_token_is_taken_from_the_address_for_what_can_send_no_header(server):
         assert stream.status_code == 200
 
 
+ANTI_FORGERY = "0123456789abcdef0123456789abcdef"
+
+
+def log_in(server, browser, password=TOKEN, **fields):
+    """Send the login form as a browser does."""
+    url = httpx.URL(server.url).join("/login")
+    form = {"password": password, "_xsrf": ANTI_FORGERY, **fields}
+    browser.cookies.set("_xsrf", ANTI_FORGERY)
+    reply = browser.post(url, data=form)
+    assert reply.status_code == (302 if password == TOKEN else 401)
+    return reply
+
+
 CREATE = {"script": {"script_type": "filesystem", "script_uri": "file:///nowhere.py"}}
 
 
 def test_browser_that_is_logged_in_cannot_be_made_to_post_by_another_site(server):
     """A request that only a cookie vouches for must carry the anti-forgery token too, and come from the same site."""
     with httpx.Client() as browser:
-        browser.get(f"{server.url}/procedures", params={"token": TOKEN}, headers={"Accept": "text/html"})
-        assert browser.cookies, "the login is remembered"
+        log_in(server, browser)
         assert browser.get(f"{server.url}/procedures").status_code == 200
         for headers, says in (({}, "_xsrf"), ({"Origin": "http://attacker.example"}, "http://attacker.example")):
             reply = browser.post(f"{server.url}/procedures", json=CREATE, headers=headers)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from oet_kernel.children import inherited
 from oet_kernel.client.errors import ClientError
 from oet_kernel.serve import NEEDS_LINUX
 
@@ -39,8 +40,8 @@ def embedded_service() -> Iterator[tuple[str, str]]:
         raise ClientError(NEEDS_LINUX)
     token = secrets.token_hex(24)
     with tempfile.TemporaryDirectory(prefix="oet-run-", ignore_cleanup_errors=True) as folder:
-        argv = [sys.executable, "-m", "oet_kernel.serve", "--port=0", f"--state-dir={folder}/state"]
-        env = {**os.environ, "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}
+        argv = [sys.executable, "-P", "-m", "oet_kernel.serve", "--port=0", f"--state-dir={folder}/state"]
+        env = {**inherited(), "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}
         with open(Path(folder, "server.log"), "w+") as log:
             process = subprocess.Popen(
                 [*argv, "--ip=127.0.0.1", "--OetApp.until_stdin_closes=True"],

@@ -16,6 +16,7 @@ from oet_kernel.errors import (
     BodyTooLarge,
     MalformedRequest,
     MethodNotAllowed,
+    NotAuthorized,
     OetError,
     ResourceNotFound,
     Unauthorized,
@@ -30,6 +31,8 @@ from oet_kernel.service import ScriptExecutionService
 _MADE_UP = re.compile(r"[0-9a-f]{32}")
 """User name that Jupyter Server gives to whoever shows a token, another one each time."""
 _LONGEST_NAME = 200
+_DENIED = "User is not authorized to "
+"""Beginning of what Jupyter Server raises where the authorizer does not grant an action, which follows."""
 RESOURCE = "oet"
 """What an authorizer is asked about; the actions are read, write and execute."""
 
@@ -224,7 +227,8 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Send an error in the one form that all have."""
-        error = as_oet_error(status_code, kwargs.get("exc_info", (None, None, None))[1], self.request.path)
+        raised = kwargs.get("exc_info", (None, None, None))[1]
+        error = as_oet_error(status_code, raised, self.request.path)
         self.set_status(error.status.value)
         if not self._prepared:
             # Tornado closes the connection of a request that is answered before its body was read: say so
@@ -256,6 +260,12 @@ def as_oet_error(status: int, error: BaseException | None, path: str) -> OetErro
             # Tornado's own: text in the address that is no UTF-8, an argument that is missing
             said = error.log_message % error.args if error.args else error.log_message
             return MalformedRequest(f"{path}: {said}")
+        case 403 if isinstance(error, web.HTTPError) and (error.log_message or "").startswith(_DENIED):
+            action = str(error.log_message).removeprefix(_DENIED).split()[0]
+            return NotAuthorized(
+                f"{path}: this needs the right to {action}, which the server's authorizer does not grant you; "
+                "ask the operator for it"
+            )
         case 401 | 403:
             why = f": {error.log_message}" if isinstance(error, web.HTTPError) and error.log_message else ""
             return Unauthorized(f"{path} needs a valid token (Authorization: token ...){why}")

@@ -35,7 +35,7 @@ class ProceduresHandler(ProcedureResource):
         self.answer({"procedures": [self.localise(one, root) for one in self.service.summarise()]})
 
     @web.authenticated
-    @authorized(action="write", resource=RESOURCE)
+    @authorized(action="execute", resource=RESOURCE)
     async def post(self, root: str) -> None:
         """Create a procedure; does not wait until it is READY."""
         request = prepare_request(self.body)

@@ -8,6 +8,8 @@ from typing import Self
 
 from msgspec import Struct
 
+from oet_kernel.children import inherited
+
 _AT_START = (
     *("PYTHON", "LD_", "GLIBC_", "MALLOC_", "LANG", "LC_", "HOME", "IPYTHON"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "NUMEXPR_"),
@@ -65,7 +67,7 @@ class Surroundings(Struct, frozen=True):
         python
             The environment's interpreter; None for the service's own.
         """
-        return cls(activated(dict(os.environ), python), os.getcwd(), Bounds.now())
+        return cls(activated(inherited(), python), os.getcwd(), Bounds.now())
 
     def changes(self, before: "Surroundings") -> Changes:
         """Tell what must be set where `before` was true, for these to be true."""

@@ -9,6 +9,7 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+from oet_kernel.children import inherited
 from oet_kernel.identity import start_of
 from oet_kernel.kernels.forkclient import Forked, ForkServerDown
 from oet_kernel.kernels.obituaries import Ending
@@ -36,7 +37,7 @@ class OetProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Fork the kernel if that can be done, else start it."""
-        environment = kwargs.get("env") or dict(os.environ)
+        environment = kwargs.get("env") or inherited()
         fork_server: ForkServerSupervisor | None = getattr(self.parent, "fork_server", None)
         if fork_server is not None:
             folder = str(kwargs.get("cwd") or os.getcwd())

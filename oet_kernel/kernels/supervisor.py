@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Self
 import msgspec
 
 from oet_kernel import __version__
+from oet_kernel.children import inherited
 from oet_kernel.kernel.surroundings import Bounds, activated, at_start, different_at_start
 from oet_kernel.kernels.forkclient import END_DEADLINE, Forked, ForkServerConnection, ForkServerDown
 from oet_kernel.kernels.obituaries import Obituaries
@@ -55,7 +55,7 @@ class ForkServerSupervisor:
         self._folder = folder
         self._preload = preload
         self._orphan_seconds = orphan_seconds
-        self._environment = activated(dict(os.environ), python)
+        self._environment = activated(inherited(), python)
         self._bounds = Bounds.now()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: ForkServerConnection | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from oet_kernel.children import inherited
 from oet_kernel.kernels.processes import MARK, kill_tree, marked
 from oet_kernel.scripts.addresses import public_text
 from oet_kernel.scripts.installers import Installer, pip, uv
@@ -146,8 +147,7 @@ async def _run(
 
 def _variables(place: Path) -> dict[str, str]:
     """Return the environment variables of what builds an environment; by the mark it is found if the service dies."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SERVICES_OWN)}
-    return {**kept, MARK: str(place), "NO_COLOR": "1"}
+    return {**inherited(without=_SERVICES_OWN), MARK: str(place), "NO_COLOR": "1"}
 
 
 def _clear(place: Path) -> None:

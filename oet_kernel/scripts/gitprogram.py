@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from oet_kernel.children import inherited
 from oet_kernel.scripts.addresses import Address
 from oet_kernel.scripts.tools import Ran, ScriptSourceError, run
 
@@ -107,9 +108,7 @@ def environment(address: Address) -> dict[str, str]:
     address
         The repository, whose credentials are for its own host alone.
     """
-    kept = {
-        name: value for name, value in os.environ.items() if name not in _DROPPED and not name.startswith("GIT_TRACE")
-    }
+    kept = {name: value for name, value in inherited(without=["GIT_TRACE"]).items() if name not in _DROPPED}
     settings = [*_SETTINGS.items()]
     if address.username is not None:
         # the empty helper puts away those of the configuration: none of them is to keep this password

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from oet_kernel.children import inherited
 from oet_kernel.kernels.processes import exit_of, signal_group
 from oet_kernel.scripts.sharing import Log
 
@@ -83,7 +84,7 @@ async def run(
     command
         The program and its arguments: everybody on the machine can read them.
     environment
-        All of its environment variables; None for this process's.
+        All of its environment variables; None for those that any child gets.
     folder
         Its working folder.
     log
@@ -106,7 +107,7 @@ async def run(
         process = subprocess.Popen(  # noqa: ASYNC220 - does not wait
             command,
             cwd=folder,
-            env=environment,
+            env=inherited() if environment is None else environment,
             stdin=subprocess.DEVNULL,
             stdout=kept_in,
             stderr=lines_in,

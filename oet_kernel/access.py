@@ -1,0 +1,170 @@
+"""Who may use the service stand-alone: its token, the login by cookie, and the brake on wrong tokens."""
+
+import asyncio
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.auth import IdentityProvider, User
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.auth.login import LoginFormHandler
+from tornado import web
+from traitlets import Type, Unicode, default
+
+from oet_kernel.errors import BadConfiguration
+
+COOKIE_DAYS = 0.5
+"""Days that a login lasts."""
+FREE_MISTAKES = 5
+"""Wrong tokens from one address that are answered at once."""
+MISTAKE_SECONDS = 1.0
+"""Seconds that the answer to any further wrong token is held back."""
+FORGET_SECONDS = 60.0
+"""Seconds after which an address that has shown no wrong token counts as new."""
+_ADDRESSES = 10_000
+"""Addresses that are remembered at once."""
+_SECRET_FILE = "cookie_secret"
+
+
+class Brake:
+    """Counts wrong tokens by address.
+
+    A right token is never held back: the brake must not lock out who shares an address with somebody who guesses.
+    """
+
+    def __init__(self) -> None:
+        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wrong(self, address: str, now: float) -> float:
+        """Count a wrong token, and return for how many seconds to hold back its answer.
+
+        Parameters
+        ----------
+        address
+            Where it came from.
+        now
+            Time in seconds, of any clock that does not go back.
+        """
+        count, last = self._wrong.pop(address, (0, now))
+        count = 1 if now - last > FORGET_SECONDS else count + 1
+        self._wrong[address] = (count, now)
+        if len(self._wrong) > _ADDRESSES:
+            self._wrong.popitem(last=False)
+        return MISTAKE_SECONDS if count > FREE_MISTAKES else 0.0
+
+
+class LoginHandler(LoginFormHandler):
+    """The login form: takes the token, and nothing else."""
+
+    @allow_unauthenticated
+    async def post(self) -> None:
+        """Log in; the answer to a wrong token may be held back."""
+        provider: TokenIdentityProvider = self.identity_provider
+        given = self.get_body_argument("password", "")
+        if not provider.is_token(given):
+            await provider.hold_back(self)
+        super().post()
+
+
+class TokenIdentityProvider(IdentityProvider):
+    """Knows callers by the service's token, and by cookies that only its login form gives.
+
+    Unlike Jupyter's own it stores no password, gives no cookie to a request that brings the token or to a caller
+    whom nobody asked for one, and compares in constant time.
+    """
+
+    token_file = Unicode("", help="File that holds the token, for --token would show it to the whole machine.").tag(
+        config=True
+    )
+    login_handler_class = Type(LoginHandler, klass=web.RequestHandler, config=True, help="Handler of /login.")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._brake = Brake()
+
+    @default("cookie_options")
+    def _cookie_options_default(self) -> dict[str, Any]:
+        return {"expires_days": COOKIE_DAYS, "samesite": "Strict"}
+
+    @default("get_secure_cookie_kwargs")
+    def _reading_default(self) -> dict[str, Any]:
+        return {"max_age_days": COOKIE_DAYS}
+
+    @default("token")
+    def _token_default(self) -> str:
+        named = self.token_file or (not os.environ.get("JUPYTER_TOKEN") and os.environ.get("JUPYTER_TOKEN_FILE"))
+        if not named:
+            generated: str = super()._token_default()
+            return generated
+        try:
+            token = Path(named).expanduser().read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise BadConfiguration(f"--token-file {named} cannot be read: {error}") from None
+        if not token:
+            raise BadConfiguration(f"--token-file {named} is empty; write a token into it")
+        return token
+
+    @property
+    def auth_enabled(self) -> bool:
+        """True unless the service runs without a token."""
+        return bool(self.token)
+
+    def is_token(self, given: str) -> bool:
+        """Return whether a text is the token, in a time that does not tell how much of it is right."""
+        token = str(self.token)
+        return bool(token) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), token.encode())
+
+    async def hold_back(self, handler: web.RequestHandler) -> None:
+        """Count a wrong token, and wait before it is answered."""
+        await asyncio.sleep(self._brake.wrong(str(handler.request.remote_ip), time.monotonic()))
+
+    async def _get_user(self, handler: web.RequestHandler) -> User | None:
+        """Identify the caller; no reply to this sets a cookie."""
+        if known := getattr(handler, "_jupyter_current_user", None):
+            return known
+        if not self.auth_enabled:
+            return self.generate_anonymous_user(handler)
+        given = self.get_token(handler)
+        if given and self.is_token(given):
+            handler._token_authenticated = True  # type: ignore[attr-defined]
+            return self.get_user_cookie(handler) or self.generate_anonymous_user(handler)
+        if given:
+            await self.hold_back(handler)
+        return self.get_user_cookie(handler)
+
+    def process_login_form(self, handler: web.RequestHandler) -> User | None:
+        """Return a user when the form holds the token, None otherwise."""
+        if not self.auth_enabled or self.is_token(handler.get_body_argument("password", "")):
+            return self.generate_anonymous_user(handler)
+        return None
+
+
+def cookie_secret(folder: Path, provider: IdentityProvider) -> bytes:
+    """Return what signs the cookies of a service: another one for each state folder, and for each token.
+
+    Parameters
+    ----------
+    folder
+        The state folder, which this service has for itself. The secret is made there where it is missing.
+    provider
+        The server's; what it knows of passwords goes in too.
+    """
+    path = folder / _SECRET_FILE
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = b""
+    if len(key) < 32:
+        key = secrets.token_bytes(32)
+        fresh = path.with_suffix(".new")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(key)
+        fresh.replace(path)
+    mixed = hmac.new(key, str(provider.token).encode(), hashlib.sha256)
+    secret: bytes = provider.cookie_secret_hook(mixed).digest()
+    return secret

@@ -1,0 +1,275 @@
+"""The server's door: bounds of connections and requests that hold before any handler, whoever's it is.
+
+Jupyter's own routes (login, static files, metrics) pass it as those of the API do.
+"""
+
+import ipaddress
+import os
+import resource
+from collections.abc import Callable, Collection
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyter_server.auth import IdentityProvider
+from jupyter_server.serverapp import ServerApp
+from msgspec import Struct
+from tornado import httputil
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
+from traitlets import default
+
+from oet_kernel.access import TokenIdentityProvider, cookie_secret
+from oet_kernel.errors import AddressTooLong, BadConfiguration, BodyTooLarge, OetError, Unauthorized
+from oet_kernel.models import to_json
+
+IDLE_SECONDS = 60.0
+"""Seconds after which a connection is closed on which no request has come, or the last was answered."""
+BODY_SECONDS = 120.0
+"""Seconds that the body of a request may take to arrive."""
+BODY_LIMIT = 64 << 10
+"""Bytes that the body of a request may have that is not the API's."""
+TARGET_LIMIT = 16 << 10
+"""Bytes that path and query of a request may have: a script's URI of 4,096 characters, percent-encoded, fits."""
+RESERVE = 64
+"""File descriptors that connections leave to the service: what a stop, an end and /health need."""
+
+
+class Door(Struct, frozen=True, kw_only=True):
+    """What may come in."""
+
+    is_api: Callable[[str], bool]
+    """Whether a path is the API's, which bounds bodies itself."""
+    names: Collection[str] | None = None
+    """Host names that are served, besides addresses; None for all, where a token vouches for the caller."""
+    origins: Callable[[str], bool] = lambda origin: False
+    """Whether pages of another origin may ask, where no token does; the operator has named them."""
+
+    def refusal(self, target: str, headers: httputil.HTTPHeaders) -> OetError | None:
+        """Return why a request is not let in; None when it is.
+
+        Parameters
+        ----------
+        target
+            Path and query.
+        headers
+            Of the request.
+        """
+        if len(target) > TARGET_LIMIT:
+            return AddressTooLong(
+                f"Path and query have {len(target)} bytes and {TARGET_LIMIT} are allowed; send less in one request"
+            )
+        length = headers.get("Content-Length", "")
+        path = target.partition("?")[0]
+        if not self.is_api(path) and length.isdecimal() and (len(length) > 18 or int(length) > BODY_LIMIT):
+            return BodyTooLarge(
+                f"The body of a request to {path[:100]} has {length[:18]} bytes and {BODY_LIMIT} are allowed"
+            )
+        return self._stranger(headers) if self.names is not None else None
+
+    def _stranger(self, headers: httputil.HTTPHeaders) -> OetError | None:
+        """Refuse what a web page may send to a service that asks for no token: under another name, or from its site."""
+        host = headers.get("Host", "")
+        name = host_name(host)
+        assert self.names is not None
+        if name is None or not (name in self.names or _is_address(name)):
+            return Unauthorized(
+                f"{host[:100]!r} is not a name of this service, which asks for no token; give the name with "
+                "--ServerApp.local_hostnames, or start the service with a token",
+            )
+        origin = headers.get("Origin")
+        site = headers.get("Sec-Fetch-Site", "none")
+        same = origin is None or origin_host(origin) == host.lower()
+        if (same and site in ("none", "same-origin")) or (origin is not None and self.origins(origin)):
+            return None
+        return Unauthorized(
+            f"Pages of {(origin or 'another site')[:100]} may not use this service, which asks for no token; start it "
+            "with a token, or name the page's origin with --ServerApp.allow_origin",
+        )
+
+
+def host_name(host: str) -> str | None:
+    """Return the name in a Host header, in small letters and without its port; None where it is none."""
+    name, bracket, _ = host.rpartition("]")
+    if bracket:
+        return name[1:].lower() if name.startswith("[") else None
+    name, _, port = host.lower().partition(":")
+    return name.rstrip(".") if name and (not port or port.isdecimal()) else None
+
+
+def origin_host(origin: str) -> str | None:
+    """Return host and port of an origin, in small letters; None for one that has none, such as ``null``."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
+def _is_address(name: str) -> bool:
+    """Tell whether a host is a number: no name server can make a page's own name of it."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+class _Request(httputil.HTTPMessageDelegate):
+    """One request on its way in."""
+
+    def __init__(
+        self, inner: httputil.HTTPMessageDelegate, connection: HTTP1Connection, door: Door, came: Callable[[], None]
+    ) -> None:
+        self._inner = inner
+        self._connection = connection
+        self._door = door
+        self._came = came
+        self._refused = False
+
+    def headers_received(self, start_line: Any, headers: httputil.HTTPHeaders) -> Any:
+        refusal = self._door.refusal(start_line.path, headers)
+        if refusal is None:
+            if not self._door.is_api(start_line.path.partition("?")[0]):
+                self._connection.set_max_body_size(BODY_LIMIT)  # of a body that does not tell its length
+            return self._inner.headers_received(start_line, headers)
+        self._refused = True
+        body = to_json(refusal.body)
+        said = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+        line = httputil.ResponseStartLine("HTTP/1.1", refusal.status.value, refusal.status.phrase)
+        self._connection.write_headers(line, httputil.HTTPHeaders(said), body)
+        self._connection.finish()
+        return None
+
+    def data_received(self, chunk: bytes) -> Any:
+        return None if self._refused else self._inner.data_received(chunk)
+
+    def finish(self) -> None:
+        self._came()
+        if not self._refused:
+            self._inner.finish()
+
+    def on_connection_close(self) -> None:
+        if not self._refused:
+            self._inner.on_connection_close()
+
+
+class BoundedServer(HTTPServer):
+    """Closes idle connections: after a while, and at once where file descriptors run out.
+
+    Of those without a request, one that has never made any goes first, and then the one that has waited longest. Where
+    all are at work, the newcomer is sent away.
+    """
+
+    door: Door
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Take what Tornado's server takes."""
+        bounds = {"idle_connection_timeout": IDLE_SECONDS, "body_timeout": BODY_SECONDS}
+        super().initialize(*args, **{**bounds, **kwargs})
+        self._new: dict[IOStream, None] = {}
+        self._waiting: dict[IOStream, None] = {}
+        self._known: set[IOStream] = set()
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Take a connection, if there are descriptors for it."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        reserve = min(RESERVE, limit // 4)
+        # counted only where connections may be to blame
+        if 0 < limit < len(self._connections) * 4 and len(os.listdir("/proc/self/fd")) > limit - reserve:
+            oldest = next(iter(self._new), None) or next(iter(self._waiting), None)
+            if oldest is None:
+                stream.close()
+                return
+            self._forget(oldest)
+            oldest.close()
+        self._new[stream] = None
+        super().handle_stream(stream, address)
+
+    def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> httputil.HTTPMessageDelegate:
+        """Wait for the next request of a connection."""
+        assert isinstance(server_conn, HTTP1ServerConnection)
+        assert isinstance(request_conn, HTTP1Connection)
+        stream = server_conn.stream
+        if stream in self._known:
+            self._waiting[stream] = None
+
+        def came() -> None:
+            self._forget(stream)
+            self._known.add(stream)
+
+        return _Request(super().start_request(server_conn, request_conn), request_conn, self.door, came)
+
+    def on_close(self, server_conn: object) -> None:
+        """Forget a connection."""
+        super().on_close(server_conn)
+        assert isinstance(server_conn, HTTP1ServerConnection)
+        self._forget(server_conn.stream)
+        self._known.discard(server_conn.stream)
+
+    def _forget(self, stream: IOStream) -> None:
+        self._new.pop(stream, None)
+        self._waiting.pop(stream, None)
+
+
+class GuardedServerApp(ServerApp):
+    """A Jupyter server that serves one extension alone, behind a door."""
+
+    @default("identity_provider_class")
+    def _default_identity_provider_class(self) -> type[IdentityProvider]:
+        return TokenIdentityProvider
+
+    @default("cookie_secret")
+    def _default_cookie_secret(self) -> bytes:
+        return os.urandom(32)  # until the state folder is there; that of all the user's servers is not for this one
+
+    def init_configurables(self) -> None:
+        """Make the identity provider; an empty token is an error, and no way to do without one.
+
+        Raises
+        ------
+        BadConfiguration
+        """
+        super().init_configurables()
+        provider = self.identity_provider
+        if self._open and not self.starter_app.insecure_no_token:
+            raise BadConfiguration(
+                "The token is empty; leave --token out for one that is made up, or ask for no token at all with "
+                "--insecure-no-token"
+            )
+        if not self._open and str(provider.token) != str(provider.token).strip():
+            raise BadConfiguration("The token begins or ends with a blank, which no client can send; take that away")
+
+    @property
+    def _open(self) -> bool:
+        """True when nobody is asked for a token."""
+        provider = self.identity_provider
+        return not getattr(provider, "auth_enabled", True) or (
+            isinstance(provider, TokenIdentityProvider) and not str(provider.token).strip()
+        )
+
+    def init_httpserver(self) -> None:
+        """Listen, behind the door; the state folder is this service's by now."""
+        folder = self.starter_app.state_folder
+        self.web_app.settings["cookie_secret"] = cookie_secret(folder, self.identity_provider)
+        self._http_server = BoundedServer(
+            self.web_app,
+            ssl_options=self.ssl_options,
+            xheaders=self.trust_xheaders,
+            max_body_size=self.max_body_size,
+            max_buffer_size=self.max_buffer_size,
+        )
+        roots = tuple(f"{self.base_url}{root}" for root in self.starter_app.roots)
+        names = None
+        if self._open:
+            names = frozenset(one.lower() for one in ("localhost", self.ip, *self.local_hostnames) if one)
+        self._http_server.door = Door(
+            is_api=lambda path: any(path == root or path.startswith(f"{root}/") for root in roots),
+            names=names,
+            origins=self._named_origin,
+        )
+        if not self.sock:
+            self._find_http_port()
+        self.io_loop.add_callback(self._bind_http_server)
+
+    def _named_origin(self, origin: str) -> bool:
+        return bool(self.allow_origin) and self.allow_origin != "*" and origin.lower() == self.allow_origin.lower()
