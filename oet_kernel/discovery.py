@@ -13,6 +13,7 @@ import msgspec
 import platformdirs
 from msgspec import Struct
 
+from oet_kernel.folders import private_folder
 from oet_kernel.identity import start_of
 
 
@@ -51,7 +52,7 @@ def announce(url: str, token: str | None, state_dir: str, *, serves: bool = True
         The file that says so, for `withdraw`.
     """
     folder = _folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     pid = os.getpid()
     service = Service(pid=pid, started=start_of(pid) or 0, url=url, token=token, state_dir=state_dir, serves=serves)
     path = folder / f"{pid}.json"

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from oet_kernel import discovery
 from oet_kernel.errors import StateFolderInUse, StoreUnusable
+from oet_kernel.folders import private_folder
 
 
 def usual_folder() -> Path:
@@ -50,7 +51,7 @@ class StateFolder:
     def _take(self) -> None:
         """Make the folder, and see that it is nobody else's."""
         path = self.path
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(path)
         owner = path / "lock.pid"
         try:
             self._lock.acquire(timeout=0)

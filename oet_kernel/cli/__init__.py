@@ -19,6 +19,7 @@ from oet_kernel.cli.run import run
 from oet_kernel.cli.streams import cannot_write, open_missing
 from oet_kernel.cli.terminal import present
 from oet_kernel.client.errors import ClientError
+from oet_kernel.printable import printable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -104,10 +105,10 @@ def _carry_out(words: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except Failure as error:
-        click.echo(str(error), err=True)
+        click.echo(printable(str(error)), err=True)
         status = error.status
     except ClientError as error:
-        click.echo(explain(error), err=True)
+        click.echo(printable(explain(error)), err=True)
         status = 1
     return status
 

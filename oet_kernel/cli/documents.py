@@ -6,6 +6,7 @@ from msgspec import Struct
 from tabulate import tabulate
 
 from oet_kernel.cli.printing import coloured
+from oet_kernel.printable import printable
 
 
 class State(Struct, frozen=True):
@@ -39,4 +40,4 @@ class Document(Struct, frozen=True):
     """What stands between two parts of the text."""
 
     def __str__(self) -> str:
-        return self.gap.join(map(str, self.parts))
+        return printable(self.gap.join(map(str, self.parts)))

@@ -8,6 +8,7 @@ import msgspec
 
 from oet_kernel.cli.texts import describe
 from oet_kernel.client import Event
+from oet_kernel.printable import printable
 from oet_kernel.topics import OUTPUT_STREAM
 
 _COLOURS = {
@@ -71,7 +72,7 @@ class Printer:
         """Print a line that is not the script's."""
         if self._unfinished is not None and (self._unfinished[1] is err or self._seen()):
             self._finish()
-        click.echo(text, err=err)
+        click.echo(printable(text), err=err)
 
     def _output(self, source: str, err: bool, text: str) -> None:
         if self._unfinished is not None and self._unfinished[0] != source:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.models import GitScript, Script
 from oet_kernel.notebook import SUFFIX
+from oet_kernel.printable import has_controls
 from oet_kernel.scripts import git
 from oet_kernel.scripts.addresses import name_of, parse
 from oet_kernel.scripts.environments import Environments
@@ -89,6 +90,11 @@ class ScriptSources:
         OetError
             What is wrong with it, or why it is not allowed.
         """
+        if has_controls(script.script_uri):
+            raise MalformedRequest(
+                f"{script.script_uri!r:.200} holds control characters, which nothing can show",
+                "$.script.script_uri: give them percent-encoded",
+            )
         if script.kernel is not None and not script.script_uri.endswith(SUFFIX):
             raise MalformedRequest(
                 f"{script.script_uri} is no notebook, and runs in no kernel of another name",

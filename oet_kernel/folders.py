@@ -1,0 +1,40 @@
+"""Private folders of the service: made so, checked, and mended where that is safe."""
+
+import os
+import stat
+from pathlib import Path
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that only this user can use, with the parents that are missing; check one that is there.
+
+    Parameters
+    ----------
+    path
+        Of the folder.
+
+    Raises
+    ------
+    PermissionError
+        When it belongs to somebody else, or others may write there: what lies in it may be theirs.
+    OSError
+        When it cannot be made.
+    """
+    missing = []
+    place = path
+    while not place.exists() and not place.is_symlink():
+        missing.append(place)
+        place = place.parent
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
+    found = path.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(20, "it is not a folder", str(path))
+    if found.st_uid != os.getuid():
+        raise PermissionError(1, f"it belongs to user {found.st_uid}, and this is user {os.getuid()}", str(path))
+    if found.st_mode & 0o022:
+        mode = stat.S_IMODE(found.st_mode)
+        why = f"it is not private: others may write there (mode {mode:04o}); look what lies in it, then chmod 700 it"
+        raise PermissionError(1, why, str(path))
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
