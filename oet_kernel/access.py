@@ -14,7 +14,7 @@ from jupyter_server.auth import IdentityProvider, User
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.login import LoginFormHandler
 from tornado import web
-from traitlets import Type, Unicode, default
+from traitlets import Float, Type, Unicode, default
 
 from oet_kernel.errors import BadConfiguration
 
@@ -22,8 +22,6 @@ COOKIE_DAYS = 0.5
 """Days that a login lasts."""
 FREE_MISTAKES = 5
 """Wrong tokens from one address that are answered at once."""
-MISTAKE_SECONDS = 1.0
-"""Seconds that the answer to any further wrong token is held back."""
 FORGET_SECONDS = 60.0
 """Seconds after which an address that has shown no wrong token counts as new."""
 _ADDRESSES = 10_000
@@ -40,8 +38,8 @@ class Brake:
     def __init__(self) -> None:
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def wrong(self, address: str, now: float) -> float:
-        """Count a wrong token, and return for how many seconds to hold back its answer.
+    def wrong(self, address: str, now: float) -> bool:
+        """Count a wrong token, and return whether its answer is to be held back.
 
         Parameters
         ----------
@@ -55,7 +53,7 @@ class Brake:
         self._wrong[address] = (count, now)
         if len(self._wrong) > _ADDRESSES:
             self._wrong.popitem(last=False)
-        return MISTAKE_SECONDS if count > FREE_MISTAKES else 0.0
+        return count > FREE_MISTAKES
 
 
 class LoginHandler(LoginFormHandler):
@@ -81,6 +79,9 @@ class TokenIdentityProvider(IdentityProvider):
     token_file = Unicode("", help="File that holds the token, for --token would show it to the whole machine.").tag(
         config=True
     )
+    mistake_seconds = Float(
+        1.0, min=0, help="Seconds that the answer to a wrong token is held back, after the first few from an address."
+    ).tag(config=True)
     login_handler_class = Type(LoginHandler, klass=web.RequestHandler, config=True, help="Handler of /login.")
 
     def __init__(self, **kwargs: Any) -> None:
@@ -121,7 +122,8 @@ class TokenIdentityProvider(IdentityProvider):
 
     async def hold_back(self, handler: web.RequestHandler) -> None:
         """Count a wrong token, and wait before it is answered."""
-        await asyncio.sleep(self._brake.wrong(str(handler.request.remote_ip), time.monotonic()))
+        if self._brake.wrong(str(handler.request.remote_ip), time.monotonic()):
+            await asyncio.sleep(self.mistake_seconds)
 
     async def _get_user(self, handler: web.RequestHandler) -> User | None:
         """Identify the caller; no reply to this sets a cookie."""

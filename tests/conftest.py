@@ -350,7 +350,8 @@ def launch(folder: Path, *options: str, token: str | None = TOKEN, port: int = 0
     """
     folder.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "oet_kernel.serve", f"--port={port}", f"--state-dir={folder / 'state'}"]
-    argv += ["--OetApp.detach=False", *options]  # no test leaves a kernel behind
+    # no test leaves a kernel behind, nor waits for the answer to a wrong token
+    argv += ["--OetApp.detach=False", "--TokenIdentityProvider.mistake_seconds=0", *options]
     if token:
         argv.append(f"--token={token}")
     env = {**os.environ, "OET_RUNTIME_DIR": str(folder / "runtime"), **environment}
