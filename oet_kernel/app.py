@@ -101,6 +101,11 @@ class OetApp(ExtensionApp):
     scripts_roots = List(Unicode(), help="Folders that scripts on this machine may come from; empty for any.").tag(
         config=True
     )
+    repositories = List(
+        Unicode(),
+        help="Addresses of git repositories that scripts may come from, or their beginnings; empty for any where "
+        "there are no script roots either.",
+    ).tag(config=True)
     max_scripts = Integer(1000, min=1, help="How many scripts in these folders are listed.").tag(config=True)
     abort_script = Unicode("", help="Script that a stop with abort runs on the subarray; empty for none.").tag(
         config=True
@@ -190,6 +195,10 @@ class OetApp(ExtensionApp):
         "scripts-root": (
             "OetApp.scripts_roots",
             "Folder that scripts may come from; may be given several times.",
+        ),
+        "repository": (
+            "OetApp.repositories",
+            "Git repository that scripts may come from, or the beginning of its address; may be given several times.",
         ),
         "abort-script": "OetApp.abort_script",
         "archive": "OetApp.archive",
@@ -343,7 +352,7 @@ def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     for option in OetApp.aliases:
         value = environ.get(variable(option))
         if value and f"--{option}" not in given and not (token_given and f"--{option}" in _TOKENS):
-            values = value.split(os.pathsep) if option == "scripts-root" else [value]
+            values = {"scripts-root": value.split(os.pathsep), "repository": value.split()}.get(option, [value])
             added += [f"--{option}={one}" for one in values]
     return [*added, *argv]
 

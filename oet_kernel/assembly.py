@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the service can be told; the options of `OetApp` of the same names, which describe each."""
 
     scripts_roots: list[str]
+    repositories: list[str]
     max_scripts: int
     abort_script: str
     archive: str
@@ -157,6 +158,7 @@ class Assembly:
             settings.environment_seconds,
             settings.keep_checkouts,
             uv=settings.uv,
+            repositories=settings.repositories,
         )
         self.service = ScriptExecutionService(
             self.state, self.journal, sources, self._kernels, self.bus, "", settings.limits

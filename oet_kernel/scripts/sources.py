@@ -1,19 +1,21 @@
 """ScriptSources: where the service gets scripts, and the environments they ask for."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oet_kernel.errors import MalformedRequest
+from oet_kernel.errors import MalformedRequest, ScriptNotAllowed
 from oet_kernel.models import GitScript, Script
 from oet_kernel.notebook import SUFFIX
 from oet_kernel.printable import has_controls
 from oet_kernel.scripts import git
-from oet_kernel.scripts.addresses import name_of, parse
+from oet_kernel.scripts.addresses import Address, name_of, parse
 from oet_kernel.scripts.environments import Environments
 from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.git import GitScripts, Version
@@ -52,6 +54,9 @@ class ScriptSources:
         How many checkouts, environments and copies of repositories are kept besides those in use.
     uv
         Whether environments are built by uv where it is installed.
+    repositories
+        Addresses that git scripts may come from, or beginnings of them that end where a part of the path does. Where
+        there are none, any is allowed without roots, and none but those in a root with them.
     """
 
     def __init__(
@@ -63,9 +68,11 @@ class ScriptSources:
         keep: int,
         *,
         uv: bool = True,
+        repositories: Sequence[str] = (),
     ) -> None:
         self._state_folder = state_folder
         self._roots = roots
+        self._repositories = repositories
         self._git = GitScripts(state_folder / REPOSITORIES, git_deadline)
         self._environments = Environments(state_folder / ENVIRONMENTS, environment_deadline, uv=uv)
         self._keep = keep
@@ -105,6 +112,11 @@ class ScriptSources:
             return script, None
         git.check(script.script_uri, script.git_args)
         address = parse(script.git_args.git_repo)
+        if (self._roots or self._repositories) and not is_allowed(address, self._roots, self._repositories):
+            raise ScriptNotAllowed(
+                f"Repository {address.shown} is not one that scripts may come from; its operator allows it with "
+                "--repository"
+            )
         if address.shown == address.text:
             return script, None
         return replace(script, git_args=replace(script.git_args, git_repo=address.shown)), address.text
@@ -179,6 +191,30 @@ class ScriptSources:
 
     def _place(self, pid: int) -> Path:
         return self._state_folder / CHECKOUTS / str(pid)
+
+
+def is_allowed(address: Address, roots: Sequence[Path], repositories: Sequence[str]) -> bool:
+    """Return whether scripts may come from a repository.
+
+    Parameters
+    ----------
+    address
+        Of the repository.
+    roots
+        Folders that scripts may come from: so may those of a repository in one of them.
+    repositories
+        Addresses, or beginnings of them, that the operator allows.
+    """
+    parts = unquote(address.url).replace("\\", "/").split("/")
+    if ".." in parts:
+        return False
+    if any(address.url == one or address.url.startswith(f"{one.rstrip('/')}/") for one in repositories):
+        return True
+    path = address.url.removeprefix("file://")
+    if not address.local or not path.startswith("/") or "%" in path:
+        return False
+    found = Path(os.path.realpath(path))
+    return any(found.is_relative_to(root.resolve()) for root in roots)
 
 
 def _begin(place: Path, use: str) -> None:
