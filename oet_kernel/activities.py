@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from oet_kernel import topics
 from oet_kernel.announcer import CLIENT, SERVICE
 from oet_kernel.archive import Archive
+from oet_kernel.bounds import NAME_CHARACTERS
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
@@ -178,6 +179,9 @@ class ActivityService:
         MalformedRequest
             When the block does not say what to run.
         """
+        for what, name in (("$.sbd_id", command.sbd_id), ("$.activity_name", command.activity_name)):
+            if len(name) > NAME_CHARACTERS:
+                raise MalformedRequest(f"{what}: has {len(name)} characters and {NAME_CHARACTERS} are allowed")
         block = await asyncio.to_thread(self._archive.definition, command.sbd_id)
         planned = _planned(block, command)
         sbi_id = await asyncio.to_thread(self._archive.record_instance, command.sbd_id, command.activity_name)
@@ -252,7 +256,7 @@ class ActivityService:
             del self._activities[next(iter(self._activities))]
 
     def _follow(self, event: Event) -> None:
-        if event.topic != topics.STATECHANGE or event.procedure not in self._by_procedure:
+        if event.service_topic != topics.STATECHANGE or event.procedure not in self._by_procedure:
             return
         state = _statechange.decode(event.data).new_state
         self._by_procedure[event.procedure].follow(state, event.at)

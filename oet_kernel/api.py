@@ -22,6 +22,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from oet_kernel.bounds import NAME_CHARACTERS, TOPIC_CHARACTERS
+
 log = logging.getLogger(__name__)
 
 _TOPIC = re.compile(r"[\w-]+(\.[\w-]+)*")
@@ -56,10 +58,13 @@ def publish(topic: str, /, **fields: Any) -> None:
     TypeError
         When a field has no JSON form; the message names the field.
     ValueError
-        When the topic is not dotted words.
+        When the topic is not dotted words, or the event exceeds a bound (16 MB, 100 levels, a million values).
     """
-    if not isinstance(topic, str) or not _TOPIC.fullmatch(topic):
-        raise ValueError(f"Cannot publish to topic {topic!r}: a topic is words joined by dots, user.script.announce")
+    if not isinstance(topic, str) or len(topic) > TOPIC_CHARACTERS or not _TOPIC.fullmatch(topic):
+        raise ValueError(
+            f"Cannot publish to topic {topic!r:.{TOPIC_CHARACTERS}}: a topic is words joined by dots, "
+            f"user.script.announce, of {TOPIC_CHARACTERS} characters at most"
+        )
     if _publish is None:
         log.info("%s %s", topic, fields)
     else:
@@ -110,8 +115,11 @@ async def async_checkpoint(name: str, /) -> None:
 
 
 def _check(name: str) -> None:
-    if not (isinstance(name, str) and name.isprintable() and name):
-        raise ValueError(f"A checkpoint cannot be named {name!r}: its name is one line of text, scan 3")
+    if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= NAME_CHARACTERS):
+        raise ValueError(
+            f"A checkpoint cannot be named {name!r:.{NAME_CHARACTERS}}: its name is one line of text, scan 3, of "
+            f"{NAME_CHARACTERS} characters at most"
+        )
 
 
 def connect(receiver: Callable[[str, dict[str, Any]], None], checkpoints: Checkpoints | None = None) -> None:

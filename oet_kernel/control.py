@@ -25,6 +25,7 @@ class KernelControl:
         self.holder = holder
         """Who has it; None while attached clients may only look."""
         self._procedure = procedure
+        self._asked: Control | None = None
         self._hands = asyncio.Lock()
         self._handed_over = asyncio.Event()
 
@@ -56,6 +57,7 @@ class KernelControl:
             if taken == (self.holder is not None):
                 return
             self._handed_over.clear()
+            self._asked = Control(who, taken)  # also where the answer comes too late
             kernel.control(who, taken)
             try:
                 async with asyncio.timeout(_SECONDS):
@@ -66,10 +68,14 @@ class KernelControl:
                     "has changed hands; try again, or stop the procedure"
                 ) from None
 
-    def heard(self, control: Control) -> None:
-        """Take note of what the kernel has said."""
+    def heard(self, control: Control) -> bool:
+        """Take note of what the kernel has said; return False for what nobody has asked it for."""
+        if control != self._asked:
+            return False
+        self._asked = None
         self.holder = control.who if control.taken else None
         self._handed_over.set()
+        return True
 
     def ended(self) -> None:
         """Take note that the kernel is gone, and says nothing any more."""

@@ -1,7 +1,6 @@
 """One procedure while the service knows it: its state machine, its kernel, and what drives the one by the other."""
 
 import asyncio
-import logging
 import time
 import traceback
 from collections.abc import Coroutine
@@ -13,9 +12,20 @@ from msgspec import Struct
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
+from oet_kernel.bounds import NAME_CHARACTERS, TOPICS, OutOfBounds, check_json, check_text
 from oet_kernel.control import KernelControl
 from oet_kernel.events.journal import Journal
-from oet_kernel.events.mapping import Announcement, Control, Interest, Record, announce, interpret
+from oet_kernel.events.mapping import (
+    UNREADABLE,
+    Announcement,
+    Control,
+    Idle,
+    Interest,
+    Record,
+    announce,
+    interpret,
+    marked,
+)
 from oet_kernel.kernel.checkpoints import PauseReport
 from oet_kernel.kernel.exit_work import EXIT_SECONDS
 from oet_kernel.kernel.journal import encodable
@@ -28,12 +38,19 @@ from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.steps import StepDeadline
 from oet_kernel.store.rows import KernelRow, ProcedureRow
 
-log = logging.getLogger(__name__)
-
 _BEFORE_INIT = frozenset(
     {ProcedureState.CREATING, ProcedureState.PREP_ENV, ProcedureState.IDLE, ProcedureState.LOADING}
 )
 """States in which a preparation can be begun again; a kernel that has had its script does not take it twice."""
+
+
+_AT_WORK = {
+    "prepare": (ProcedureState.IDLE, ProcedureState.LOADING, ProcedureState.INITIALISING),
+    "run": (ProcedureState.READY, ProcedureState.RUNNING),
+}
+"""States that the end of a kernel's request leads out of."""
+_LATEST = 4_102_444_800.0
+"""Unix seconds of the year 2100: what says that it is of later, or of before 1970, is of now."""
 
 
 class Workshop(Struct, frozen=True):
@@ -105,6 +122,8 @@ class Execution:
         """What its kernel is asked about pauses."""
         self.quiet = False
         """Its script has failed by an exception of its own, and has left nothing at work."""
+        self._catching_up = False
+        """True until what the kernel has said without a service was heard."""
         self.kernel: LocalKernel | None = None
         self._offset = 0
         """How far its kernel was heard, in bytes of the kernel's journal."""
@@ -171,13 +190,15 @@ class Execution:
             self._resume_without_process()
             return
         self._offset = found.offset
+        self._catching_up = True  # an answer to the service before this one is no forgery
         python = self._workshop.sources.python_of(self.id)
         self.kernel = kernel = self._workshop.kernels.adopt(
-            record, found.offset, self._hear, self._kernel_ended, python
+            record, found.offset, self._hear, self._kernel_ended, python, self.kernel_unheard
         )
         if self.state is ProcedureState.READY and "main" not in self.procedure.calls:
             kernel.note_idle()
         await kernel.caught_up()
+        self._catching_up = False
         if self.state.inactive or self.stopping:
             return
         if self.state in _BEFORE_INIT:
@@ -224,7 +245,7 @@ class Execution:
             False when its process outlived SIGKILL.
         """
         self.abort = self.abort or abort
-        if self._ending is None:
+        if self._ending is None or _has_failed(self._ending):
             self.learn(lifecycle.StopAccepted(time.time(), who))
             self._ending = asyncio.create_task(self._stop())
         return await asyncio.shield(self._ending)
@@ -235,12 +256,20 @@ class Execution:
             await self.control.hand_over(self.kernel, who, taken)
 
     def _hear_control(self, control: Control, at: float) -> None:
-        self.control.heard(control)
+        if not self.control.heard(control) and not self._catching_up:
+            raise OutOfBounds("nobody has asked for that, and the script does not decide who has control")
+        self.control.holder = control.who if control.taken else None
         self.save()
         self._audience.say(self, announce(topics.KERNEL_CONTROL, str(self.id), **msgspec.structs.asdict(control)), at)
 
     def _hear_pause(self, report: PauseReport, at: float) -> None:
         before = self.procedure
+        if (
+            report.phase == "pausing"
+            and before.pause is None
+            and not (self._catching_up or self.pausing.has_asked(report))
+        ):
+            raise OutOfBounds("nobody has asked for that, and the script does not pause itself")
         if (fact := fact_of(report, at)) is not None:
             self.learn(fact)
         if self.procedure is not before and (announcement := event_of(report, self.id)) is not None:
@@ -291,7 +320,6 @@ class Execution:
         try:
             await preparation
         except Exception as error:
-            log.debug("Procedure %d could not be prepared", self.id, exc_info=True)
             self.learn(lifecycle.Failed(time.time(), "".join(traceback.format_exception(error))))
 
     async def _bring_up(self) -> None:
@@ -308,7 +336,7 @@ class Execution:
         workshop.journal.put(KernelRow(procedure=self.id, folder=str(kernel.folder)))
         if not kernel.alive:
             await workshop.journal.written()
-        kernel.attach(self._hear, self._kernel_ended)
+        kernel.attach(self._hear, self._kernel_ended, self.kernel_unheard)
         if not await workshop.kernels.start(kernel, python):
             return
         self._record_kernel()
@@ -372,33 +400,63 @@ class Execution:
             try:
                 self._take(record)
             except Exception as error:  # it costs that record, and none behind it
-                log.warning(
-                    "Procedure %d sent a message of type %s that cannot be taken, left out: %r: %.200s",
-                    self.id, record.type, error, bytes(record.content),
-                )  # fmt: skip
-                text = f"[a message of type {record.type} could not be taken, and is left out: {error}]\n"
-                told = {"call": record.call, "name": "stderr", "text": encodable(text)}
-                self._audience.say(self, announce(topics.OUTPUT_STREAM, str(self.id), **told), record.t)
+                self._set_aside(record, error)
         self._offset = offset
         self._record_kernel()
         await self._workshop.journal.written()
 
+    def _set_aside(self, record: Record, error: Exception) -> None:
+        """Keep a message of the kernel that cannot be taken, and say so in its place."""
+        why = f"a message of type {record.type[:NAME_CHARACTERS]!r} cannot be taken: {error!r:.500}"
+        self._workshop.journal.set_aside.put("records", f"procedure {self.id}", bytes(record.content), why)
+        text = f"[a message of type {record.type:.40} could not be taken, and is left out: {error!s:.500}]\n"
+        told = {"call": (record.call or "")[:NAME_CHARACTERS] or None, "name": "stderr", "text": encodable(text)}
+        self._audience.say(self, announce(topics.OUTPUT_STREAM, str(self.id), **told), time.time())
+
     def _take(self, record: Record) -> None:
         """Take in one message of the kernel."""
+        if record.type == UNREADABLE:  # the end of a process on a full disk leaves such lines, and nobody is to know
+            why = "a line of the kernel's journal that is no record, or too long"
+            self._workshop.journal.set_aside.put("records", f"procedure {self.id}", bytes(record.content), why)
+            return
+        check_text(record.call or "", "a name of a call", NAME_CHARACTERS)
+        if not 0 <= record.t <= _LATEST:
+            record = msgspec.structs.replace(record, t=time.time())
         match meaning := interpret(record, self.id):
             case None:
                 pass
             case Announcement():
+                if meaning.topic == topics.CONSOLE_INPUT and self.control.holder is None:
+                    meaning = marked(meaning.topic, msgspec.json.decode(meaning.data), self.id)  # nobody can type
+                check_json(meaning.data)
                 self._audience.say(self, meaning, record.t)
             case Interest():
+                if meaning.topic not in self.interests and len(self.interests) >= TOPICS:
+                    raise OutOfBounds(f"the script listens to {TOPICS} topics already")
                 self.interests.add(meaning.topic)
                 self.save()
+            case Idle():
+                self._hear_idle(meaning, record.t)
             case Control():
                 self._hear_control(meaning, record.t)
             case PauseReport():
                 self._hear_pause(meaning, record.t)
             case _:
                 self._hear_fact(meaning)
+
+    def _hear_idle(self, idle: Idle, at: float) -> None:
+        """Fail the procedure whose kernel has done what it was asked for, and was not heard to say how that went."""
+        asked = idle.request == "prepare" or "main" in self.procedure.calls
+        if self.state in _AT_WORK.get(idle.request, ()) and asked and not self.stopping:
+            assert self.kernel is not None
+            self.kernel.note_idle()
+            why = f"The kernel is idle, and the procedure {self.state.name}: how that ended was not heard."
+            self.learn(lifecycle.Failed(at, why))
+
+    def kernel_unheard(self, error: Exception) -> None:
+        """Fail the procedure whose kernel cannot be heard any more."""
+        trace = "".join(traceback.format_exception(error))
+        self.learn(lifecycle.Failed(time.time(), f"What the kernel says cannot be read any more.\n{trace}"))
 
     def _hear_fact(self, fact: Fact) -> None:
         assert self.kernel is not None
@@ -450,6 +508,10 @@ class Execution:
         elif not self.kernel_alive:
             self.learn(lifecycle.KernelExited(time.time(), ""))  # where there was never a process to end
         return stopped
+
+
+def _has_failed(task: "asyncio.Task[bool]") -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _process_of(row: KernelRow) -> KernelRecord | None:

@@ -1,6 +1,7 @@
 """What a service and one kernel say to each other about a pause of its script, and what that means."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from uuid import uuid4
@@ -30,6 +31,7 @@ class KernelPause:
 
     def __init__(self, procedure: int) -> None:
         self._procedure = procedure
+        self._asked: deque[str] = deque(maxlen=100)
         self._answers: dict[str, asyncio.Future[PauseReport]] = {}
 
     async def pause(self, kernel: LocalKernel, at: str | None, who: str | None) -> PauseReport:
@@ -65,6 +67,10 @@ class KernelPause:
         """True while the kernel has a request that it has not answered."""
         return bool(self._answers)
 
+    def has_asked(self, report: PauseReport) -> bool:
+        """Return whether a message of the kernel answers a request, in time or late."""
+        return report.answers in self._asked
+
     def heard(self, report: PauseReport) -> None:
         """Take note of what the kernel has said."""
         answer = self._answers.get(report.answers or "")
@@ -78,6 +84,7 @@ class KernelPause:
 
     async def _ask(self, kernel: LocalKernel, send: Callable[[str], None], seconds: float = _SECONDS) -> PauseReport:
         request = uuid4().hex
+        self._asked.append(request)
         self._answers[request] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(seconds):

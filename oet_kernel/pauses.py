@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from oet_kernel import topics
 from oet_kernel.announcer import Announcer
+from oet_kernel.bounds import PATTERN_CHARACTERS, OutOfBounds, check_text
 from oet_kernel.errors import MalformedRequest, NotPaused, PauseRefused, StoreUnusable
 from oet_kernel.events.journal import Journal
 from oet_kernel.models import PauseProcessCommand, ProcedureSummary, ResumeProcessCommand
@@ -131,6 +132,10 @@ class Pauses:
 def _check(at: str | None) -> None:
     if at is None:
         return
+    try:
+        check_text(at, "a pattern", PATTERN_CHARACTERS)
+    except OutOfBounds as error:
+        raise MalformedRequest(f"$.at: {error}") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what a later Python may take otherwise

@@ -21,7 +21,19 @@ from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
 from oet_kernel.aborts import Aborts
 from oet_kernel.announcer import Announcer
+from oet_kernel.bounds import (
+    ARGUMENT_BYTES,
+    NAME_CHARACTERS,
+    REPOSITORY_CHARACTERS,
+    REQUEST_DEPTH,
+    URI_CHARACTERS,
+    OutOfBounds,
+    check_json,
+    check_text,
+)
 from oet_kernel.errors import (
+    BodyTooLarge,
+    MalformedRequest,
     OetError,
     ShuttingDown,
     StartRefused,
@@ -44,18 +56,23 @@ from oet_kernel.models import (
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
+    Script,
     StartProcessCommand,
     StopProcessCommand,
+    to_json,
 )
 from oet_kernel.pauses import Pauses
 from oet_kernel.roster import Roster
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.state import StateFolder
-from oet_kernel.store.rows import ProcedureRow, Unit
+from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
 from oet_kernel.subarrays import Subarrays
+from oet_kernel.supervision import Supervisor, report_fault
 
 log = logging.getLogger(__name__)
 
+RESUME_SECONDS = 30.0
+"""Seconds after which the service answers although not all procedures are taken up; they go on being so."""
 _ITSELF = "the service, which ended"
 
 
@@ -114,7 +131,7 @@ class ScriptExecutionService:
         """Has procedures wait at their checkpoints."""
         self._subarrays = Subarrays()
         self._aborts = Aborts(self._limits, self._roster, self._subarrays, self._announcer, self._create_abort)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._supervisor = Supervisor()
         self._closing = False
         self._resumed = asyncio.Event()
         journal.on_commit = self._committed
@@ -143,7 +160,12 @@ class ScriptExecutionService:
             if "main" in execution.procedure.calls:
                 self._subarrays.claim(execution.procedure.subarray, execution.id)
         await self._workshop.kernels.sweep([Path(kernel.folder) for kernel in kernels.values()])
-        await asyncio.gather(*(self._roster.find(pid).resume(kernels.get(pid)) for pid in active))
+        resumptions = [self._resume(self._roster.find(pid), kernels.get(pid)) for pid in active]
+        tasks = [self._supervisor.start("taking up a procedure", one) for one in resumptions]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=RESUME_SECONDS)
+            if late:
+                log.warning("%d procedures are still being taken up; the service answers meanwhile", len(late))
         for execution in self._roster:
             if execution.stopping and not execution.state.inactive:
                 self._do(self._end(execution))
@@ -153,6 +175,19 @@ class ScriptExecutionService:
                 self._do(self._autostart(execution))
         self._resumed.set()
 
+    async def _resume(self, execution: Execution, kernel: KernelRow | None) -> None:
+        """Take up one procedure; where that cannot be done it has failed, and the others have not."""
+        try:
+            await execution.resume(kernel)
+        except Exception as error:
+            report_fault(f"taking up procedure {execution.id}", error)
+            execution.learn(lifecycle.Failed(time.time(), f"It could not be taken up after a restart: {error!r}"))
+
+    @property
+    def is_resumed(self) -> bool:
+        """True once what the service before this one has left was taken up."""
+        return self._resumed.is_set()
+
     async def resumed(self) -> None:
         """Wait until what the service before this one has left was taken up."""
         await self._resumed.wait()
@@ -160,15 +195,13 @@ class ScriptExecutionService:
     def _do(self, work: Coroutine[Any, Any, Any]) -> None:
         """Have something done that nobody waits for; what goes wrong is logged."""
 
-        async def watched() -> None:
+        async def expected() -> None:
             try:
                 await work
             except OetError as error:
                 log.warning("%s", error)
 
-        task = asyncio.create_task(watched())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._supervisor.start("the service", expected())
 
     # --- commands
 
@@ -200,9 +233,12 @@ class ScriptExecutionService:
         Raises
         ------
         OetError
-            When the script can be refused at once, there are too many kernels, the service is ending, or nothing can be
-            written down.
+            When the script can be refused at once, something is too long or nests too deeply, there are too many
+            kernels, the service is ending, or nothing can be written down.
         """
+        _check_script(command.script)
+        for name, given in (("init", command.init_args), ("main", main or ProcedureInput())):
+            _check_arguments(name, given)
         self._take_command()
         script, repository = self._workshop.sources.admit(command.script)
         command = replace(command, script=script)
@@ -280,6 +316,10 @@ class ScriptExecutionService:
         ------
         ResourceNotFound
             When there is no such procedure.
+        MalformedRequest
+            When its arguments nest too deeply.
+        BodyTooLarge
+            When its arguments are too large.
         StartRefused
             When another procedure runs on its subarray.
         StoreUnusable
@@ -291,6 +331,7 @@ class ScriptExecutionService:
             return self._told(execution)
         self._take_command()
         arguments = command.run_args.over(execution.main)
+        _check_arguments("main", arguments)
         started = lifecycle.Started(time.time(), arguments, who)
         if self._limits.exclusive:
             holder = self._subarrays.claim(lifecycle.apply(execution.procedure, started).subarray, pid)
@@ -409,8 +450,7 @@ class ScriptExecutionService:
     async def detach(self) -> None:
         """Leave every procedure as it is, to be taken up by the next service, and take no new ones."""
         self._closing = True
-        for task in list(self._tasks):
-            task.cancel()
+        self._supervisor.cancel()
         await self._kept.close()
         await asyncio.gather(*(execution.detach() for execution in self._roster))
         await self._workshop.kernels.detach()
@@ -511,3 +551,33 @@ class ScriptExecutionService:
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
         return self._announcer.summary(execution.procedure)
+
+
+def _check_script(script: Script) -> None:
+    texts = [("$.script.script_uri", script.script_uri, URI_CHARACTERS)]
+    texts.append(("$.script.kernel", script.kernel or "", NAME_CHARACTERS))
+    if isinstance(script, GitScript):
+        git = script.git_args
+        texts.append(("$.script.git_args.git_repo", git.git_repo, REPOSITORY_CHARACTERS))
+        texts.append(("$.script.git_args.git_branch", git.git_branch or "", NAME_CHARACTERS))
+        texts.append(("$.script.git_args.git_commit", git.git_commit or "", NAME_CHARACTERS))
+    for where, text, most in texts:
+        try:
+            check_text(text, "a text", most)
+        except OutOfBounds as error:
+            raise MalformedRequest(f"{where}: {error}") from None
+
+
+def _check_arguments(name: str, arguments: ProcedureInput) -> None:
+    """Refuse arguments that could not be handed on, or would not be taken up by the next service."""
+    where = f"$.script_args.{name}"
+    try:
+        encoded = to_json(arguments)
+        check_json(encoded, max(len(encoded), 1), REQUEST_DEPTH)
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequest(f"{where}: the value {error}") from None
+    if len(encoded) > ARGUMENT_BYTES:
+        raise BodyTooLarge(
+            f"{where} has {len(encoded):,} bytes of JSON and {ARGUMENT_BYTES:,} are allowed; hand large data over in a "
+            "file"
+        )

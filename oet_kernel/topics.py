@@ -106,8 +106,29 @@ TOPICS = MappingProxyType(
 """Every topic of the contract and its fields, in the order in which they are documented."""
 
 
+SERVICE = frozenset({"request", "procedure", "activity"})
+"""Words that the topics begin with on which the service alone is believed."""
+KERNEL = frozenset(
+    {
+        CONSOLE_INPUT,
+        ENVIRONMENT_LOG,
+        ENVIRONMENT_DESCRIBED,
+        SCRIPT_LOADED,
+        CELL_STARTED,
+        CELL_FINISHED,
+        CELL_FAILED,
+    }
+)
+"""Topics of the service on which the kernels speak for it."""
+ORIGIN = "origin"
+"""Field of an event on a topic of the service that a script has published; its value is ``script``."""
 PAUSES = frozenset({PAUSING, PAUSED, RESUMED, UNPAUSED})
 """What tells of a pause."""
+
+
+def is_service_topic(topic: str) -> bool:
+    """Return whether the service alone is believed on a topic; what a script publishes there is marked as its word."""
+    return topic.partition(".")[0] in SERVICE
 
 
 def under(topic: str, prefix: str) -> bool:

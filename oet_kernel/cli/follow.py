@@ -116,9 +116,9 @@ def patiently(ask: Callable[[], T], patience: float) -> T:
 def _entered(event: Event) -> ProcedureState | None:
     """Read which state a procedure has entered; None for other events, and for states that there are not.
 
-    A script can publish whatever it likes, under this topic too.
+    A script can publish whatever it likes, under this topic too; a service of the original does not mark that.
     """
-    if event.topic != STATECHANGE:
+    if event.service_topic != STATECHANGE:
         return None
     name = event.fields.get("new_state")
     return ProcedureState.__members__.get(name) if isinstance(name, str) else None

@@ -63,7 +63,7 @@ class Printer:
         elif self.as_json:
             time = {} if event.at is None else {"time": event.at}
             print_json({"topic": event.topic, "msg_src": event.msg_src, **time, **event.fields})
-        elif event.topic == OUTPUT_STREAM:
+        elif event.service_topic == OUTPUT_STREAM:
             self._output(event.msg_src, event.fields.get("name") == "stderr", str(event.fields.get("text", "")))
         elif (text := describe(event)) is not None:
             self.line(text)

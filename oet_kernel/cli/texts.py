@@ -86,9 +86,9 @@ def describe(event: Event) -> str | None:
     """
     if event.is_notice:
         return _NOTICES[event.topic].format_map(event.fields)
-    template = _TEXTS.get(event.topic)
+    template = _TEXTS.get(event.service_topic)
     if template is None:
-        if event.topic.startswith(_SILENT):
+        if event.service_topic.startswith(_SILENT):
             return None
         listed = ", ".join(f"{name}={value}" for name, value in event.fields.items())
         return f"- {event.topic}: {listed}"

@@ -34,6 +34,7 @@ from oet_kernel.models import (
     ScriptSchema,
     to_json,
 )
+from oet_kernel.topics import ORIGIN, is_service_topic
 
 T = TypeVar("T")
 
@@ -71,6 +72,11 @@ class Event(Struct, frozen=True):
     """Its place in the stream; None for a notice of the client's own."""
     at: float | None = None
     """When it was published, Unix seconds; None where it came over the stream, which does not say."""
+
+    @property
+    def service_topic(self) -> str:
+        """The topic; empty where a script has published on one on which the service alone is believed."""
+        return "" if self.fields.get(ORIGIN) == "script" and is_service_topic(self.topic) else self.topic
 
     @property
     def is_notice(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Self
 
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.events.sse import frame
+from oet_kernel.supervision import report_fault
 
 PIECE_BYTES = 1 << 16
 """About how many bytes are queued, and sent, as one."""
@@ -135,7 +136,10 @@ class EventBus:
             self._offer(events)
         for tap in self._taps:
             for event in events:
-                tap(event)
+                try:
+                    tap(event)
+                except Exception as error:  # it costs that tap this event, and nobody else
+                    report_fault("a tap of the bus", error)
 
     def _offer(self, events: Sequence[Event]) -> None:
         """Queue events for listeners; those who want the same get the same bytes, joined."""

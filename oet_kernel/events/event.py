@@ -2,7 +2,10 @@
 
 from msgspec import Struct
 
-from oet_kernel.topics import under
+from oet_kernel.topics import ORIGIN, under
+
+BY_SCRIPT = f'{{"{ORIGIN}":"script",'.encode()
+"""Beginning of the data of events that are marked as a script's word; no other event begins so."""
 
 
 class Event(Struct, frozen=True):
@@ -17,6 +20,11 @@ class Event(Struct, frozen=True):
     """The JSON object that goes out."""
     at: float = 0.0
     """When it was published, in the script where it comes from one; Unix seconds."""
+
+    @property
+    def service_topic(self) -> str:
+        """The topic; empty where a script has published on one on which the service alone is believed."""
+        return "" if self.data.startswith(BY_SCRIPT) else self.topic
 
 
 class Filter(Struct, frozen=True):

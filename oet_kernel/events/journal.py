@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Event
 from oet_kernel.events.mapping import Announcement
+from oet_kernel.set_aside import FOLDER, SetAside
 from oet_kernel.store.rows import ActivityRow, KernelRow, ProcedureRow, Unit
 from oet_kernel.store.store import Store
+from oet_kernel.supervision import report_fault
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class Journal:
         self.store = store
         self.on_commit: Callable[[Unit], None] = lambda unit: None
         """Called on the event loop with each unit that was committed, right before its events are delivered."""
+        self.set_aside = SetAside(store.path.parent / FOLDER)
+        """Where what cannot be taken is kept."""
         self.trouble: StoreUnusable | None = None
         """Why nothing can be written at the moment; None while all is well."""
         self._deliver = deliver
@@ -87,14 +91,7 @@ class Journal:
 
     def put(self, row: ProcedureRow | KernelRow | ActivityRow) -> None:
         """Have a record written with the events of this turn; the last of a procedure or activity counts."""
-        unit = self._open_unit()
-        match row:
-            case ProcedureRow():
-                unit.procedures[row.id] = row
-            case KernelRow():
-                unit.kernels[row.procedure] = row
-            case ActivityRow():
-                unit.activities[row.id] = row
+        self._open_unit().add(row)
 
     def next_id(self, kind: str) -> int:
         """Give the next id of a kind (procedure, activity); never one that was given before, a restart included."""
@@ -163,6 +160,7 @@ class Journal:
         if self._loop is not None:
             self._work.put(None)
             await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self.set_aside.close)
         self.store.close()
 
     def _open_unit(self) -> Unit:
@@ -190,10 +188,14 @@ class Journal:
 
     def _on_commit(self, batches: list[_Batch], unit: Unit) -> None:
         self.trouble = None
-        self.on_commit(unit)
-        self._deliver(unit.events)
+        try:
+            self.on_commit(unit)
+            self._deliver(unit.events)
+        except Exception as error:  # whoever waits for the commit is not to wait for ever
+            report_fault("the delivery of events", error)
         for batch in batches:
-            batch.committed.set_result(None)
+            if not batch.committed.done():
+                batch.committed.set_result(None)
 
     def _on_trouble(self, error: StoreUnusable) -> None:
         if self.trouble is None:
@@ -229,7 +231,7 @@ class Journal:
             unit.merge(batch.unit)
         while True:
             try:
-                self.store.write(unit)
+                unit = self._written(unit)
             except StoreUnusable as error:
                 loop.call_soon_threadsafe(self._on_trouble, error)
                 if self._giving_up.wait(RETRY_SECONDS):
@@ -238,6 +240,28 @@ class Journal:
             else:
                 loop.call_soon_threadsafe(self._on_commit, batches, unit)
                 return
+
+    def _written(self, unit: Unit) -> Unit:
+        """Write a unit; return what was written: a row that the database refuses is replaced, and set aside."""
+        try:
+            self.store.write(unit)
+        except StoreUnusable:
+            raise
+        except Exception as error:
+            log.debug("A unit is written row by row", exc_info=error)
+        else:
+            return unit
+        try:
+            written, refused = self.store.write_apart(unit)
+        except StoreUnusable:
+            raise
+        except Exception as error:  # a fault of ours must not hold up all that comes behind it
+            report_fault("the writer to the database", error)
+            self.set_aside.put("rows", "the service", repr(unit).encode("utf-8", "replace"), repr(error))
+            return Unit()
+        for row in refused:
+            self.set_aside.put("rows", row.owner, row.data, row.why)
+        return written
 
 
 def _nothing() -> None:

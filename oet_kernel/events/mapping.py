@@ -4,12 +4,24 @@ One message of a kernel becomes at most one *fact* (`oet_kernel.procedure`: the 
 it) or one *announcement* (an event on the bus). Whatever else a kernel publishes means nothing to the service.
 """
 
+from collections.abc import Container
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from oet_kernel import topics
+from oet_kernel.bounds import (
+    MESSAGE_BYTES,
+    NOTE_BYTES,
+    STREAM_BYTES,
+    TRACE_CHARACTERS,
+    OutOfBounds,
+    check_json,
+    check_topic,
+    read_json,
+    shortened,
+)
 from oet_kernel.kernel.checkpoints import PauseReport
 from oet_kernel.models import Returned, to_json
 from oet_kernel.procedure import (
@@ -59,6 +71,13 @@ class Control(Struct, frozen=True):
     taken: bool
 
 
+class Idle(Struct, frozen=True):
+    """The kernel has done what it was asked for, and has said before how that went."""
+
+    request: str
+    """``prepare`` or ``run``."""
+
+
 class _OetCall(Struct):
     call: str
     phase: str
@@ -69,12 +88,17 @@ class _OetCall(Struct):
     quiet: bool = False
 
 
+UNREADABLE = ""
+"""Type of what a journal holds in the place of a record."""
+
+
 class _Topic(Struct):
     topic: str
 
 
 _topic = msgspec.json.Decoder(_Topic)
 _oet_call = msgspec.json.Decoder(_OetCall)
+_oet_idle = msgspec.json.Decoder(Idle)
 _oet_control = msgspec.json.Decoder(Control)
 _oet_pause = msgspec.json.Decoder(PauseReport)
 _any_object = msgspec.json.Decoder(dict[str, Any])
@@ -97,7 +121,11 @@ def announce(topic: str, msg_src: str, /, **fields: Any) -> Announcement:
     return Announcement(topic, to_json({"msg_src": msg_src, "topic": topic, **fields}))
 
 
-def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest | Control | PauseReport | None:
+Meaning = Fact | Announcement | Interest | Control | PauseReport | Idle
+"""What a message of a kernel can mean."""
+
+
+def interpret(record: Record, procedure: int) -> Meaning | None:
     """Say what a message means.
 
     Parameters
@@ -109,31 +137,31 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
 
     Returns
     -------
-    Fact | Announcement | Interest | Control | PauseReport | None
+    Meaning or None
         None for a message that means nothing to the service.
 
     Raises
     ------
     msgspec.ValidationError
         When the content is not what its type promises: the script forged it.
+    OutOfBounds
+        When it exceeds the bounds of `oet_kernel.bounds`.
     """
     match record.type:
         case "oet_event":
-            # encoded once, in the kernel; the service passes the same bytes on
-            return Announcement(_topic.decode(record.content).topic, bytes(record.content))
+            return _published(bytes(record.content), procedure)
+        case "oet_told":
+            return _published(bytes(record.content), procedure, topics.KERNEL)
         case "oet_call":
+            check_json(bytes(record.content), MESSAGE_BYTES)
             return _fact(_oet_call.decode(record.content), record.t)
         case "oet_kernel":
             return KernelReady(record.t)
-        case "oet_subscribe":
-            return Interest(_topic.decode(record.content).topic)
-        case "oet_control":
-            return _oet_control.decode(record.content)
-        case "oet_pause":
-            return _oet_pause.decode(record.content)
+        case "oet_subscribe" | "oet_idle" | "oet_control" | "oet_pause":
+            return _note(record.type, bytes(record.content))
         case "stream":
             fields = _any_object.decode(record.content)
-            text = {"name": str(fields.get("name")), "text": str(fields.get("text"))}
+            text = {"name": str(fields.get("name")), "text": shortened(str(fields.get("text")), STREAM_BYTES)}
             return _output(topics.OUTPUT_STREAM, record, procedure, text)
         case display if display in _DISPLAYS:
             fields = _any_object.decode(record.content)
@@ -160,6 +188,50 @@ def interpret(record: Record, procedure: int) -> Fact | Announcement | Interest 
             return _output(topics.OUTPUT_ERROR, record, procedure, told)
         case _:
             return None
+
+
+def _note(kind: str, content: bytes) -> Interest | Control | PauseReport | Idle:
+    check_json(content, NOTE_BYTES)
+    match kind:
+        case "oet_subscribe":
+            return Interest(check_topic(_topic.decode(content).topic))
+        case "oet_idle":
+            return _oet_idle.decode(content)
+        case "oet_control":
+            return _oet_control.decode(content)
+        case _:
+            return _oet_pause.decode(content)
+
+
+def _published(data: bytes, procedure: int, believed: Container[str] = ()) -> Announcement:
+    """Return an event of a kernel: the bytes that were encoded there, where they say nothing that is not so."""
+    fields = read_json(data)
+    if not isinstance(fields, dict) or not isinstance(topic := fields.get("topic"), str):
+        raise OutOfBounds("is not an object with a topic")
+    check_topic(topic)
+    if topics.is_service_topic(topic) and topic not in believed:
+        return marked(topic, fields, procedure)
+    beginning = b'{"msg_src":"%d","topic":"' % procedure
+    plain = data.startswith(beginning) and data.count(b'"msg_src"') == 1 and data.count(b'"topic"') == 1
+    if plain and b"\\u" not in data and b"\r" not in data:
+        return Announcement(topic, data)
+    return Announcement(topic, to_json({"msg_src": "", "topic": "", **fields, "msg_src": str(procedure)}))  # noqa: F601
+
+
+def marked(topic: str, fields: dict[str, Any], procedure: int) -> Announcement:
+    """Return an event of a script on a topic of the service, marked as the script's word.
+
+    Parameters
+    ----------
+    topic
+        Its topic.
+    fields
+        All that it carries.
+    procedure
+        Id of the procedure, which is `msg_src` whatever the fields say.
+    """
+    said = {topics.ORIGIN: "script", "msg_src": str(procedure), "topic": topic}
+    return Announcement(topic, to_json({**said, **fields, **said}))
 
 
 def _output(topic: str, record: Record, procedure: int, fields: dict[str, Any]) -> Announcement:
@@ -192,6 +264,6 @@ def _fact(message: _OetCall, at: float) -> Fact | None:
         case call, "finished":
             return CallFinished(at, call, message.returned)
         case _, "failed":
-            return Failed(at, message.stacktrace, message.quiet)
+            return Failed(at, shortened(message.stacktrace, TRACE_CHARACTERS), message.quiet)
         case _:
             return None

@@ -10,10 +10,11 @@ from tornado import web
 from oet_kernel import __version__
 from oet_kernel.handlers.base import RESOURCE, OetHandler
 from oet_kernel.models import to_json
+from oet_kernel.supervision import faults
 
 
 class HealthHandler(OetHandler):
-    """Open to all, since monitors know no token: it tells nothing but that the service answers, and can work."""
+    """Open to all, since monitors know no token: it tells nothing but whether the service is well, and numbers."""
 
     _track_activity = False
     _needs_service = False
@@ -21,12 +22,18 @@ class HealthHandler(OetHandler):
     @allow_unauthenticated
     async def get(self, root: str) -> None:
         """Say that the service is there, its version, and why it cannot work at the moment where that is so."""
-        trouble = None if self.shared.opened is None else self.shared.opened.journal.trouble
-        if trouble is None:
-            self.answer({"status": "ok", "version": __version__})
-        else:
-            why = f"Nothing can be written down: {trouble.why}"
-            self.answer({"status": "degraded", "version": __version__, "why": why})
+        said: dict[str, object] = {"status": "ok", "version": __version__}
+        if (opened := self.shared.opened) is not None:
+            if (trouble := opened.journal.trouble) is not None:
+                said |= {"status": "degraded", "why": f"Nothing can be written down: {trouble.why}"}
+            elif not opened.service.is_resumed:
+                why = "The procedures of the service before this one are being taken up"
+                said |= {"status": "starting", "why": why}
+            if counts := opened.journal.set_aside.counts:
+                said["set_aside"] = dict(counts)
+        if count := faults.total():
+            said["faults"] = count
+        self.answer(said)
 
 
 class OpenApiHandler(OetHandler):

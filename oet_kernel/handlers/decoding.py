@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from oet_kernel.bounds import REQUEST_DEPTH, OutOfBounds, read_json
 from oet_kernel.errors import EmptyResponse, MalformedRequest, OetError
 from oet_kernel.models import PrepareRequest, ProcedureState, ProcedureUpdate
 
@@ -152,9 +153,9 @@ def _read(body: bytes) -> dict[str, Any]:
 
 def _json(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise msgspec.DecodeError(str(error)) from None
+        return read_json(body, len(body), REQUEST_DEPTH)
+    except OutOfBounds as error:
+        raise MalformedRequest(f"$: the body {error}") from None
 
 
 def _object(given: Any) -> dict[str, Any]:

@@ -73,9 +73,9 @@ class OetKernel(IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         with _modules_left_alone():
             super().__init__(**kwargs)
-        self.publisher = Publisher(self.session, self.iopub_thread)
-        self.runner = Runner(self.publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
-        self.console = Console(self.runner.publish)
+        self._publisher = Publisher(self.session, self.iopub_thread)
+        self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
+        self.console = Console(self.runner.tell)
         self.control_handlers = {
             msg_type: partial(self._admit, handler) for msg_type, handler in self.control_handlers.items()
         }
@@ -85,7 +85,7 @@ class OetKernel(IPythonKernel):
 
         app = self.parent
         sockets = app.ip if app.transport == "ipc" else None
-        return open_notebook(opening, self.shell, self.publisher, app.journal_folder, sockets)
+        return open_notebook(opening, self.shell, self._publisher, app.journal_folder, sockets)
 
     async def oet_prepare_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Load a script and call its ``init``; the journal tells how it went."""
@@ -103,7 +103,7 @@ class OetKernel(IPythonKernel):
         """Let guests type, or only look; on the control channel, so that it holds at once."""
         request = msgspec.convert(parent["content"], ControlRequest)
         self.console.controller = request.who if request.taken else None
-        self.publisher.send("oet_control", msgspec.json.encode(request))
+        self._publisher.send("oet_control", msgspec.json.encode(request))
 
     async def oet_pause_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Have the script wait at a checkpoint, or go on; the journal tells what became of it."""
@@ -139,7 +139,7 @@ class OetKernel(IPythonKernel):
             return  # has no reply
         error = {"ename": "ReadOnly", "evalue": why, "traceback": [why]}
         if msg_type == "execute_request":
-            self.publisher.show("error", error, msg)  # where a console looks
+            self._publisher.show("error", error, msg)  # where a console looks
             error |= {"execution_count": self.execution_count}
         reply = f"{msg_type.removesuffix('request')}reply"
         self.session.send(stream, reply, {"status": "error", **error}, msg, ident=idents)
@@ -170,7 +170,7 @@ class OetKernel(IPythonKernel):
 
     def ready(self) -> None:
         """Say that requests are taken."""
-        self.publisher.send("oet_kernel", b'{"phase":"ready"}')
+        self._publisher.send("oet_kernel", b'{"phase":"ready"}')
 
     async def leave(self) -> None:
         """End as after a shutdown request, though nobody has asked; to be called in the control channel's loop."""
@@ -248,7 +248,7 @@ class OetKernelApp(IPKernelApp):
 
     def _show(self, content: dict[str, Any]) -> None:
         if self.iopub_thread.attached:
-            self.kernel.publisher.show("stream", content, self.shell.parent_header)
+            self.kernel._publisher.show("stream", content, self.shell.parent_header)
 
     def begin(self) -> None:
         """Be ready for requests."""

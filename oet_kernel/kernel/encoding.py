@@ -5,7 +5,8 @@ ISO 8601 (``PT1.5S``), numpy's too; enums their value where that has a JSON form
 mappings objects; named tuples, ranges and other sequences lists; sets lists, sorted where the set is a field of its own
 and its items can be compared; bytes base64; complex numbers ``[real, imaginary]``; `Decimal` text, so that no digit is
 lost; paths and UUIDs text; exceptions ``Type: text``. Keys of objects become text. NaN, the infinities and NaT become
-null, since JSON has no word for them; lone surrogates, which have no UTF-8 form, question marks.
+null, since JSON has no word for them; lone surrogates, which have no UTF-8 form, question marks. What exceeds the
+bounds of `oet_kernel.bounds` is refused too.
 """
 
 import dataclasses
@@ -18,10 +19,12 @@ from typing import Any
 
 import msgspec
 
+from oet_kernel.bounds import DEPTH, INTEGER_BITS, OutOfBounds, check_json, check_topic
 from oet_kernel.kernel.journal import encodable
 
 _PLAIN = frozenset({str, int, float, bool, type(None), dict, list})
 _encoder = msgspec.json.Encoder()
+_TOO_DEEP = f"nests more than {DEPTH} levels deep; pass fewer levels"
 
 
 class EventEncodingError(TypeError):
@@ -49,12 +52,19 @@ def encode_event(topic: str, msg_src: str, fields: Mapping[str, Any]) -> bytes:
     ------
     EventEncodingError
         ``Event user.script.announce: field msg.items[3] is a generator, which has no JSON form; pass ...``
+    OutOfBounds
+        When the topic or the event exceeds a bound.
     """
+    check_topic(topic)
     event = {"msg_src": "", "topic": "", **fields, "msg_src": msg_src, "topic": topic}  # noqa: F601 - first, and ours
     try:
-        return encode(event)
+        encoded = encode(event)
+        check_json(encoded)
     except EventEncodingError as error:
         raise EventEncodingError(f"Event {topic}: field {error}") from error.__cause__
+    except OutOfBounds as error:
+        raise OutOfBounds(f"Event {topic} {error}") from None
+    return encoded
 
 
 def encode(value: Any) -> bytes:
@@ -71,6 +81,8 @@ def encode(value: Any) -> bytes:
     ------
     EventEncodingError
         When something in it has no JSON form; the message begins with its path, ``items[3] is a lock``.
+    OutOfBounds
+        When it nests too deeply to be read.
     """
     kinds = set(map(type, value.values())) if type(value) is dict else {type(value)}
     if kinds <= _PLAIN:
@@ -80,10 +92,10 @@ def encode(value: Any) -> bytes:
             pass  # something lies deeper: found below, and refused there by its path
     try:
         return _encoder.encode(_plain("", value, ()))
-    except EventEncodingError:
+    except (EventEncodingError, OutOfBounds):
         raise
     except RecursionError:
-        raise EventEncodingError("nests too deeply for JSON; pass fewer levels") from None
+        raise OutOfBounds(_TOO_DEEP) from None
     except Exception as error:  # from code of the script's: an iterator, a property that raises
         raise EventEncodingError(f"cannot be read: {_text_of(error)}") from error
 
@@ -113,6 +125,8 @@ def _plain(path: str, value: Any, above: tuple[int, ...]) -> Any:
             return _text_of(value)
     if id(value) in above:
         raise _refusal(path, "contains itself")
+    if len(above) > DEPTH:
+        raise OutOfBounds(_TOO_DEEP)
     above = (*above, id(value))
     if (simpler := _without_numpy(value)) is not value:
         return simpler if value.dtype.kind in "biuf" else _plain(path, simpler, above)
@@ -182,8 +196,8 @@ def _sorted(items: list[Any]) -> list[Any]:
 
 
 def _checked_integer(path: str, number: int) -> int:
-    if number.bit_length() > 4096:
-        raise _refusal(path, "is an integer of more than 4096 bits", "pass hex() of it, or a float")
+    if number.bit_length() > INTEGER_BITS:
+        raise _refusal(path, f"is an integer of more than {INTEGER_BITS} bits", "pass hex() of it, or a float")
     return number
 
 

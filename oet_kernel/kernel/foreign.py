@@ -283,7 +283,10 @@ class ForeignCells:
             return bool(content.get("execution_state") == "idle" and message["parent_header"].get("msg_id") == request)
         data = content.get("data")
         if isinstance(data, dict) and isinstance(event := data.get(_EVENT_MIME), dict) and "topic" in event:
-            self._publish(str(event.pop("topic")), event)
+            try:
+                self._publish(str(event.pop("topic")), event)
+            except (TypeError, ValueError) as error:
+                self._say(f"[an event was refused: {error}]")
         elif kind in ("comm_open", "comm_msg"):  # of widgets, whose binary values a journal has no other place for
             self._publisher.send(kind, encode({**content, "buffers": [bytes(one) for one in message["buffers"]]}))
         elif kind in _FORWARDED:

@@ -78,7 +78,7 @@ class ForkedKernelApp(OetKernelApp):
         modules = frozenset(sys.modules)
         super().start()
         self.kernel.runner.drop_modules(modules)
-        self.kernel.publisher.synchronise()
+        self.kernel._publisher.synchronise()
 
     def init_code(self) -> None:
         """Run what the user's configuration says; the names of the modules that the shell knows were listed before."""

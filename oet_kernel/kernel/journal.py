@@ -31,14 +31,14 @@ from pathlib import Path
 
 import msgspec
 
+from oet_kernel.bounds import EVENT_BYTES, NAME_CHARACTERS, OutOfBounds
+
 JOURNAL = "iopub.jsonl"
 """Name of the journal in a kernel's folder."""
 BELL = "bell"
 """Name of the bell in a kernel's folder."""
 RETRY_SECONDS = 0.5
 """How long to wait before what found no space on the disk is tried again."""
-_MOST = 0x7FFFF000
-"""Bytes that one call of the system writes at most (Linux)."""
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Numbers of errors that pass when the disk has space again."""
 CALL: ContextVar[str | None] = ContextVar("oet_call", default=None)
@@ -84,11 +84,15 @@ class Journal:
         ------
         OSError
             When the file cannot be written (a full disk): what is published must not be lost unnoticed.
+        OutOfBounds
+            When the content is longer than a reader takes.
         """
+        if len(content) > EVENT_BYTES:
+            raise OutOfBounds(f"A message of {len(content):,} bytes is too large; {EVENT_BYTES:,} are allowed")
         name = CALL.get() or self.call
         call = f'"{name}"' if name else "null"
         if not msg_type.isidentifier():
-            msg_type = msgspec.json.encode(encodable(msg_type)).decode()[1:-1]
+            msg_type = msgspec.json.encode(encodable(msg_type[:NAME_CHARACTERS])).decode()[1:-1]
         if not content.isascii():
             content = content.decode("utf-8", "replace").encode()
         head = f'{{"n":{next(self._numbers)},"t":{time.time():.6f},"type":"{msg_type}","call":{call},"content":'
@@ -96,8 +100,6 @@ class Journal:
         self._ring()
 
     def _write(self, line: bytes) -> None:
-        if len(line) >= _MOST:
-            raise OSError(errno.EFBIG, f"A message of {len(line)} bytes is too large for the journal; publish less")
         whole = False
         while not whole:
             torn = self._torn

@@ -10,6 +10,8 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from oet_kernel.bounds import SCRIPT_BYTES, read_file
+
 TRACE_LIMIT = 200_000
 """Characters of a stack trace that are kept, half from its beginning and half from its end."""
 _OURS = f"{Path(__file__).parents[1]}{os.sep}"
@@ -22,8 +24,7 @@ class ScriptLoader(SourceFileLoader):
 
     def __init__(self, name: str, path: str) -> None:
         super().__init__(name, path)
-        with open(path, "rb") as file:
-            self.source = file.read()
+        self.source = read_file(Path(path), SCRIPT_BYTES)
 
     def get_data(self, path: str) -> bytes:
         """Return what was read; of any other path, what is there."""
@@ -52,8 +53,10 @@ def open_script(path: Path) -> ScriptLoader:
 
     Raises
     ------
-    FileNotFoundError
-        When there is no such file; nothing has changed then.
+    OSError
+        When there is no such file, or it is no regular one; nothing has changed then.
+    OutOfBounds
+        When it is too large to be a script.
     """
     file = os.path.abspath(path)  # stays right when the script changes its working folder
     loader = ScriptLoader(module_name(path), file)

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from oet_kernel import topics
+from oet_kernel.bounds import SCRIPT_BYTES, read_file
 from oet_kernel.kernel.cells import Cells, OwnCells
 from oet_kernel.kernel.loader import module_name
 from oet_kernel.kernel.notebook import NotebookProgram
@@ -39,11 +40,15 @@ def open_notebook(
     ------
     NotebookUnreadable
         When it cannot be run.
+    OSError
+        When it is not to be had, or no regular file.
+    OutOfBounds
+        When it is too large to be a notebook.
     NoKernel
         When the kernel that it asks for is not to be had.
     """
     path = opening.path
-    data = path.read_bytes()
+    data = read_file(path, SCRIPT_BYTES)
     notebook = read_notebook(data)
     if opening.kernel is not None:
         notebook = replace(notebook, kernel=opening.kernel)
@@ -62,7 +67,7 @@ def open_notebook(
         cells.enter(path, module_name(path) if defined else None)
     else:
         cells = _start_foreign(notebook, publisher, folder, sockets, opening, defined)
-    program = NotebookProgram(path, notebook, defined, cells, publisher, opening.publish, opening.checkpoint)
+    program = NotebookProgram(path, notebook, defined, cells, publisher, opening.tell, opening.checkpoint)
     program.load()
     if not program.has_init:
         program.hold(opening.init)
@@ -105,5 +110,5 @@ def _start_foreign(
         f"The cells run in the kernel {cells.name} ({cells.display_name}), a child of the procedure's own. It keeps no "
         "journal: if it dies, what it had not yet handed over is lost, and of a burst of output it may drop some."
     )
-    opening.publish(topics.ENVIRONMENT_LOG, {"text": text})
+    opening.tell(topics.ENVIRONMENT_LOG, {"text": text})
     return cells

@@ -13,10 +13,11 @@ import msgspec
 from ipykernel.iostream import IOPubThread
 from jupyter_client.session import DELIM, Session
 
+from oet_kernel.bounds import EVENT_BYTES, STREAM_BYTES, OutOfBounds, check_json
 from oet_kernel.kernel.collector import STREAMS
-from oet_kernel.kernel.journal import Journal
+from oet_kernel.kernel.journal import Journal, encodable
 from oet_kernel.kernel.pipes import OutputPipes
-from oet_kernel.kernel.streams import flush_streams
+from oet_kernel.kernel.streams import PIECE, flush_streams
 
 _NOT_JOURNALED = frozenset({"status", "stream", "iopub_welcome", "shutdown_reply"})
 """Busy and idle say nothing a script said; streams are journaled as they come out of their pipes."""
@@ -33,7 +34,26 @@ def _with_buffers(content: bytes, buffers: list[bytes]) -> bytes:
     """Put the binary values of a widget into a message's content, which alone is journaled, as base64."""
     if not buffers or b'"buffer_paths"' not in content:
         return content
+    if (size := sum(map(len, buffers))) > EVENT_BYTES // 4 * 3:
+        raise OutOfBounds(f"has {size:,} bytes of binary values and {EVENT_BYTES // 4 * 3:,} are allowed")
     return msgspec.json.encode({**msgspec.json.decode(content, type=dict[str, Any]), "buffers": buffers})
+
+
+def _bounded(msg_type: str, content: bytes, buffers: list[bytes]) -> list[tuple[str, bytes]]:
+    """Return what is journaled of a message of Jupyter's: output in pieces, a notice in place of what is too large."""
+    if msg_type == "stream" and len(content) > STREAM_BYTES:
+        said = msgspec.json.decode(content, type=dict[str, Any])
+        text = str(said.get("text"))
+        pieces = [text[begin : begin + PIECE] for begin in range(0, len(text), PIECE)]
+        return [(msg_type, msgspec.json.encode({**said, "text": encodable(piece)})) for piece in pieces]
+    try:
+        check_json(content)
+        content = _with_buffers(content, buffers)
+        check_json(content)
+    except OutOfBounds as error:
+        text = f"[a message of type {msg_type:.40} {error}; it is left out]\n"
+        return [("stream", msgspec.json.encode({"name": "stderr", "text": encodable(text)}))]
+    return [(msg_type, content)]
 
 
 class JournalingIOPubThread(IOPubThread):
@@ -123,7 +143,8 @@ class JournalingIOPubThread(IOPubThread):
             if self.pipes is not None and (journaled or self.attached):
                 self.pipes.synchronise()
             if journaled:
-                self.journal.append(msg_type, _with_buffers(frames[first + 5], frames[first + 6 :]))
+                for kind, content in _bounded(msg_type, frames[first + 5], frames[first + 6 :]):
+                    self.journal.append(kind, content)
             if self.attached:
                 self.relay()
         if self.attached:
@@ -168,12 +189,23 @@ class Publisher:
             A JSON object on one line.
         insist
             Wait for space where the disk is full, instead of raising.
+
+        Raises
+        ------
+        OutOfBounds
+            When the content of a message of this project exceeds the bounds; one of Jupyter's is cut.
         """
+        parts = [(msg_type, content)]
+        if msg_type.startswith("oet_"):
+            check_json(content)
+        else:
+            parts = _bounded(msg_type, content, [])
         journal = self._thread.journal
         if self._thread.pipes is not None:
             self._thread.pipes.synchronise()
         if journal is not None:
-            (journal.insist if insist else journal.append)(msg_type, content)
+            for kind, part in parts:
+                (journal.insist if insist else journal.append)(kind, part)
         if self._thread.attached:
             self.show(msg_type, msgspec.json.decode(content))
 

@@ -1,9 +1,9 @@
 """What ``main`` returns, in the form in which it is kept: JSON where it has a short JSON form, else text."""
 
+from contextlib import suppress
 from typing import Any
 
-import msgspec
-
+from oet_kernel.bounds import OutOfBounds, read_json
 from oet_kernel.kernel.encoding import EventEncodingError, encode
 from oet_kernel.models import Returned
 
@@ -35,10 +35,10 @@ def describe(value: Any) -> Returned | None:
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     try:
         encoded = encode(value)
-    except EventEncodingError:
+    except (EventEncodingError, OutOfBounds):
         return Returned(type=_sendable(name), text=_shortened(_repr(value)))
-    if len(encoded) <= JSON_LIMIT:
-        plain = msgspec.json.decode(encoded)
+    with suppress(OutOfBounds):
+        plain = read_json(encoded, JSON_LIMIT)
         if _nests(plain) <= _LEVELS:
             return Returned(type=_sendable(name), value=plain)
     return Returned(type=_sendable(name), text=_shortened(encoded.decode()))

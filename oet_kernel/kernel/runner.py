@@ -91,7 +91,9 @@ class Opening(NamedTuple):
     await_: Callable[[Coroutine[Any, Any, Any]], Any]
     """Runs a coroutine."""
     publish: Callable[[str, Mapping[str, Any]], None]
-    """Publishes an event."""
+    """Publishes an event of the script."""
+    tell: Callable[[str, Mapping[str, Any]], None]
+    """Publishes an event of the kernel's own."""
     loading: Callable[[str, dict[str, Any]], None]
     """To be told the Python source and the facts, before anything runs."""
     checkpoint: Callable[[str], None]
@@ -170,13 +172,27 @@ class Runner:
         ------
         TypeError
             When a field has no JSON form; the message names it.
+        OutOfBounds
+            When the topic or the event exceeds a bound.
         """
         self._publisher.send("oet_event", encode_event(topic, self._name, fields))
+
+    def tell(self, topic: str, fields: Mapping[str, Any]) -> None:
+        """Publish an event of the kernel's own, under a topic that a script's word means nothing on.
+
+        Parameters
+        ----------
+        topic
+            One of `oet_kernel.topics.KERNEL`.
+        fields
+            The event's own fields.
+        """
+        self._publisher.send("oet_told", encode_event(topic, self._name, fields))
 
     def prepare(self, request: PrepareRequest) -> None:
         """Load the script and call its ``init``, if it has one."""
         if self._first("prepare"):
-            with self._busy():
+            with self._busy("prepare"):
                 self._prepare(request)
 
     def _prepare(self, request: PrepareRequest) -> None:
@@ -194,12 +210,12 @@ class Runner:
             self._describe_environment()  # takes a while: after READY
 
     def _describe_environment(self) -> None:
-        self.publish(topics.ENVIRONMENT_DESCRIBED, environment_facts(self._source))
+        self.tell(topics.ENVIRONMENT_DESCRIBED, environment_facts(self._source))
 
     def run(self, request: RunRequest) -> None:
         """Call ``main``."""
         if self._first("run"):
-            with self._busy():
+            with self._busy("run"):
                 self._step("main", lambda: self._main(request.main))
 
     def _loaded(self) -> Program:
@@ -213,12 +229,14 @@ class Runner:
         return first
 
     @contextmanager
-    def _busy(self) -> Iterator[None]:
+    def _busy(self, request: str) -> Iterator[None]:
         self.idle.clear()
         try:
             yield
         finally:
             self.idle.set()
+            with suppress(OSError):  # how it went was said
+                self._publisher.send("oet_idle", msgspec.json.encode({"request": request}))
 
     def deliver(self, request: EventRequest) -> None:
         """Hand an event of another component to the script's own listeners, in a thread of its own."""
@@ -251,6 +269,7 @@ class Runner:
                 self.call,
                 self._loop.run,
                 self.publish,
+                self.tell,
                 self._loading,
                 self.checkpoints.wait,
             )
@@ -267,7 +286,7 @@ class Runner:
     def _loading(self, source: str, facts: dict[str, Any]) -> None:
         """Say what is about to be run."""
         self._source, self._sha256 = source, facts["sha256"]
-        self.publish(topics.SCRIPT_LOADED, facts)
+        self.tell(topics.SCRIPT_LOADED, facts)
 
     def call(self, function: Callable[..., Any], arguments: ProcedureInput) -> Any:
         """Call ``init`` or ``main``, and return what it gives."""

@@ -15,10 +15,13 @@ from typing import Any
 
 import msgspec
 
+from oet_kernel.bounds import STREAM_BYTES
 from oet_kernel.kernel.collector import STREAMS
 from oet_kernel.kernel.journal import CALL, Journal, encodable
 from oet_kernel.kernel.pipes import OutputPipes
 
+PIECE = STREAM_BYTES // 6
+"""Characters in one message: a control character is six bytes of JSON."""
 _ESCAPE = "surrogateescape-or-replace"
 _ERRORS = {"stdout": _ESCAPE, "stderr": "backslashreplace"}
 """How lone surrogates are written: as in a plain process without a locale, but that none is refused."""
@@ -181,7 +184,8 @@ class ConsoleText:
     def _tell(self, name: str, text: str) -> None:
         if text:
             self._pipes.synchronise()
-            content = {"name": name, "text": encodable(text)}
+        for begin in range(0, len(text), PIECE):
+            content = {"name": name, "text": encodable(text[begin : begin + PIECE])}
             self._journal.append("stream", msgspec.json.encode(content))
             self._show(content)
 

@@ -29,6 +29,7 @@ from oet_kernel.kernels.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import Connection, ProcedureInput
+from oet_kernel.supervision import report_fault
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ _NOWHERE = Surroundings({}, "", Bounds("", 0, ()))
 
 OnRecords = Callable[[list[Record], int], Awaitable[None]]
 OnExit = Callable[[str], None]
+OnFault = Callable[[Exception], None]
 
 
 class KernelRecord(Struct, frozen=True, kw_only=True):
@@ -154,6 +156,7 @@ class LocalKernel:
         self._address = sockets
         self._on_records: OnRecords = _nobody_hears
         self._on_exit: OnExit = lambda epitaph: None
+        self._on_fault: OnFault = lambda error: None
         self._context = context
         self._fork_server = fork_server
         self._orphan_seconds = orphan_seconds
@@ -259,7 +262,7 @@ class LocalKernel:
         """Process id; also of its session and process group."""
         return self._record.pid if self._record is not None else 0
 
-    def attach(self, on_records: OnRecords, on_exit: OnExit) -> None:
+    def attach(self, on_records: OnRecords, on_exit: OnExit, on_fault: OnFault = lambda error: None) -> None:
         """Say who hears what the kernel says from now on.
 
         Parameters
@@ -270,8 +273,10 @@ class LocalKernel:
             place back: it has to be kept by then.
         on_exit
             Called once, after the last record, with a description of how the process ended.
+        on_fault
+            Called when the journal cannot be read any more.
         """
-        self._on_records, self._on_exit = on_records, on_exit
+        self._on_records, self._on_exit, self._on_fault = on_records, on_exit, on_fault
 
     async def ready(self, deadline: float = KERNEL_DEADLINE) -> bool:
         """Wait until the kernel takes requests.
@@ -530,27 +535,33 @@ class LocalKernel:
 
     async def _follow(self) -> None:
         """Hand out what the kernel says, to its end."""
-        while True:
-            ended = self._exit_seen  # before reading: what is in the journal then is all there is
-            while records := self._tail.read():
-                await self._hear(records)
-                await asyncio.sleep(0)  # the turn of other kernels
-            self._caught_up.set()
-            if ended:
-                return
-            await self._tail.rung()
+        try:
+            while True:
+                ended = self._exit_seen  # before reading: what is in the journal then is all there is
+                while (records := self._tail.read()) or self._tail.behind:
+                    await self._hear(records)
+                    await asyncio.sleep(0)  # the turn of other kernels
+                self._caught_up.set()
+                if ended:
+                    return
+                await self._tail.rung()
+        except Exception as error:
+            report_fault(f"hearing the kernel in {self.folder}", error)
+            self._on_fault(error)
+        finally:
+            self._caught_up.set()  # whoever waits for it is not to wait for ever
 
     async def _hear(self, records: list[Record]) -> None:
         for record in records:
             if record.type == "stream":
                 self._keep_output(bytes(record.content))
-            elif record.type == "oet_kernel":
+            elif record.type == "oet_kernel" and not self._ready.is_set():
                 self._idle.set()
                 self._ready.set()
         try:
             await self._on_records(records, self._tail.offset)
-        except Exception:
-            log.exception("What the kernel in %s has said could not be taken", self.folder)
+        except Exception as error:
+            report_fault(f"taking what the kernel in {self.folder} says", error)
 
     def _keep_output(self, content: bytes) -> None:
         """Keep the end of the output, in pieces as they came: faulthandler writes word by word."""
@@ -561,6 +572,19 @@ class LocalKernel:
 
     async def _live(self, process: Process, reading: asyncio.Task[None]) -> None:
         """Wait for the end of the process, and tell it when all that the kernel has said is told."""
+        try:
+            await self._see_off(process, reading)
+        except Exception as error:
+            report_fault(f"watching the kernel in {self.folder}", error)
+            if self._there:  # it is watched no longer, so it must not go on
+                await asyncio.to_thread(kill_tree, self.pid)
+            self._ended = True
+            self.ended_at = self.ended_at or time.time()
+            self._gone.set()
+            self._exited.set()
+            self._on_exit(f"The service could not see how the kernel process ended: {error!r}")
+
+    async def _see_off(self, process: Process, reading: asyncio.Task[None]) -> None:
         unwatched = self._ended
         ending = await process.ended()
         self._ended = True

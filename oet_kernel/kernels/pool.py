@@ -16,6 +16,7 @@ from oet_kernel.kernels.local import (
     Ladder,
     LocalKernel,
     OnExit,
+    OnFault,
     OnRecords,
     find_record,
 )
@@ -143,6 +144,7 @@ class KernelPool:
         on_records: OnRecords,
         on_exit: OnExit,
         python: Path | None = None,
+        on_fault: OnFault = lambda error: None,
     ) -> LocalKernel:
         """Take up a kernel that an earlier service has started, whether it still lives or not.
 
@@ -154,13 +156,13 @@ class KernelPool:
             What that service has kept of it.
         offset
             Where in its journal to begin: behind the last record that was kept.
-        on_records, on_exit
+        on_records, on_exit, on_fault
             As for `LocalKernel.attach`.
         python
             Interpreter of the environment that it runs in; None for the service's own.
         """
         kernel = LocalKernel.adopt(record, offset, self._context, self._obituaries, python)
-        kernel.attach(on_records, on_exit)
+        kernel.attach(on_records, on_exit, on_fault)
         return self._give(kernel)
 
     async def sweep(self, known: Collection[Path]) -> list[Path]:

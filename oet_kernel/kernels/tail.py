@@ -2,25 +2,28 @@
 
 import asyncio
 import ctypes
-import logging
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from oet_kernel.events.mapping import Record
+from oet_kernel.bounds import RECORD_BYTES
+from oet_kernel.events.mapping import UNREADABLE, Record
 from oet_kernel.kernel.collector import COLLECTED
 from oet_kernel.kernel.journal import BELL, JOURNAL
 from oet_kernel.kernel.orphan import LIFELINE
-
-log = logging.getLogger(__name__)
 
 _decoder = msgspec.json.Decoder(Record)
 _BEGINNING = b'{"n":'
 _NO_RECORD = (msgspec.DecodeError, UnicodeError, RecursionError)
 _KEEP_AND_PUNCH = 0x1 | 0x2  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _PUNCH_BYTES = 16 << 20
+_SHOWN_BYTES = 1 << 16
+"""Beginning of a line that is too long, which is set aside."""
+_BEGINNINGS = 16
+"""Places in a torn line that are tried as the beginning of a record."""
 
 
 class JournalTail:
@@ -42,6 +45,10 @@ class JournalTail:
         self._file = os.open(folder / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.offset = offset
         """Where the records that were read end."""
+        self.behind = False
+        """True while there is more to be read although nothing was found."""
+        self._passing = False
+        """True while the end of a line that is too long has not come."""
         self._folder = folder
         self._punched = 0
         self._listening = False
@@ -79,24 +86,45 @@ class JournalTail:
         Parameters
         ----------
         most
-            About how many bytes to read; more, when one record is longer.
+            About how many bytes to read; more, when one record is longer. One that exceeds `RECORD_BYTES` is passed
+            over.
 
         Returns
         -------
         list of Record
-            Empty when there are no more.
+            Empty when there are no more; in the place of what is no record stands one of the type `UNREADABLE`.
         """
-        if self.offset - self._punched > _PUNCH_BYTES:
-            self._release()
-        chunk = os.pread(self._file, most, self.offset)
-        end = chunk.rfind(b"\n") + 1
-        while not end and len(chunk) == most:
-            most *= 4
+        records: list[Record] = []
+        while not records:  # nothing but empty lines is not the end
+            if self.offset - self._punched > _PUNCH_BYTES:
+                self._release()
             chunk = os.pread(self._file, most, self.offset)
+            if self._passing:
+                chunk = self._pass(chunk)
+                if self.behind:
+                    break
             end = chunk.rfind(b"\n") + 1
-        self.offset += end
-        records = _decode(chunk[:end])
-        return records if records or not end else self.read(most)  # nothing but torn lines is not the end
+            while not end and len(chunk) >= most and most < RECORD_BYTES:
+                most = min(4 * most, RECORD_BYTES)
+                chunk = os.pread(self._file, most, self.offset)
+                end = chunk.rfind(b"\n") + 1
+            if not end and len(chunk) >= RECORD_BYTES:
+                self._passing, end = True, len(chunk)
+                records = [_unreadable(chunk[:_SHOWN_BYTES])]
+            elif end:
+                records = _decode(chunk[:end])
+            else:
+                break
+            self.offset += end
+        return records
+
+    def _pass(self, chunk: bytes) -> bytes:
+        """Take what belongs to a line that is too long off the beginning of what was read."""
+        end = chunk.find(b"\n") + 1
+        self._passing = not end
+        self.behind = self._passing and bool(chunk)
+        self.offset += end or len(chunk)
+        return chunk[end:] if end else b""
 
     def ring(self) -> None:
         """Wake whoever waits for the bell."""
@@ -176,16 +204,20 @@ def _decode(lines: bytes) -> list[Record]:
     try:
         return _decoder.decode_lines(lines)
     except _NO_RECORD:
-        return [record for line in lines.split(b"\n") if (record := _decode_line(line)) is not None]
+        return [record for line in lines.split(b"\n") if line.strip(b"\0 ") for record in (_decode_line(line),)]
 
 
-def _decode_line(line: bytes) -> Record | None:
+def _decode_line(line: bytes) -> Record:
     # a process that ended in the middle of a line, or on a full disk, leaves the next one no line of its own
     begin = line.find(_BEGINNING)
-    while begin >= 0:
+    for _ in range(_BEGINNINGS):
+        if begin < 0:
+            break
         with suppress(*_NO_RECORD):
             return _decoder.decode(line[begin:])
         begin = line.find(_BEGINNING, begin + 1)
-    if line.strip(b"\0 "):
-        log.warning("A kernel's journal has a line that is no record, left out: %r", line[:200])
-    return None
+    return _unreadable(line)
+
+
+def _unreadable(line: bytes) -> Record:
+    return Record(0, time.time(), UNREADABLE, None, msgspec.Raw(line))

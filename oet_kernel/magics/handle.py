@@ -168,7 +168,7 @@ class ProcedureHandle(Shown):
 
     def lasts(self, event: Event) -> bool:
         """Tell whether what was asked for goes on after an event."""
-        ready = event.topic == STATECHANGE and entered(event) is ProcedureState.READY
+        ready = event.service_topic == STATECHANGE and entered(event) is ProcedureState.READY
         return not (ready and self._following.until_ready)
 
     def __repr__(self) -> str:
@@ -257,7 +257,7 @@ class ProcedureHandle(Shown):
         self._changed.set()
         for ear in self._ears:
             ear.put(event)
-        if event.topic == STATECHANGE and entered(event) is ProcedureState.READY:
+        if event.service_topic == STATECHANGE and entered(event) is ProcedureState.READY:
             await self._start(client)
 
     async def _start(self, client: AsyncClient) -> None:

@@ -133,6 +133,6 @@ class EventListener(Shown):
 
 
 def _line(event: Event) -> str | None:
-    if event.topic == OUTPUT_STREAM:
+    if event.service_topic == OUTPUT_STREAM:
         return str(event.fields.get("text", "")).rstrip("\n")
     return describe(event)

@@ -76,7 +76,7 @@ def see(view: View, event: Event, now: float) -> View:
     now
         Unix seconds.
     """
-    match event.topic:
+    match event.service_topic:
         case topics.STATECHANGE:
             state = entered(event)
             return view if state is None else _enter(view, state, now)

@@ -103,7 +103,7 @@ def entry_of(event: Event, heard_at: float) -> Entry | None:
         return None
     number = int(event.id) if event.id is not None and event.id.isdecimal() else 0
     at = heard_at if event.at is None else event.at
-    stream = str(event.fields.get("name", "stdout")) if event.topic == topics.OUTPUT_STREAM else ""
+    stream = str(event.fields.get("name", "stdout")) if event.service_topic == topics.OUTPUT_STREAM else ""
     return Entry(number, at, subject(event), event.topic, click.unstyle(text)[-LONGEST:], stream)
 
 
@@ -117,9 +117,9 @@ def subject(event: Event) -> int | None:
     """
     result, command = event.fields.get("result"), event.fields.get("cmd")
     told: list[Any] = [event.msg_src]
-    if isinstance(result, dict) and topics.under(event.topic, "procedure.lifecycle"):
+    if isinstance(result, dict) and topics.under(event.service_topic, "procedure.lifecycle"):
         told.append(result.get("id"))
-    if isinstance(command, dict):
+    if isinstance(command, dict) and event.service_topic:
         told.append(command.get("process_uid"))
     return next((int(one) for one in map(str, told) if one.isascii() and one.isdecimal()), None)
 
@@ -161,7 +161,7 @@ def _settled(line: Line) -> Line:
 
 
 def _text(event: Event) -> str | None:
-    match event.topic:
+    match event.service_topic:
         case topics.OUTPUT_STREAM:
             return str(event.fields.get("text", "")) or None
         case topics.STATECHANGE:

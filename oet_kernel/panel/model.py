@@ -203,10 +203,10 @@ def _followed(model: PanelModel, event: Event, entry: Entry | None) -> PanelMode
         return model
     row = model.rows.get(pid)
     if row is None:
-        return replace(model, stale=True) if topics.under(event.topic, "procedure.lifecycle") else model
-    if event.topic == topics.STATECHANGE:
+        return replace(model, stale=True) if topics.under(event.service_topic, "procedure.lifecycle") else model
+    if event.service_topic == topics.STATECHANGE:
         return _entered(model, row, event.fields.get("new_state"))
-    if event.topic in topics.PAUSES:
+    if event.service_topic in topics.PAUSES:
         return replace(model, stale=True)  # the service's list has it
     if entry is None or any(topics.under(event.topic, prefix) for prefix in _NO_NEWS):
         return model

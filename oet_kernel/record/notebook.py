@@ -43,8 +43,6 @@ _Notice = Callable[[int], str]
 _S = ProcedureState
 _BEGUN = {_S.LOADING: "load", _S.INITIALISING: "init", _S.RUNNING: "main"}
 """The call that begins with a state."""
-_OWN = ("procedure", "request", "activity")
-"""Topics that are the service's own."""
 _fields = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -88,7 +86,7 @@ class Recorder:
             fields = {"unreadable": event.data.decode("utf-8", "replace")}
         if event.data.count(b"[") + event.data.count(b"{") > DEPTH:
             fields = shallow(fields)
-        match event.topic:
+        match event.service_topic:
             case topics.OUTPUT_STREAM:
                 name = "stderr" if fields.get("name") == "stderr" else "stdout"
                 self._cell(fields.get("call")).write(name, str(fields.get("text", "")))
@@ -119,8 +117,8 @@ class Recorder:
                 self._end_cell(self._book, fields, event.at)
             case topics.ENVIRONMENT_DESCRIBED:
                 self._environment = self._environment or fields
-            case topic if topic in topics.PAUSES or topic.split(".")[0] not in _OWN:
-                self._announced.add(event.at, topic, fields)
+            case topic if topic in topics.PAUSES or not topics.is_service_topic(topic):
+                self._announced.add(event.at, event.topic, fields)
 
     def notebook(self, summary: ProcedureSummary, about: About) -> "NotebookNode":
         """Give the record as it is now.

@@ -1,5 +1,7 @@
 """What is kept of procedures, kernels and activities, and the units in which it is written."""
 
+from typing import Self
+
 import msgspec
 from msgspec import Struct, field
 
@@ -61,6 +63,27 @@ class ActivityRow(Struct, frozen=True):
     """All of it, as JSON."""
 
 
+Row = Event | ProcedureRow | KernelRow | ActivityRow
+"""What is written as one row."""
+
+
+class Refused(Struct, frozen=True):
+    """A row that the database refuses, however often it is tried."""
+
+    owner: str
+    """Whose it is."""
+    data: bytes
+    why: str
+
+    @classmethod
+    def row(cls, row: Row, error: Exception) -> Self:
+        """Describe a row and what the database says of it."""
+        pid = row.id if isinstance(row, ProcedureRow) else row.procedure
+        owner = "the service" if pid is None else f"procedure {pid}"
+        data = row.data if isinstance(row, Event) else repr(row).encode("utf-8", "replace")
+        return cls(owner, data if isinstance(data, bytes) else repr(data).encode("utf-8", "replace"), f"{error!r:.500}")
+
+
 class Unit(Struct):
     """What is written in one transaction: all of it, or nothing."""
 
@@ -70,6 +93,23 @@ class Unit(Struct):
     """By procedure."""
     activities: dict[int, ActivityRow] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows, in the order in which they are written."""
+        return [*self.events, *self.procedures.values(), *self.kernels.values(), *self.activities.values()]
+
+    def add(self, row: Row) -> None:
+        """Take in one row; the last of a procedure or activity counts."""
+        match row:
+            case Event():
+                self.events.append(row)
+            case ProcedureRow():
+                self.procedures[row.id] = row
+            case KernelRow():
+                self.kernels[row.procedure] = row
+            case ActivityRow():
+                self.activities[row.id] = row
 
     def merge(self, later: "Unit") -> None:
         """Take in what is to be written after it."""

@@ -13,12 +13,16 @@ from urllib.parse import quote
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
+from oet_kernel.bounds import TOPIC_CHARACTERS, shortened
 from oet_kernel.errors import StoreTooNew, StoreUnusable
 from oet_kernel.events.event import Event, Filter
+from oet_kernel.kernel.journal import encodable
+from oet_kernel.models import ProcedureInput
 from oet_kernel.store import tables
-from oet_kernel.store.rows import ActivityRow, ArchiveQuery, KernelRow, ProcedureRow, Unit, row_decoder
+from oet_kernel.store.rows import ActivityRow, ArchiveQuery, KernelRow, ProcedureRow, Refused, Row, Unit, row_decoder
 
 NAME = "oet.sqlite"
 """Name of the database in the state folder."""
@@ -73,7 +77,9 @@ class Store:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, MemoryError) as error:
+            if _is_of_the_row(error):
+                raise
             why = error.orig if isinstance(error, DatabaseError) else error
             raise StoreUnusable(
                 f"The database {self.path} cannot be used: {why}; 'oet doctor' tells more, "
@@ -126,25 +132,54 @@ class Store:
         Raises
         ------
         StoreUnusable
-            When it cannot be written; nothing of it is then.
+            When it cannot be written now; nothing of it is then.
+        Exception
+            When the database refuses one of its rows, whenever it is tried; nothing of it is written then.
         """
         with self._explained(), self._engine.begin() as connection:
             if unit.events:
-                rows = [
-                    {"seq": one.seq, "procedure": one.procedure, "topic": one.topic, "at": one.at, "data": one.data}
-                    for one in unit.events
-                ]
-                connection.execute(_INSERT_EVENTS, rows)
+                connection.execute(_INSERT_EVENTS, [structs.asdict(one) for one in unit.events])
             for procedure in unit.procedures.values():
-                _procedures.put(connection, procedure.id, _columns(procedure))
+                _put(connection, procedure)
             for kernel in unit.kernels.values():
-                values = {"folder": kernel.folder, "process": kernel.process, "offset": kernel.offset}
-                _kernels.put(connection, kernel.procedure, values)
+                _put(connection, kernel)
             for activity in unit.activities.values():
-                values = {"procedure": activity.procedure, "record": activity.record}
-                _activities.put(connection, activity.id, values)
+                _put(connection, activity)
             for name, value in unit.counters.items():
                 _counters.put(connection, name, {"value": value})
+
+    def write_apart(self, unit: Unit) -> tuple[Unit, list[Refused]]:
+        """Write a unit of which the database refuses a row: in the place of that row a notice.
+
+        Returns
+        -------
+        tuple
+            The unit as it was written, and what was refused.
+
+        Raises
+        ------
+        StoreUnusable
+            When it cannot be written now; nothing of it is then.
+        """
+        written, refused = Unit(counters=dict(unit.counters)), []
+        with self._explained(), self._engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN")  # or the first savepoint would be a transaction of its own
+            for name, value in unit.counters.items():
+                _counters.put(connection, name, {"value": value})
+            for row in unit.rows:
+                for candidate in (row, _replacement(row)):
+                    try:
+                        with connection.begin_nested():
+                            _put(connection, candidate)
+                    except Exception as error:
+                        if not _is_of_the_row(error):
+                            raise
+                        if candidate is row:
+                            refused.append(Refused.row(row, error))
+                    else:
+                        written.add(candidate)
+                        break
+        return written, refused
 
     def trim(self, ended_before: float, most_bytes: int, on_removal: Callable[[int], None] = lambda pid: None) -> bool:
         """Remove a slice of what retention no longer keeps: the procedures that ended longest ago, with their events.
@@ -341,6 +376,43 @@ class Store:
             return [str(line) for line in said if line != "ok"]
 
 
+def _is_of_the_row(error: Exception) -> bool:
+    """Return whether an error is the same however often a row is tried: of its values, and not of the disk."""
+    if isinstance(error, SQLAlchemyError):
+        return isinstance(error, _OF_THE_ROW) or type(error) is sa.exc.StatementError
+    return not isinstance(error, OSError | MemoryError)
+
+
+def _put(connection: sa.Connection, row: Row) -> None:
+    match row:
+        case Event():
+            connection.execute(_INSERT_EVENTS, structs.asdict(row))
+        case ProcedureRow():
+            _procedures.put(connection, row.id, _columns(row))
+        case KernelRow():
+            values = {"folder": row.folder, "process": row.process, "offset": row.offset}
+            _kernels.put(connection, row.procedure, values)
+        case ActivityRow():
+            _activities.put(connection, row.id, {"procedure": row.procedure, "record": row.record})
+
+
+def _replacement(row: Row) -> Row:
+    """Return what is written in the place of a row that the database refuses: the same without what a script chose."""
+    match row:
+        case Event():
+            topic = shortened(encodable(row.topic), TOPIC_CHARACTERS)
+            source = "" if row.procedure is None else str(row.procedure)
+            notice = "the database refuses this event, which was set aside"
+            data = msgspec.json.encode({"msg_src": source, "topic": topic, "left_out": notice})
+            return Event(row.seq, topic, row.procedure, data, row.at)
+        case ProcedureRow():
+            procedure = structs.replace(row.procedure, calls={name: ProcedureInput() for name in row.procedure.calls})
+            procedure = structs.replace(procedure, returned=None)
+            return structs.replace(row, procedure=procedure, main=ProcedureInput(), interests=[])
+        case _:
+            return row
+
+
 def _columns(row: ProcedureRow) -> dict[str, Any]:
     procedure = row.procedure
     states = procedure.history.process_states
@@ -376,6 +448,8 @@ class _Rows:
 
 
 _INSERT_EVENTS = tables.events.insert()
+_OF_THE_ROW = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.InterfaceError, sa.exc.ProgrammingError)
+"""Errors of the database that are the same however often a row is tried."""
 _procedures, _kernels = _Rows(tables.procedures), _Rows(tables.kernels)
 _activities, _counters = _Rows(tables.activities), _Rows(tables.counters)
 

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oet_kernel import topics
+from oet_kernel.bounds import OutOfBounds
+from oet_kernel.events.event import Event
 from oet_kernel.events.mapping import Announcement, Control, Interest, Record, interpret
 from oet_kernel.kernel.checkpoints import PauseReport
+from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.procedure import CallFinished, CallStarted, Failed, KernelReady, LoadFinished, LoadStarted
 
 
@@ -44,10 +48,80 @@ def test_message_becomes_what_it_stands_for(kind, content, fact):
     assert interpret(record(kind, content), 3) == fact
 
 
-def test_user_event_goes_out_as_the_kernel_encoded_it():
-    content = {"topic": "user.script.announce", "msg_src": "3", "msg": "hello", "n": 1.0}
-    announcement = interpret(record("oet_event", content), 3)
-    assert announcement == Announcement("user.script.announce", json.dumps(content).encode())
+@pytest.mark.parametrize("fields", [{}, {"msg": "hello", "n": 1.0}, {"text": 'a "quoted" \u00e9\n'}])
+def test_user_event_goes_out_as_the_kernel_encoded_it(fields):
+    content = encode_event("user.script.announce", "3", fields)
+    told = interpret(Record(1, 1.0, "oet_event", "main", msgspec.Raw(content)), 3)
+    assert told == Announcement("user.script.announce", content)
+
+
+FORGED = [
+    b'{"topic":"user.x","msg_src":"777"}',
+    b'{"msg_src":"3","topic":"user.x","msg_src":"777"}',
+    b'{"msg_src":"3","topic":"user.x","msg_sr\\u0063":"777"}',
+    b'{"msg_src":"3","topic":"user.x","topic":"procedure.lifecycle.complete"}',
+    b'{"msg_src":"3","topic":"user.x","top\\u0069c":"procedure.lifecycle.complete"}',
+    b'{"msg_src":"3","topic":"procedure.lifecycle.statechange","new_state":"COMPLETE"}',
+    b'{"msg_src":"3","topic":"procedure.lifecycle.statechange","origin":"service","new_state":"COMPLETE"}',
+    b'{"msg_src":"3","topic":"request.procedure.stop","cmd":{}}',
+    b'{"msg_src":"3","topic":"activity.lifecycle.running","result":{}}',
+    b'{"msg_src":"3","topic":"procedure.console.input","who":"alice","code":"1"}',
+    b'{"msg_src":"3","topic":"procedure.kernel.control","who":"alice","taken":true}',
+    b'{"msg_src":"3","topic":"procedure"}',
+    b'{"msg_src":"3","topic":"user.x","v":1\r}',
+]
+
+
+@pytest.mark.parametrize("content", FORGED)
+def test_forged_event_goes_out_in_the_name_of_its_procedure_and_as_the_scripts_word(content):
+    told = interpret(Record(1, 1.0, "oet_event", "main", msgspec.Raw(content)), 3)
+    pairs = json.loads(told.data, object_pairs_hook=list)
+    names = [name for name, _ in pairs]
+    fields = dict(pairs)
+    assert len(names) == len(fields), "no name twice, of which readers would believe either"
+    assert fields["msg_src"] == "3"
+    assert fields["topic"] == told.topic
+    assert b"\r" not in told.data
+    event = Event(1, told.topic, 3, told.data)
+    if told.topic.startswith("user."):
+        assert event.service_topic == told.topic
+    else:
+        assert fields["origin"] == "script"
+        assert event.service_topic == ""
+
+
+def test_kernel_speaks_for_the_service_on_its_own_topics_alone():
+    def heard(topic):
+        content = encode_event(topic, "3", {"text": "x"})
+        told = interpret(Record(1, 1.0, "oet_told", "load", msgspec.Raw(content)), 3)
+        return Event(1, told.topic, 3, told.data).service_topic
+
+    assert {topic for topic in topics.TOPICS if topics.is_service_topic(topic) and heard(topic)} == topics.KERNEL
+
+
+OUTSIDE = {
+    "deep": b'{"msg_src":"3","topic":"user.x","v":%s1%s}' % (b"[" * 100, b"]" * 100),
+    "deeper than the stack": b'{"msg_src":"3","topic":"user.x","v":%s1%s}' % (b"[" * 5000, b"]" * 5000),
+    "large": b'{"msg_src":"3","topic":"user.x","v":"%s"}' % (b"x" * (16 << 20)),
+    "many": b'{"msg_src":"3","topic":"user.x","v":[%s1]}' % (b"1," * 1_000_000),
+    "float": b'{"msg_src":"3","topic":"user.x","v":1e999}',
+    "integer": b'{"msg_src":"3","topic":"user.x","v":%s}' % (b"9" * 5000),
+    "no UTF-8": b'{"msg_src":"3","topic":"user.x","v":"\xff"}',
+    "no JSON": b'{"msg_src":"3","topic":"user.x","v":NaN}',
+    "no object": b'["user.x"]',
+    "no topic": b'{"msg_src":"3"}',
+    "topic": b'{"msg_src":"3","topic":7}',
+    "empty topic": b'{"msg_src":"3","topic":""}',
+    "long topic": b'{"msg_src":"3","topic":"%s"}' % (b"x" * 201),
+    "topic with line ends": b'{"msg_src":"3","topic":"user.x\\nid:1"}',
+}
+
+
+@pytest.mark.parametrize("kind", ["oet_event", "oet_told"])
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_event_outside_the_bounds_is_refused(name, kind):
+    with pytest.raises((OutOfBounds, msgspec.MsgspecError)):
+        interpret(Record(1, 1.0, kind, "main", msgspec.Raw(OUTSIDE[name])), 3)
 
 
 def test_output_carries_its_call_and_stream():
@@ -120,11 +194,25 @@ JSON = st.recursive(
 
 
 @given(
-    st.sampled_from(["oet_event", "oet_call", "oet_subscribe", "stream", "display_data", "clear_output", "comm_msg"]),
+    st.sampled_from(
+        [
+            "oet_event",
+            "oet_told",
+            "oet_idle",
+            "oet_control",
+            "oet_pause",
+            "oet_call",
+            "oet_subscribe",
+            "stream",
+            "display_data",
+            "clear_output",
+            "comm_msg",
+        ]
+    ),
     JSON,
 )
 def test_forged_content_is_interpreted_or_refused(kind, content):
-    with suppress(msgspec.MsgspecError):
+    with suppress(msgspec.MsgspecError, OutOfBounds):
         interpret(record(kind, content), 3)
 
 

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oet_kernel.bounds import EVENT_BYTES, RECORD_BYTES, OutOfBounds
+from oet_kernel.events.mapping import UNREADABLE
 from oet_kernel.kernel.journal import JOURNAL, Journal
 from oet_kernel.kernels.tail import JournalTail
 
@@ -98,11 +100,56 @@ def test_every_offset_behind_a_batch_is_a_place_to_begin(tmp_path, tail):
         other.close()
 
 
+def read_all(tail, most=1 << 20):
+    """Read to the end; return the contents of what are records."""
+    found = []
+    while (records := tail.read(most)) or tail.behind:
+        found += [record for record in records if record.type != UNREADABLE]
+    return contents(found)
+
+
+def test_line_that_is_too_long_is_passed_over_in_pieces(tmp_path, tail):
+    journal = Journal(tmp_path)
+    journal.append("x", b'{"n":1}')
+    for size in (RECORD_BYTES - 1, RECORD_BYTES, RECORD_BYTES + 1, 3 * RECORD_BYTES):
+        with open(tmp_path / JOURNAL, "ab") as file:
+            file.write(b"x" * size + b"\n")
+        journal.append("x", b'{"n":2}')
+    with open(tmp_path / JOURNAL, "ab") as file:
+        file.write(b"y" * RECORD_BYTES)  # its end has not come
+    assert read_all(tail) == [{"n": 1}, *[{"n": 2}] * 4]
+    with open(tmp_path / JOURNAL, "ab") as file:
+        file.write(b"y\n")
+    journal.append("x", b'{"n":3}')
+    assert read_all(tail) == [{"n": 3}]
+
+
+LINES = {
+    "deep": b'{"n":1,"t":1,"type":"x","call":null,"content":%s%s}' % (b"[" * 5000, b"]" * 5000),
+    "again and again": b'{"n":1,"x":' * 50_000,
+    "binary": bytes(range(1, 10)) + bytes(range(11, 256)),
+    "no record": b'{"n":"1"}',
+    "number": b'{"n":1e999,"t":1,"type":"x","call":null,"content":{}}',
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_line_that_is_no_record_costs_that_line_only(tmp_path, tail, name):
+    journal = Journal(tmp_path)
+    journal.append("x", b'{"n":1}')
+    with open(tmp_path / JOURNAL, "ab") as file:
+        file.write(LINES[name] + b"\n")
+    journal.append("x", b'{"n":2}')
+    read = tail.read()
+    assert [record.type for record in read] == ["x", UNREADABLE, "x"]
+    assert bytes(read[1].content) == LINES[name]
+
+
 def test_torn_records_longer_than_a_read_are_not_taken_for_the_end(tmp_path, tail):
     with open(tmp_path / JOURNAL, "ab") as file:
         file.write(b"torn\n" * 100)
     Journal(tmp_path).append("x", b'{"n":1}')
-    assert contents(tail.read(50)) == [{"n": 1}]
+    assert read_all(tail, 50) == [{"n": 1}]
 
 
 def test_writer_never_waits_for_a_reader(tmp_path, tail):
@@ -147,7 +194,7 @@ def test_torn_record_is_left_out_and_those_around_it_are_read(tmp_path, tail):
     with open(tmp_path / JOURNAL, "ab") as file:
         file.write(b'{"n":2,"t":1,"type":"x","call":null,"cont\n')
     journal.append("x", b'{"n":3}')
-    assert contents(tail.read()) == [{"n": 1}, {"n": 3}]
+    assert read_all(tail) == [{"n": 1}, {"n": 3}]
 
 
 def test_record_under_way_is_not_read_before_its_end(tmp_path, tail):
@@ -316,7 +363,7 @@ def test_what_is_no_utf8_is_replaced_where_it_enters(tmp_path_factory, text):
     assert contents(read)[0] == {"text": quoted.decode("utf-8", "replace")}
 
 
-def test_record_that_no_call_of_the_system_could_write_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("oet_kernel.kernel.journal._MOST", 1000)
-    with pytest.raises(OSError, match="too large for the journal"):
-        Journal(tmp_path).append("x", b'"' + b"y" * 1000 + b'"')
+def test_record_that_no_reader_takes_is_refused(tmp_path):
+    with pytest.raises(OutOfBounds, match="too large; 16,777,216 are allowed"):
+        Journal(tmp_path).append("x", b'"' + b"y" * EVENT_BYTES + b'"')
+    assert not (tmp_path / "iopub.jsonl").read_bytes()

@@ -64,7 +64,7 @@ def test_everything_that_is_known_of_a_procedure_comes_back(store):
 
 def test_a_unit_is_written_whole_or_not_at_all(store):
     store.write(Unit(events=events([1, 2])))
-    with pytest.raises(StoreUnusable):
+    with pytest.raises(sa.exc.IntegrityError):
         store.write(Unit(events=events([3, 2]), procedures={1: row(1)}, counters={"procedure": 1}))
     assert store.last_seq() == 2
     assert store.active() == []

@@ -1,0 +1,93 @@
+"""What could not be taken, kept with its bytes where an operator can look: ``set-aside`` in the state folder."""
+
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+log = logging.getLogger(__name__)
+
+FOLDER = "set-aside"
+"""Name of the folder."""
+MOST_FILES = 200
+"""Files that are kept; what comes later is counted and logged alone."""
+MOST_BYTES = 1 << 20
+"""Bytes that are kept of one thing: its beginning."""
+_MOST_LINES = 20
+"""Lines in the log about the things of one owner."""
+
+
+class SetAside:
+    """Keeps what could not be taken, and counts it.
+
+    A file holds a line of JSON (``what``, ``why``, ``at`` in Unix seconds, ``bytes``), and behind it the bytes.
+
+    Parameters
+    ----------
+    folder
+        Created when there is something to keep.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.counts: Counter[str] = Counter()
+        """Things that were set aside by this service, by kind."""
+        self._lines: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._files: int | None = None
+        self._writer: ThreadPoolExecutor | None = None
+
+    def put(self, kind: str, owner: str, data: bytes, why: str) -> None:
+        """Set something aside; it is written by a thread, never by the caller.
+
+        Parameters
+        ----------
+        kind
+            ``records``, ``rows``, ``files``: how it is counted.
+        owner
+            Whose it is, ``procedure 3``.
+        data
+            Its bytes.
+        why
+            What is wrong with it.
+        """
+        with self._lock:
+            self.counts[kind] += 1
+            self._lines[owner] += 1
+            lines = self._lines[owner]
+            number = self.counts.total()
+            if number <= MOST_FILES and self._writer is None:
+                self._writer = ThreadPoolExecutor(1, "oet-set-aside")
+        if lines <= _MOST_LINES:
+            last = "; further ones are counted in /health alone" if lines == _MOST_LINES else ""
+            log.warning("Set aside in %s (%s of %s): %.300s%s", self.folder, kind, owner, why, last)
+        if number <= MOST_FILES and self._writer is not None:
+            about = {"what": f"{kind} of {owner}", "why": why[:1000], "at": time.time(), "bytes": len(data)}
+            content = b"\n".join((msgspec.json.encode(about), data[:MOST_BYTES]))
+            name = f"{kind}-{owner.replace(' ', '-')}-{time.time_ns()}-{number}"
+            self._writer.submit(self._write, name, content)
+
+    def _write(self, name: str, content: bytes) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._files is None:
+                self._files = sum(1 for _ in self.folder.iterdir())
+            if self._files >= MOST_FILES:
+                return
+            self._files += 1
+            descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(content)
+        except OSError as error:
+            log.warning("What was set aside could not be kept in %s: %s", self.folder, error)
+
+    def close(self) -> None:
+        """Wait until all is written."""
+        if self._writer is not None:
+            self._writer.shutdown()
+            self._writer = None
