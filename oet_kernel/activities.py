@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -155,7 +156,13 @@ class ActivityService:
         rows = await asyncio.to_thread(store.activities, self._keep)
         procedures = await asyncio.to_thread(store.procedures, [row.procedure for row in rows])
         for row in rows:
-            self._add(activity := Activity(row.id, row.procedure, _record.decode(row.record)))
+            try:
+                activity = Activity(row.id, row.procedure, _record.decode(row.record))
+            except (ValueError, RecursionError) as error:
+                self._journal.set_aside.put("rows", f"activity {row.id}", row.record, f"it cannot be read: {error}")
+                await self._journal.run(partial(store.remove_activity, row.id))
+                continue
+            self._add(activity)
             if (found := procedures.get(row.procedure)) is not None:
                 for state, at in found.procedure.history.process_states:
                     activity.follow(state, at)

@@ -25,8 +25,11 @@ from oet_kernel.record.files import FOLDER as RECORDS
 from oet_kernel.record.files import path_of, records_in
 from oet_kernel.scripts.environments import BUILT
 from oet_kernel.scripts.sources import ENVIRONMENTS, REPOSITORIES
+from oet_kernel.set_aside import FOLDER as SET_ASIDE
+from oet_kernel.set_aside import SetAside
+from oet_kernel.state import find_odd, move_odd, read_note
 from oet_kernel.store import tables
-from oet_kernel.store.rows import KernelRow, ProcedureRow
+from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
 from oet_kernel.store.store import NAME, Store
 
 _ENOUGH_BYTES = 100 << 20
@@ -73,11 +76,14 @@ class Doctor:
             self._note("folder", f"There is no state folder {self._folder}; the first service makes it")
             return self._findings
         with self._lock():
+            self._odd()
             self._permissions()
             self._space()
+            self._set_aside()
             store = self._database()
             if store is not None:
                 try:
+                    self._unreadable(store)
                     self._work(store)
                     self._records(store)
                 except StoreUnusable as error:
@@ -140,6 +146,50 @@ class Doctor:
             yield
         finally:
             lock.release()
+
+    def _odd(self) -> None:
+        """Find what stands in the place of the service's files and folders."""
+        for path in find_odd(self._folder):
+            self._problem(
+                "folder",
+                f"{path} is not what a service has there (a pipe, a broken link, a file for a folder)",
+                "start a service, or 'oet doctor --fix': either moves it to 'set-aside'",
+                lambda path=path: _move(path),  # type: ignore[misc]
+            )
+
+    def _set_aside(self) -> None:
+        """Name what services could not take, and have kept."""
+        folder = self._folder / SET_ASIDE
+        kept = sorted(folder.iterdir()) if folder.is_dir() else []
+        if kept:
+            self._tell(
+                "set aside",
+                f"{len(kept)} things that a service could not take ({_megabytes(_size(kept))}), the newest "
+                f"{max(kept, key=lambda one: one.lstat().st_mtime).name}",
+                f"look at {folder}; 'oet doctor --fix' removes them, while no service works here",
+                lambda: _remove(kept),
+            )
+
+    def _unreadable(self, store: Store) -> None:
+        """Find procedures whose records cannot be read."""
+        rows = store.find_unreadable()
+        if rows:
+            self._problem(
+                "database",
+                f"The records of {len(rows)} procedures cannot be read: {', '.join(str(row.id) for row in rows[:20])}",
+                "'oet doctor --fix' sets them aside, and lists the procedures as FAILED",
+                lambda: self._restore(rows, dict(store.unreadable)),
+            )
+
+    def _restore(self, rows: list[ProcedureRow], records: dict[int, bytes]) -> None:
+        aside, store = SetAside(self._folder / SET_ASIDE), Store(self._folder / NAME)
+        try:
+            for row in rows:
+                aside.put("rows", f"procedure {row.id}", records[row.id], str(row.procedure.history.stacktrace))
+            store.write(Unit(procedures={row.id: row for row in rows}))
+        finally:
+            store.close()
+            aside.close()
 
     def _permissions(self) -> None:
         """See that nobody else reads what scripts say, or the keys of their kernels."""
@@ -317,6 +367,10 @@ class Doctor:
             )
 
 
+def _move(path: Path) -> None:
+    move_odd(path.parent, [path.name])
+
+
 def _end_kernel(folder: Path, pid: int) -> None:
     kill_tree(pid)
     kill_leftovers(pid, str(folder))
@@ -330,7 +384,7 @@ def _kill(pids: list[int]) -> None:
 
 def _remove(paths: list[Path]) -> None:
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -351,10 +405,7 @@ def _mode(path: Path) -> int:
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip() or "unknown"
-    except OSError:
-        return "unknown"
+    return read_note(path) or "unknown"
 
 
 def _size(paths: list[Path]) -> int:

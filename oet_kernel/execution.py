@@ -520,4 +520,7 @@ def _process_of(row: KernelRow) -> KernelRecord | None:
         return None
     if row.process is None:
         return find_record(Path(row.folder))
-    return msgspec.json.decode(row.process, type=KernelRecord)
+    try:
+        return msgspec.json.decode(row.process, type=KernelRecord)
+    except (ValueError, RecursionError):
+        return find_record(Path(row.folder))

@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from oet_kernel.bounds import NOTE_BYTES, read_file
+
 IDENTITY = "process.json"
 """Name of the file in a kernel's folder in which the kernel says which process it is."""
 
@@ -66,6 +68,6 @@ def read_identity(folder: Path) -> Identity | None:
         Its private folder.
     """
     try:
-        return msgspec.json.decode((folder / IDENTITY).read_bytes(), type=Identity)
-    except (OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(read_file(folder / IDENTITY, NOTE_BYTES), type=Identity)
+    except (OSError, ValueError, RecursionError):
         return None

@@ -154,6 +154,16 @@ class ScriptExecutionService:
         left = await asyncio.to_thread(lambda: [*store.newest_inactive(self._limits.history), *store.active()])
         active = [row.id for row in left if not row.procedure.state.inactive]
         kernels = await asyncio.to_thread(store.kernels, active)
+        for row in (one for one in left if one.id in store.unreadable):
+            self._journal.put(row)
+            self._journal.set_aside.put(
+                "rows", f"procedure {row.id}", store.unreadable.pop(row.id), str(row.procedure.history.stacktrace)
+            )
+        for pid, kernel in list(kernels.items()):
+            if not self._state.owns(Path(kernel.folder)):
+                why = f"{kernel.folder} is no folder of a kernel in {self._state.path}"
+                self._journal.set_aside.put("rows", f"procedure {pid}", repr(kernels.pop(pid)).encode(), why)
+        self._journal.set_aside.counts["files"] += len(self._state.moved)
         executions = [Execution(row, self._workshop, self) for row in sorted(left, key=lambda row: row.id)]
         self._roster.restore(executions, [row.id for row in left if row.procedure.state.inactive])
         for execution in self._roster.active:
@@ -181,6 +191,8 @@ class ScriptExecutionService:
             await execution.resume(kernel)
         except Exception as error:
             report_fault(f"taking up procedure {execution.id}", error)
+            if kernel is not None:
+                await self._workshop.kernels.end(Path(kernel.folder))
             execution.learn(lifecycle.Failed(time.time(), f"It could not be taken up after a restart: {error!r}"))
 
     @property

@@ -69,7 +69,8 @@ class SetAside:
         if number <= MOST_FILES and self._writer is not None:
             about = {"what": f"{kind} of {owner}", "why": why[:1000], "at": time.time(), "bytes": len(data)}
             content = b"\n".join((msgspec.json.encode(about), data[:MOST_BYTES]))
-            name = f"{kind}-{owner.replace(' ', '-')}-{time.time_ns()}-{number}"
+            told = "".join(one if one.isalnum() else "-" for one in owner[:40])
+            name = f"{kind}-{told}-{time.time_ns()}-{number}"
             self._writer.submit(self._write, name, content)
 
     def _write(self, name: str, content: bytes) -> None:

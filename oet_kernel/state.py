@@ -1,17 +1,30 @@
 """The state folder of a service: its lock, the database, a folder for each kernel."""
 
+import logging
 import os
 import shutil
 import stat
 import tempfile
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import platformdirs
 from filelock import FileLock, Timeout
 
 from oet_kernel import discovery
+from oet_kernel.bounds import read_file
 from oet_kernel.errors import StateFolderInUse, StoreUnusable
 from oet_kernel.folders import private_folder
+from oet_kernel.set_aside import FOLDER as SET_ASIDE
+
+log = logging.getLogger(__name__)
+
+_FILES = ("lock", "lock.pid", "runtime", "runtime.new", "oet.sqlite", "oet.sqlite-wal", "oet.sqlite-shm")
+"""Names in a state folder that stand for regular files."""
+_FOLDERS = ("kernels", "records", "activities", "repositories", "environments", "checkouts", SET_ASIDE)
+"""Names in a state folder that stand for folders."""
+_NOTE_BYTES = 4096
 
 
 def usual_folder() -> Path:
@@ -53,15 +66,18 @@ class StateFolder:
         path = self.path
         private_folder(path)
         owner = path / "lock.pid"
+        self.moved = move_odd(path, ["lock"])  # nobody can hold what is no file
+        """Where things were moved that stood in the place of files and folders of the service."""
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            holder = owner.read_text().strip() if owner.exists() else "unknown"
+            holder = read_note(owner) or "unknown"
             at = next((f" at {one.url}" for one in discovery.find() if str(one.pid) == holder), "")
             raise StateFolderInUse(
                 f"State folder {path} is in use by the service with process id {holder}{at}; use that one, stop it, or "
                 "give this one another folder with --state-dir (in a Jupyter server: --OetApp.state_dir)"
             ) from None
+        self.moved += move_odd(path)
         owner.write_text(f"{os.getpid()}\n")
         self.runtime = self._runtime()
         """A private folder for sockets, the same after a restart; short: the path of a socket may have 107 bytes."""
@@ -69,7 +85,7 @@ class StateFolder:
     def _runtime(self) -> Path:
         """Give the folder of the service before this one, where kernels may still listen, or make one."""
         note = self.path / "runtime"
-        if note.exists() and _is_private(known := Path(note.read_text().strip())):
+        if (noted := read_note(note)) and _is_private(known := Path(noted)):
             return known
         made = Path(tempfile.mkdtemp(prefix="oet-", dir=os.environ.get("XDG_RUNTIME_DIR")))
         fresh = note.with_suffix(".new")
@@ -84,7 +100,12 @@ class StateFolder:
 
     def kernel_folders(self) -> list[Path]:
         """List the folders of kernels that were made and not forgotten."""
-        return sorted((self.path / "kernels").glob("*/"))
+        return sorted(one for one in (self.path / "kernels").glob("*/") if not one.is_symlink())
+
+    def owns(self, folder: Path) -> bool:
+        """Return whether a path is that of a kernel's folder in here; no other is ever written to, or removed."""
+        kernels = self.path / "kernels"
+        return os.path.realpath(folder.parent) == os.path.realpath(kernels) and folder.name not in ("", ".", "..")
 
     def sockets(self, name: str) -> Path:
         """Give the beginning of the paths of a kernel's sockets."""
@@ -92,6 +113,9 @@ class StateFolder:
 
     def forget(self, folder: Path) -> None:
         """Remove a kernel's folder, and what sockets it has left."""
+        if not self.owns(folder):
+            log.warning("%s is no folder of a kernel of this service, and stays", folder)
+            return
         for socket in self.runtime.glob(f"{folder.name}-*"):
             socket.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,6 +131,58 @@ class StateFolder:
         if not keep_runtime:
             shutil.rmtree(self.runtime, ignore_errors=True)
         self._lock.release()
+
+
+def find_odd(folder: Path, names: Iterable[str] = (*_FILES, *_FOLDERS)) -> list[Path]:
+    """Find what stands in the place of a file or a folder of a service, and is none: a pipe, a broken link.
+
+    Parameters
+    ----------
+    folder
+        The state folder.
+    names
+        Names to look at.
+    """
+    odd = []
+    for name in names:
+        path = folder / name
+        if os.path.lexists(path) and not (path.is_file() if name in _FILES else path.is_dir()):
+            odd.append(path)
+    return odd
+
+
+def move_odd(folder: Path, names: Iterable[str] = (*_FILES, *_FOLDERS)) -> list[Path]:
+    """Move such things away, so that a service can work; return where they are.
+
+    Parameters
+    ----------
+    folder
+        The state folder.
+    names
+        Names to look at.
+    """
+    moved = []
+    for path in sorted(find_odd(folder, names), key=lambda one: one.name != SET_ASIDE):
+        place = folder / SET_ASIDE
+        if path.name != SET_ASIDE:
+            place.mkdir(mode=0o700, exist_ok=True)
+        target = (
+            path.with_name(f"{SET_ASIDE}-{time.time_ns()}")
+            if path == place
+            else place / f"{path.name}-{time.time_ns()}"
+        )
+        path.rename(target)
+        moved.append(target)
+        log.warning("%s is not what a service has there, and was moved to %s", path, target)
+    return moved
+
+
+def read_note(path: Path) -> str:
+    """Read a line that a service has left; empty where there is none that can be read."""
+    try:
+        return read_file(path, _NOTE_BYTES).decode().strip().partition("\0")[0]
+    except (OSError, ValueError):
+        return ""
 
 
 def _is_private(folder: Path) -> bool:

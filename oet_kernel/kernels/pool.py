@@ -187,6 +187,16 @@ class KernelPool:
             self._state.forget(folder)
         return folders
 
+    async def end(self, folder: Path) -> None:
+        """End the kernel of a folder that could not be adopted.
+
+        Parameters
+        ----------
+        folder
+            Its private folder.
+        """
+        await asyncio.to_thread(_end_all, [folder], f"{self._state.path}/kernels/")
+
     async def start(self, kernel: LocalKernel, python: Path | None) -> bool:
         """Start a kernel that is not warm, and wait until it takes requests; False when it has ended before.
 

@@ -20,7 +20,8 @@ from oet_kernel.bounds import TOPIC_CHARACTERS, shortened
 from oet_kernel.errors import StoreTooNew, StoreUnusable
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.kernel.journal import encodable
-from oet_kernel.models import ProcedureInput
+from oet_kernel.models import FileSystemScript, ProcedureHistory, ProcedureInput, ProcedureState
+from oet_kernel.procedure import Procedure
 from oet_kernel.store import tables
 from oet_kernel.store.rows import ActivityRow, ArchiveQuery, KernelRow, ProcedureRow, Refused, Row, Unit, row_decoder
 
@@ -55,6 +56,8 @@ class Store:
 
     def __init__(self, path: Path, *, power_safe: bool = False, read_only: bool = False) -> None:
         self.path = path
+        self.unreadable: dict[int, bytes] = {}
+        """Records of procedures that were looked at and could not be read."""
         self._synchronous = "FULL" if power_safe else "NORMAL"
         if read_only:
             self._engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
@@ -167,7 +170,8 @@ class Store:
             for name, value in unit.counters.items():
                 _counters.put(connection, name, {"value": value})
             for row in unit.rows:
-                for candidate in (row, _replacement(row)):
+                replacement = _replacement(row)
+                for candidate in (row,) if replacement is row else (row, replacement):
                     try:
                         with connection.begin_nested():
                             _put(connection, candidate)
@@ -269,7 +273,13 @@ class Store:
 
     def _counter(self, connection: sa.Connection, name: str) -> int:
         query = sa.select(tables.counters.c.value).where(tables.counters.c.name == name)
-        return int(connection.execute(query).scalar() or 0)
+        value = connection.execute(query).scalar()
+        if isinstance(value, int):
+            return value
+        # none, or broken: an id must not be given twice all the same
+        if (table := {"procedure": tables.procedures, "activity": tables.activities}.get(name)) is None:
+            return 0
+        return int(connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0)
 
     def last_seq(self) -> int:
         """Give the number of the newest event that ever was."""
@@ -304,23 +314,24 @@ class Store:
         for topic in wanted.exclude:
             query = query.where(sa.false() if topic in ("", "all") else sa.not_(_below(topic)))
         with self._explained(), self._engine.connect() as connection:
-            return [Event(*row) for row in connection.execute(query)]
+            rows = connection.execute(query)
+            return [Event(one.seq, str(one.topic), one.procedure, _bytes(one.data), one.at) for one in rows]
 
     def active(self) -> list[ProcedureRow]:
         """Read the procedures that had not ended, in order of creation."""
-        query = sa.select(tables.procedures.c.record).where(tables.procedures.c.ended.is_(None))
+        query = sa.select(tables.procedures).where(tables.procedures.c.ended.is_(None))
         return self._procedures(query.order_by(tables.procedures.c.id))
 
     def newest_inactive(self, limit: int) -> list[ProcedureRow]:
         """Read the procedures that ended last, in the order in which they ended."""
         columns = tables.procedures.c
-        query = sa.select(columns.record).where(columns.ended.is_not(None))
+        query = sa.select(tables.procedures).where(columns.ended.is_not(None))
         return self._procedures(query.order_by(columns.ended.desc(), columns.id.desc()).limit(limit))[::-1]
 
     def archive(self, query: ArchiveQuery) -> list[ProcedureRow]:
         """Read a page of all procedures that ever were, the newest first."""
         columns = tables.procedures.c
-        select = sa.select(columns.record).order_by(columns.id.desc()).limit(query.limit)
+        select = sa.select(tables.procedures).order_by(columns.id.desc()).limit(query.limit)
         if query.states:
             select = select.where(columns.state.in_([state.name for state in query.states]))
         if query.script is not None:
@@ -342,12 +353,35 @@ class Store:
 
     def procedures(self, pids: Collection[int]) -> dict[int, ProcedureRow]:
         """Read procedures by their ids; those that there are not are left out."""
-        found = self._procedures(sa.select(tables.procedures.c.record).where(tables.procedures.c.id.in_(pids)))
+        found = self._procedures(sa.select(tables.procedures).where(tables.procedures.c.id.in_(pids)))
         return {row.id: row for row in found}
 
     def _procedures(self, query: sa.Select[Any]) -> list[ProcedureRow]:
+        """Read procedures; in the place of one whose record cannot be read stands what the other columns tell."""
         with self._explained(), self._engine.connect() as connection:
-            return [row_decoder.decode(record) for record in connection.execute(query).scalars()]
+            found = []
+            for one in connection.execute(query):
+                try:
+                    row = row_decoder.decode(_bytes(one.record))
+                    if row.id != one.id or not row.procedure.history.process_states:
+                        raise ValueError("it is the record of no procedure, or of another one")
+                except (ValueError, RecursionError, TypeError) as error:
+                    self.unreadable[one.id] = _bytes(one.record)
+                    row = _restored(one, error)
+                found.append(row)
+            return found
+
+    def find_unreadable(self) -> list[ProcedureRow]:
+        """Return what is to be written in the place of all records of procedures that cannot be read.
+
+        Their bytes are in `unreadable` then.
+        """
+        found: list[ProcedureRow] = []
+        query = ArchiveQuery(limit=_SLICE)
+        while rows := self.archive(query):
+            found += [row for row in rows if row.id in self.unreadable]
+            query = structs.replace(query, before=rows[-1].id)
+        return found
 
     def kernels(self, procedures: Collection[int]) -> dict[int, KernelRow]:
         """Read the kernels of procedures, by procedure."""
@@ -355,19 +389,26 @@ class Store:
         query = sa.select(columns.procedure, columns.folder, columns.process, columns.offset)
         with self._explained(), self._engine.connect() as connection:
             rows = connection.execute(query.where(columns.procedure.in_(procedures)))
-            return {
-                one.procedure: KernelRow(
-                    procedure=one.procedure, folder=one.folder, process=one.process, offset=one.offset
-                )
-                for one in rows
-            }
+            found = {}
+            for one in rows:
+                if isinstance(one.folder, str) and "\0" not in one.folder and isinstance(one.offset, int):
+                    process = None if one.process is None else _bytes(one.process)
+                    found[one.procedure] = KernelRow(
+                        procedure=one.procedure, folder=one.folder, process=process, offset=max(one.offset, 0)
+                    )
+            return found
 
     def activities(self, limit: int) -> list[ActivityRow]:
         """Read the newest activities, in order of creation."""
         columns = tables.activities.c
         query = sa.select(columns.id, columns.procedure, columns.record).order_by(columns.id.desc()).limit(limit)
         with self._explained(), self._engine.connect() as connection:
-            return [ActivityRow(*row) for row in connection.execute(query)][::-1]
+            return [ActivityRow(one.id, one.procedure, _bytes(one.record)) for one in connection.execute(query)][::-1]
+
+    def remove_activity(self, number: int) -> None:
+        """Remove an activity that cannot be read."""
+        with self._explained(), self._engine.begin() as connection:
+            connection.execute(tables.activities.delete().where(tables.activities.c.id == number))
 
     def check(self) -> list[str]:
         """Have the database check itself; gives what it complains about."""
@@ -411,6 +452,26 @@ def _replacement(row: Row) -> Row:
             return structs.replace(row, procedure=procedure, main=ProcedureInput(), interests=[])
         case _:
             return row
+
+
+def _bytes(value: Any) -> bytes:
+    """Return a value of a column of bytes, which SQLite lets hold anything."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
+def _restored(row: Any, error: Exception) -> ProcedureRow:
+    """Make a procedure that has failed of the columns of one whose record cannot be read."""
+    created = row.created if isinstance(row.created, float) else 0.0
+    ended = row.ended if isinstance(row.ended, float) else created
+    why = f"The record of this procedure cannot be read ({error!s:.200}); it was set aside."
+    states = [(ProcedureState.CREATING, created), (ProcedureState.FAILED, max(created, ended))]
+    procedure = Procedure(
+        id=row.id,
+        script=FileSystemScript(script_uri=str(row.script)),
+        calls={"init": ProcedureInput()},
+        history=ProcedureHistory(states, why),
+    )
+    return ProcedureRow(procedure=procedure)
 
 
 def _columns(row: ProcedureRow) -> dict[str, Any]:

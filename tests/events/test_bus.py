@@ -8,6 +8,7 @@ from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.events.mapping import announce
 from oet_kernel.events.sse import Decoder
+from oet_kernel.supervision import faults
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +111,19 @@ async def test_batch_is_about_as_large_as_asked_for():
             publish(bus, n=n, text="x" * 100)
         sizes = [len(Decoder().feed(await listener.batch(300))) for _ in range(5)]
     assert sizes == [2] * 5
+
+
+async def test_tap_that_raises_spoils_nobody_elses_event():
+    bus, heard = EventBus(), []
+
+    def raising(event):
+        raise ValueError("this tap takes nothing")
+
+    bus.tap(raising)
+    bus.tap(heard.append)
+    before = faults.total()
+    with bus.subscribe() as listener:
+        events = [publish(bus, n=n) for n in range(3)]
+        assert (await listener.batch()).count(b"data:") == 3
+    assert heard == events
+    assert faults.total() == before + 3

@@ -1,15 +1,18 @@
 """The journal: an event is on disk before anybody hears it; what cannot be written is neither heard nor lost."""
 
 import asyncio
+import sqlite3
+import stat
 import threading
 
 import pytest
+import sqlalchemy as sa
 
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Filter
 from oet_kernel.events.journal import Journal
-from oet_kernel.events.mapping import announce
-from oet_kernel.store.rows import KernelRow
+from oet_kernel.events.mapping import Announcement, announce
+from oet_kernel.store.rows import ActivityRow, KernelRow
 from oet_kernel.store.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -177,3 +180,73 @@ async def test_work_that_nobody_waits_for_any_more_is_left_out_and_stops_nothing
     await asyncio.wait_for(journal.settled(), 10)
     assert done == []
     assert len(journal.heard) == 2
+
+
+REFUSED = {
+    "number beyond SQLite's": lambda j: j.put(KernelRow(procedure=1, folder="/f", offset=1 << 70)),
+    "id beyond SQLite's": lambda j: j.put(KernelRow(procedure=1 << 70, folder="/f")),
+    "text without UTF-8": lambda j: j.publish(Announcement("user.\ud800", b"{}"), 1),
+    "time": lambda j: j.publish(Announcement("user.x", b"{}"), 1, at="yesterday " * 3),
+    "kind of value": lambda j: j.publish(Announcement("user.x", [b"{}"]), 1),
+    "null": lambda j: j.publish(Announcement("user.x", None), 1),
+    "length": lambda j: j.publish(Announcement("user.x", b"x" * 200_000), 1),
+    "number twice": lambda j: (publish(j), setattr(j, "_seq", j._seq - 1), publish(j)),
+    "deep record": lambda j: j.put(ActivityRow(1, 1, object())),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_row_that_the_database_refuses_is_set_aside_and_holds_nothing_up(journal, path, what):
+    def limit(connection, record):
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
+
+    sa.event.listen(journal.store._engine, "connect", limit)
+    journal.store._engine.dispose()  # connections that come have the limit
+    publish(journal, n=1)
+    REFUSED[what](journal)
+    publish(journal, n=2)
+    async with asyncio.timeout(10):
+        await journal.settled()
+    publish(journal, n=3)
+    async with asyncio.timeout(10):
+        await journal.settled()
+    assert journal.trouble is None
+    assert journal.set_aside.counts["rows"] == 1
+    heard = [event.data for event in journal.heard]
+    for n in (1, 2, 3):
+        assert any(b'"n":%d' % n in data for data in heard)
+    assert sorted({event.seq for event in journal.heard}) == stored(path), "what is heard is what is on disk"
+    journal.set_aside.close()
+    (kept,) = (path.parent / "set-aside").iterdir()
+    assert kept.read_bytes().startswith(b'{"what":"rows of ')
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+async def test_disk_that_fills_while_a_row_is_replaced_is_tried_again(journal, monkeypatch):
+    tried = []
+    apart = journal.store.write_apart
+
+    def full_once(unit):
+        tried.append(unit)
+        if len(tried) == 1:
+            raise StoreUnusable("the disk is full")
+        return apart(unit)
+
+    monkeypatch.setattr(journal.store, "write_apart", full_once)
+    publish(journal, n=1)
+    journal.publish(Announcement("user.\ud800", b"{}"), 1)
+    await journal.written()
+    assert len(tried) == 2
+    assert len(journal.heard) == 2
+    assert journal.trouble is None
+
+
+async def test_whoever_hears_of_a_commit_and_raises_does_not_keep_others_waiting(path):
+    def raising(events):
+        raise ValueError("takes nothing")
+
+    journal = Journal(Store(path), raising)
+    publish(journal)
+    async with asyncio.timeout(10):
+        await journal.settled()
+    await journal.close()
