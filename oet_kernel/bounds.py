@@ -8,6 +8,8 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Callable
+from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -76,8 +78,11 @@ def check_json(data: bytes, most: int = EVENT_BYTES, depth: int = DEPTH) -> None
     OutOfBounds
         ``has 20,971,532 bytes of JSON and 16,777,216 are allowed``.
     """
-    _check_size(data, most)
-    _check_depth(data, depth)
+    size = len(data)
+    if size > ITEMS or size > most:
+        _check_size(data, most)
+    if size > depth and data.count(b"[") + data.count(b"{") > depth:
+        _check_depth(data, depth)
 
 
 def _check_size(data: bytes, most: int) -> None:
@@ -88,8 +93,7 @@ def _check_size(data: bytes, most: int) -> None:
 
 
 def _check_depth(data: bytes, depth: int) -> None:
-    opened = data.count(b"[") + data.count(b"{")
-    if opened > depth and not _is_shallow(_without_texts(data), depth):
+    if not _is_shallow(_without_texts(data), depth):
         raise OutOfBounds(f"nests more than {depth} levels deep")
 
 
@@ -130,19 +134,28 @@ def read_json(data: bytes, most: int = EVENT_BYTES, depth: int = DEPTH) -> Any:
     msgspec.DecodeError
         When it is not JSON.
     """
-    import msgspec  # a script that imports `oet_kernel.api` by hand needs none of it
-
-    _check_size(data, most)
+    msgspec, decode = _reader()
+    size = len(data)
+    if size > ITEMS or size > most:
+        _check_size(data, most)
     try:
-        value = msgspec.json.decode(data)
+        value = decode(data)
     except msgspec.ValidationError as error:  # well-formed, but for a number
         raise OutOfBounds(f"has a number that is out of range: {error}") from None
     except UnicodeError as error:
         raise msgspec.DecodeError(str(error)) from None
     except RecursionError:
         raise OutOfBounds(f"nests more than {depth} levels deep") from None
-    _check_depth(data, depth)
+    if size > depth and data.count(b"[") + data.count(b"{") > depth:
+        _check_depth(data, depth)
     return value
+
+
+@cache
+def _reader() -> tuple[Any, Callable[[bytes], Any]]:
+    import msgspec  # a script that imports `oet_kernel.api` by hand needs none of it
+
+    return msgspec, msgspec.json.Decoder().decode
 
 
 def check_text(text: str, what: str, most: int) -> str:
@@ -183,6 +196,7 @@ def shortened(text: str, most: int) -> str:
     return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
 
 
+@lru_cache(4096)
 def check_topic(topic: str) -> str:
     """Return a topic that can go out.
 

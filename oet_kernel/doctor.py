@@ -76,10 +76,10 @@ class Doctor:
             self._note("folder", f"There is no state folder {self._folder}; the first service makes it")
             return self._findings
         with self._lock():
+            self._set_aside()  # before anything else is put there
             self._odd()
             self._permissions()
             self._space()
-            self._set_aside()
             store = self._database()
             if store is not None:
                 try:

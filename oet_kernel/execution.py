@@ -258,6 +258,9 @@ class Execution:
     def _hear_control(self, control: Control, at: float) -> None:
         if not self.control.heard(control) and not self._catching_up:
             raise OutOfBounds("nobody has asked for that, and the script does not decide who has control")
+        self._change_control(control, at)
+
+    def _change_control(self, control: Control, at: float) -> None:
         self.control.holder = control.who if control.taken else None
         self.save()
         self._audience.say(self, announce(topics.KERNEL_CONTROL, str(self.id), **msgspec.structs.asdict(control)), at)
@@ -481,7 +484,7 @@ class Execution:
         self.interests.clear()
         assert self.kernel is not None
         if self.control.holder is not None:
-            self._hear_control(Control(self.control.holder, taken=False), self.kernel.ended_at or time.time())
+            self._change_control(Control(self.control.holder, taken=False), self.kernel.ended_at or time.time())
         self.control.ended()
         self.pausing.ended()
         self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph, self.kernel.exit_status))

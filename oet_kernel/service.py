@@ -163,7 +163,8 @@ class ScriptExecutionService:
             if not self._state.owns(Path(kernel.folder)):
                 why = f"{kernel.folder} is no folder of a kernel in {self._state.path}"
                 self._journal.set_aside.put("rows", f"procedure {pid}", repr(kernels.pop(pid)).encode(), why)
-        self._journal.set_aside.counts["files"] += len(self._state.moved)
+        if self._state.moved:
+            self._journal.set_aside.counts["files"] += len(self._state.moved)
         executions = [Execution(row, self._workshop, self) for row in sorted(left, key=lambda row: row.id)]
         self._roster.restore(executions, [row.id for row in left if row.procedure.state.inactive])
         for execution in self._roster.active:

@@ -6,6 +6,7 @@ resumes, this project.
 Every event also carries ``msg_src`` and ``topic``; a field named here is always there.
 """
 
+from functools import lru_cache
 from types import MappingProxyType
 
 REQUEST_CREATE = "request.procedure.create"
@@ -126,6 +127,7 @@ PAUSES = frozenset({PAUSING, PAUSED, RESUMED, UNPAUSED})
 """What tells of a pause."""
 
 
+@lru_cache(4096)
 def is_service_topic(topic: str) -> bool:
     """Return whether the service alone is believed on a topic; what a script publishes there is marked as its word."""
     return topic.partition(".")[0] in SERVICE

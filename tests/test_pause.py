@@ -159,7 +159,7 @@ async def test_what_cannot_be_paused_or_resumed_says_why(bench):
     with pytest.raises(NotPaused, match=f"Cannot resume PID {pid}: it is READY, and not paused"):
         await resume(bench, pid)
     for wrong in ("scan (", "a{99999999999}", "(" * 3000):
-        with pytest.raises(MalformedRequest, match=r"\$\.at: .* is no regular expression"):
+        with pytest.raises(MalformedRequest, match=r"\$\.at: .*(is no regular expression|characters is too long)"):
             await pause(bench, pid, wrong)
     for command in (pause, resume):
         with pytest.raises(ResourceNotFound):

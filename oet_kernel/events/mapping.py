@@ -5,6 +5,7 @@ it) or one *announcement* (an event on the bus). Whatever else a kernel publishe
 """
 
 from collections.abc import Container
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -211,11 +212,15 @@ def _published(data: bytes, procedure: int, believed: Container[str] = ()) -> An
     check_topic(topic)
     if topics.is_service_topic(topic) and topic not in believed:
         return marked(topic, fields, procedure)
-    beginning = b'{"msg_src":"%d","topic":"' % procedure
-    plain = data.startswith(beginning) and data.count(b'"msg_src"') == 1 and data.count(b'"topic"') == 1
+    plain = data.startswith(_beginning(procedure)) and data.count(b'"msg_src"') == 1 and data.count(b'"topic"') == 1
     if plain and b"\\u" not in data and b"\r" not in data:
         return Announcement(topic, data)
     return Announcement(topic, to_json({"msg_src": "", "topic": "", **fields, "msg_src": str(procedure)}))  # noqa: F601
+
+
+@lru_cache
+def _beginning(procedure: int) -> bytes:
+    return b'{"msg_src":"%d","topic":"' % procedure
 
 
 def marked(topic: str, fields: dict[str, Any], procedure: int) -> Announcement:

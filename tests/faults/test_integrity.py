@@ -16,6 +16,7 @@ import pytest
 
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Filter
+from oet_kernel.events.mapping import UNREADABLE
 from oet_kernel.kernel.journal import JOURNAL, Journal
 from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import PrepareProcessCommand, ProcedureState, StartProcessCommand, StopProcessCommand
@@ -354,11 +355,12 @@ def test_rubbish_in_a_kernels_journal_hides_nothing_behind_it(tmp_path, rubbish)
     path.write_bytes(record(1) + rubbish)
     tail = JournalTail(tmp_path)
     try:
-        assert [bytes(one.content) for one in tail.read()] == [b'{"number":1}']
+        first = [one for one in tail.read() if one.type != UNREADABLE]
+        assert [bytes(one.content) for one in first] == [b'{"number":1}']
         assert tail.read() == []
         with open(path, "ab") as file:
             file.write(record(3) + record(4))
-        found = tail.read()
+        found = [one for one in tail.read() if one.type != UNREADABLE]
         assert [bytes(one.content) for one in found] == [b'{"number":3}', b'{"number":4}']
         assert tail.offset == path.stat().st_size
     finally:
@@ -378,7 +380,7 @@ def test_script_is_told_when_what_it_publishes_finds_no_space_and_later_records_
     journal.append("x", b'{"last":true}')
     read = []
     while more := tail.read():
-        read += more
+        read += [one for one in more if one.type != UNREADABLE]
     tail.close()
     contents = [msgspec.json.decode(one.content) for one in read]
     assert contents[-1] == {"last": True}
