@@ -213,7 +213,7 @@ class Assembly:
             Whether procedures are left at work, for the next service to take up.
         """
         async with AsyncExitStack() as steps:  # the last first
-            steps.callback(self.state.close, keep_runtime=leave)
+            steps.callback(lambda: self.state.close(keep_runtime=leave and bool(self.state.kernel_folders())))
             steps.callback(self.bus.close)
             steps.push_async_callback(self.journal.close)
             steps.push_async_callback(self._records.close)

@@ -142,6 +142,14 @@ def test_ctrl_c_and_sigterm_end_the_service_whole_with_what_it_runs(tmp_path, si
     assert not list((tmp_path / "runtime").glob("*.json")), "nobody finds it any more"
 
 
+def test_service_that_has_nothing_to_leave_behind_leaves_nothing(tmp_path):
+    runtime = tmp_path / "sockets"
+    runtime.mkdir(mode=0o700)
+    with serve(tmp_path / "server", "--OetApp.detach=True", XDG_RUNTIME_DIR=str(runtime)):
+        assert list(runtime.iterdir())
+    assert not list(runtime.iterdir())
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_signal_that_another_thread_gets_ends_the_service_too(tmp_path, signum):
     with serve(tmp_path, "--warm-kernels=0", "--OetApp.fork=False") as server:

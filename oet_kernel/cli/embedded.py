@@ -2,13 +2,16 @@
 
 import os
 import secrets
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oet_kernel.children import inherited
@@ -16,8 +19,53 @@ from oet_kernel.client.errors import ClientError
 from oet_kernel.serve import NEEDS_LINUX
 
 _READY = "OET API at "
+_PREFIX = "oet-run-"
+_SETTLED = 5.0
+"""Seconds after which a folder that somebody makes has its lock."""
 _START_DEADLINE = 60.0
 _END_DEADLINE = 15.0
+
+
+@contextmanager
+def _own_folder() -> Iterator[tuple[str, int]]:
+    """Make a folder that is removed afterwards; it has a lock, whose descriptor tells that it is in use."""
+    folder: str | None = None
+    lock: int | None = None
+    try:
+        # a signal that comes while it is made is taken when its name is known
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+        try:
+            folder = tempfile.mkdtemp(prefix=_PREFIX)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        lock = _lock(Path(folder))
+        yield folder, lock
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    import fcntl  # there are none on Windows, where nothing gets here
+
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def _sweep() -> None:
+    """Remove the folders of commands that were killed."""
+    long_ago = time.time() - _SETTLED
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            # one that is just being made has no lock yet
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and found.st_mtime < long_ago:
+                lock = _lock(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
 
 
 @contextmanager
@@ -39,7 +87,8 @@ def embedded_service() -> Iterator[tuple[str, str]]:
     if sys.platform != "linux":
         raise ClientError(NEEDS_LINUX)
     token = secrets.token_hex(24)
-    with tempfile.TemporaryDirectory(prefix="oet-run-", ignore_cleanup_errors=True) as folder:
+    _sweep()
+    with _own_folder() as (folder, lock):
         argv = [sys.executable, "-P", "-m", "oet_kernel.serve", "--port=0", f"--state-dir={folder}/state"]
         env = {**inherited(), "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}
         with open(Path(folder, "server.log"), "w+") as log:
@@ -50,6 +99,7 @@ def embedded_service() -> Iterator[tuple[str, str]]:
                 stderr=log,
                 env=env,
                 text=True,
+                pass_fds=[lock],  # the folder is in use as long as either lives
                 start_new_session=True,  # Ctrl-C is for this process, which then stops the procedure
             )
             assert process.stdin is not None

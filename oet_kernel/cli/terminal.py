@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import assert_never
+from typing import Self, assert_never
 
 import click
 
@@ -116,8 +116,10 @@ def _follow(following: Following) -> int:
     service = following.service
     with ExitStack() as stack:
         if following.embedded:
+            unwinding = stack.enter_context(_Unwinding())
             click.echo("[no service is running: starting one for this command]", err=True)
             service = ServiceOptions(*stack.enter_context(embedded_service()))
+            stack.callback(unwinding.hold)  # before the service is ended
         client = stack.enter_context(service.client())
         if not following.stays:
             if (answer := following.begin(client).answer) is not None:
@@ -127,6 +129,35 @@ def _follow(following: Following) -> int:
         if following.embedded:
             _await_others(client, printer)
     return status
+
+
+class _Unwinding:
+    """Has SIGTERM and SIGHUP unwind the stack as Ctrl-C does, once; the status is 128 + signal, as of a shell."""
+
+    def __init__(self) -> None:
+        signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        self._before = {one: signal.getsignal(one) for one in signals}
+
+    def __enter__(self) -> Self:
+        for one, handler in self._before.items():
+            if handler != signal.SIG_IGN:  # as by nohup
+                signal.signal(one, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
+
+    def hold(self) -> None:
+        """Take no further signal: what is being removed is removed whole."""
+        for one in self._before:
+            signal.signal(one, signal.SIG_IGN)
+
+    def _on_signal(self, signum: int, frame: object) -> None:
+        self.hold()
+        if signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + signum)
 
 
 class _Run:

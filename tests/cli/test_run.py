@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import uuid
 from contextlib import contextmanager
 
 import psutil
 import pytest
 
+from oet_kernel.cli.embedded import embedded_service
 from tests.conftest import DEADLINE, serve
 
 TALK = (
@@ -152,6 +154,33 @@ def test_service_of_a_killed_run_ends_with_it(oet, script):
         until(process.stdout, "here")
         process.kill()
         process.wait(DEADLINE)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", ["the service starts", "the script runs"])
+def test_no_folder_is_left_whatever_ends_it(oet, script, tmp_path, signum, moment):
+    (tmp_path / "tmp").mkdir()
+    with oet("run", script(ENDLESS["RUNNING"]), TMPDIR=str(tmp_path / "tmp")) as process:
+        until(process.stderr, "starting one for this command")
+        if moment == "the script runs":
+            until(process.stdout, "here")
+        process.send_signal(signum)
+        status, _, err = result(process)
+    assert status == (128 + signum if moment == "the service starts" or signum == signal.SIGHUP else 3), err
+    assert "Traceback" not in err
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_folder_of_a_killed_run_is_swept_by_the_next_and_one_that_is_in_use_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, fresh = tmp_path / "oet-run-left", tmp_path / "oet-run-fresh"
+    left.mkdir()
+    fresh.mkdir()
+    os.utime(left, (0, 0))
+    with embedded_service(), embedded_service():
+        assert not left.exists()
+        assert fresh.exists()
+        assert len(list(tmp_path.glob("oet-run-*"))) == 3
 
 
 # --- where one runs
