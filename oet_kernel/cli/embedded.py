@@ -32,12 +32,8 @@ def _own_folder() -> Iterator[tuple[str, int]]:
     folder: str | None = None
     lock: int | None = None
     try:
-        # a signal that comes while it is made is taken when its name is known
-        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-        try:
+        with _signals_later():
             folder = tempfile.mkdtemp(prefix=_PREFIX)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         lock = _lock(Path(folder))
         yield folder, lock
     finally:
@@ -45,6 +41,27 @@ def _own_folder() -> Iterator[tuple[str, int]]:
             shutil.rmtree(folder, ignore_errors=True)
         if lock is not None:
             os.close(lock)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Take a signal that would unwind the stack when what is made here has its name, and can be removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {one: signal.getsignal(one) for one in signals}
+    for one, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(one, lambda signum, frame: came.append(signum))
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        for signum in came[:1]:
+            signal.raise_signal(signum)
 
 
 def _lock(folder: Path) -> int:
@@ -92,21 +109,23 @@ def embedded_service() -> Iterator[tuple[str, str]]:
         argv = [sys.executable, "-P", "-m", "oet_kernel.serve", "--port=0", f"--state-dir={folder}/state"]
         env = {**inherited(), "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}
         with open(Path(folder, "server.log"), "w+") as log:
-            process = subprocess.Popen(
-                [*argv, "--ip=127.0.0.1", "--OetApp.until_stdin_closes=True"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=env,
-                text=True,
-                pass_fds=[lock],  # the folder is in use as long as either lives
-                start_new_session=True,  # Ctrl-C is for this process, which then stops the procedure
-            )
-            assert process.stdin is not None
-            assert process.stdout is not None
-            deadline = threading.Timer(_START_DEADLINE, process.kill)
-            deadline.start()
+            process: subprocess.Popen[str] | None = None
+            deadline: threading.Timer | None = None
             try:
+                with _signals_later():
+                    process = subprocess.Popen(
+                        [*argv, "--ip=127.0.0.1", "--OetApp.until_stdin_closes=True"],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=log,
+                        env=env,
+                        text=True,
+                        pass_fds=[lock],  # the folder is in use as long as either lives
+                        start_new_session=True,  # Ctrl-C is for this process, which then stops the procedure
+                    )
+                deadline = threading.Timer(_START_DEADLINE, process.kill)
+                deadline.start()
+                assert process.stdout is not None
                 line = next((line for line in process.stdout if line.startswith(_READY)), None)
                 deadline.cancel()
                 if line is None:
@@ -115,11 +134,20 @@ def embedded_service() -> Iterator[tuple[str, str]]:
                     raise ClientError(f"The embedded service did not start:\n{said}")
                 yield line.removeprefix(_READY).strip().rstrip("/"), token
             finally:
-                deadline.cancel()
-                process.stdin.close()
-                process.stdout.close()
-                try:
-                    process.wait(_END_DEADLINE)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+                if deadline is not None:
+                    deadline.cancel()
+                if process is not None:
+                    _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Have the service end, which it does when its standard input does."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    process.stdout.close()
+    try:
+        process.wait(_END_DEADLINE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
