@@ -186,7 +186,8 @@ def test_service_on_the_same_port_is_found_by_a_client_that_was_told_where(tmp_p
         listening.__exit__(None, None, None)
     topics = [one.topic for one in seen]
     assert LOST not in topics
-    assert topics[0] == "request.procedure.start"
+    requests = [topic for topic in topics if topic.startswith("request.")]
+    assert requests == ["request.procedure.start"], "nothing comes again"
 
 
 def test_listener_that_is_too_slow_is_cut_off_and_still_gets_everything(tmp_path):
