@@ -48,8 +48,8 @@ DEADLINE = 30.0
 # the same examples in every run, so that a failure is of the change at hand; new ones by --hypothesis-profile=explore
 # a loaded machine draws them slowly, which says nothing of a strategy
 SLOW = [hypothesis.HealthCheck.too_slow]
-hypothesis.settings.register_profile("fixed", derandomize=True, suppress_health_check=SLOW)
-hypothesis.settings.register_profile("explore", suppress_health_check=SLOW)
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=SLOW)
+hypothesis.settings.register_profile("explore", deadline=None, suppress_health_check=SLOW)
 hypothesis.settings.load_profile("fixed")
 
 # what runs in the background of a shell, or by nohup, has them ignored, and so would all that a test starts

@@ -7,6 +7,7 @@ IPython kernel for a notebook or a console.
 import atexit
 import ctypes
 import faulthandler
+import inspect
 import logging
 import socket
 import sys
@@ -171,6 +172,11 @@ class OetKernel(IPythonKernel):
     def ready(self) -> None:
         """Say that requests are taken."""
         self._publisher.send("oet_kernel", b'{"phase":"ready"}')
+
+    async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        """Take a shutdown request; ipykernel warns, by the script's own filters, of a method that is no coroutine's."""
+        content: Any = super().do_shutdown(restart)
+        return await content if inspect.isawaitable(content) else content  # type: ignore[no-any-return]
 
     async def leave(self) -> None:
         """End as after a shutdown request, though nobody has asked; to be called in the control channel's loop."""

@@ -265,10 +265,17 @@ def _array(kind: type, item: Reader, value: Any, path: str) -> Any:
     if not isinstance(value, list):
         raise Refused(path, "array", shown(value))
     items = _items(item, value, path)
+    if kind in (set, frozenset):
+        for n, one in enumerate(items):
+            _check_hash(kind, one, f"{path}[{n}]")
+    return items if kind is list else kind(items)
+
+
+def _check_hash(kind: type, item: Any, path: str) -> None:
     try:
-        return items if kind is list else kind(items)
-    except TypeError as error:  # an item that no set can hold
-        raise Refused(path, f"items of a {kind.__name__}", f"an array with an {error}") from None
+        hash(item)
+    except TypeError:  # its text is another one in each version of Python, and tells nothing of the path
+        raise Refused(path, f"item of a {kind.__name__}", f"{type(item).__name__}, which cannot be hashed") from None
 
 
 def _iterable(of_keys: bool, item: Reader, value: Any, path: str) -> Any:

@@ -46,9 +46,9 @@ class PlainProgram:
         loader.name = "__main__"
         self._code: CodeType = loader.get_code(loader.name)
         self.module = ModuleType("__main__")
-        vars(self.module).update(
-            __file__=loader.path, __loader__=loader, __builtins__=builtins, __cached__=None, __annotations__={}
-        )
+        vars(self.module).update(__file__=loader.path, __loader__=loader, __builtins__=builtins, __cached__=None)
+        if sys.version_info < (3, 14):
+            vars(self.module)["__annotations__"] = {}
         sys.modules["__main__"] = self.module
 
     def init(self, arguments: ProcedureInput) -> None:

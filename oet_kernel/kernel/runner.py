@@ -30,6 +30,7 @@ from oet_kernel import api, topics
 from oet_kernel.kernel import remains
 from oet_kernel.kernel.calls import call
 from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport
+from oet_kernel.kernel.deprecations import show_as_main
 from oet_kernel.kernel.encoding import encode, encode_event
 from oet_kernel.kernel.exit_work import EXIT_SECONDS, ExitWork, drop_modules, end_child, end_now, flush_files, status_of
 from oet_kernel.kernel.last_words import end_untold
@@ -277,6 +278,7 @@ class Runner:
         else:
             loader = open_script(path)
             plain = is_plain(loader.source)
+            show_as_main("__main__" if plain else loader.name, lambda: not remains.threads(self._threads))
             self._loading(source_text(loader.source), {**script_facts(path, loader.source), "plain": plain})
             self._program = PlainProgram(loader, request.init) if plain else ScriptProgram(load(loader), self.call)
         if self._program.unpausable:  # before anybody knows that it is loaded, and asks

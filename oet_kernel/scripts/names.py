@@ -7,16 +7,12 @@ inside a function could be anything by the time it is used, and whatever is unce
 import ast
 import builtins
 import copy
-import re
-import warnings
 from collections.abc import Iterator
 
 from msgspec import Struct
 
 from oet_kernel.parsing import parse_python
 
-SOURCE = "<oet script>"
-"""What stands for the file's name while its text is parsed."""
 _DYNAMIC = frozenset({"exec", "globals", "locals", "vars"})
 """Builtin functions that can bind names in ways that are not seen here."""
 
@@ -65,10 +61,8 @@ def parse(source: bytes | str) -> ast.Module:
     ScriptUnreadable
         When it is not Python.
     """
-    # for good, and for this name alone: to set and to restore filters from threads would mix up those of others
-    warnings.filterwarnings("ignore", module=re.escape(SOURCE))
     try:
-        return parse_python(source, SOURCE)
+        return parse_python(source)
     except SyntaxError as error:
         raise ScriptUnreadable(f"{type(error).__name__}: {error.msg}", error.lineno) from None
     except (ValueError, RecursionError, MemoryError) as error:

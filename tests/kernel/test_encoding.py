@@ -185,6 +185,11 @@ def test_what_has_no_json_form_is_refused_by_its_path(value, said):
     assert said in str(caught.value)
 
 
+def test_wide_value_is_not_deep():
+    wide = [[n, [n]] for n in range(2000)]
+    assert json.loads(encode({"v": wide, "text": "[" * 2000})) == {"v": wide, "text": "[" * 2000}
+
+
 def test_same_object_twice_is_no_cycle():
     shared = [{1}]
     assert json.loads(encode([shared, shared, {"a": shared}])) == [[[1]], [[1]], {"a": [[1]]}]

@@ -21,9 +21,10 @@ def service(tmp_path):
 class Kernel:
     """What a watch decides about."""
 
-    def __init__(self, folder, seconds):
+    def __init__(self, folder, seconds, busy=False):
         self.idle, self.ended = threading.Event(), threading.Event()
-        self.idle.set()
+        if not busy:
+            self.idle.set()
         self.watch = OrphanWatch(folder, seconds, self.idle, self.end)
         self.watch.start()
 
@@ -88,6 +89,7 @@ def test_time_begins_anew_with_each_service_that_goes(tmp_path, service):
 
 def test_script_that_closes_all_files_does_not_make_the_kernel_an_orphan(tmp_path, service):
     service.close()
-    kernel = Kernel(tmp_path, 0.05)
+    kernel = Kernel(tmp_path, 0.05, busy=True)  # until they are closed
     os.close(kernel.watch._line)
+    kernel.idle.set()
     assert not kernel.ended.wait(0.3)

@@ -1,5 +1,7 @@
 """Whatever a script has for a ``main`` is run as Python runs it, or refused with what to do."""
 
+import sys
+
 import pytest
 
 from tests.parity.both import as_procedure, compare
@@ -75,9 +77,16 @@ def test_main_is_run(side, tmp_path, what):
     assert (here.succeeded, here.stdout) == (ran.succeeded, ran.stdout)
 
 
+LOOP = "loop = asyncio.new_event_loop()\nasyncio.set_event_loop(loop)\n"
 AWAITED = {
-    "a future": "def main():\n    return asyncio.ensure_future(work(), loop=asyncio.get_event_loop())",
-    "what is gathered": "def main(): return asyncio.get_event_loop().create_task(work())",
+    "a future": f"{LOOP}def main(): return asyncio.ensure_future(work(), loop=loop)",
+    "a future of the current loop": f"{LOOP}def main(): return asyncio.ensure_future(work())",
+    "a task": f"{LOOP}def main(): return loop.create_task(work())",
+    "a task of a loop that is not the current one": "def main(): return asyncio.new_event_loop().create_task(work())",
+    "what is gathered": (
+        f"{LOOP}async def first(works): return (await works)[0]\n"
+        "def main(): return first(asyncio.gather(work(), asyncio.sleep(0)))"
+    ),
     "an object with __await__": (
         "class Plan:\n    def __await__(self): return work().__await__()\ndef main(): return Plan()"
     ),
@@ -89,6 +98,10 @@ AWAITED = {
     ),
     "a lambda": "main = lambda: work()",
 }
+if sys.version_info < (3, 14):  # which makes no loop where there is none, and refuses
+    AWAITED["a future of a loop that Python makes"] = (
+        "def main(): return asyncio.ensure_future(work(), loop=asyncio.get_event_loop())"
+    )
 WORK = "import asyncio\nasync def work():\n    await asyncio.sleep(0)\n    print('observing')\n    return 5\n"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DEADLINE
-from tests.parity.both import Procedure, Ran, ended, names, written
+from tests.parity.both import Procedure, Ran, ended, names, without_pids, written
 
 BLOCK = "if __name__ == '__main__':\n    "
 ARGPARSE = """
@@ -52,6 +52,10 @@ def both(server, folder: Path, text: str, *words: str, args=None, kwargs=None) -
     here = ended(server, pid, server.until(pid), folders["here"], before)
     assert here.ran.stdout == plain.stdout.replace(str(folders["plain"]), "<its folder>")
     assert here.ran.succeeded == plain.succeeded, here.stacktrace or plain.stderr
+    if plain.succeeded:
+        assert without_pids(here.ran.stderr) == without_pids(
+            plain.stderr.replace(str(folders["plain"]), "<its folder>")
+        )
     assert here.ran.files == plain.files
     return plain, here
 
@@ -60,7 +64,11 @@ SAME = {
     "a block": "def observe(): print('observing')\n" + BLOCK + "observe()",
     "a flat file": "print('observing')",
     "its names": "import sys\nprint(__name__, __file__, __package__, __spec__, __doc__, __loader__.name)",
-    "its builtins": "print(__builtins__.__name__, __annotations__, __cached__)",
+    "its builtins": "print(__builtins__.__name__, sorted(globals()))",
+    "values that its module begins with": (
+        "print([(name, globals()[name]) for name in ('__annotations__', '__cached__') if name in globals()])"
+    ),
+    "annotations of its own": "x: int = 5\nprint(__annotations__)",
     "argv": "import sys\nprint(sys.argv, sys.argv[0] == __file__)",
     "path": "import sys\nprint(sys.path[0])\nimport beside\nprint(beside.NAME)",
     "itself as __main__": "import sys\nimport __main__\nX = 5\nprint(__main__.X, sys.modules['__main__'] is __main__)",
@@ -109,6 +117,16 @@ SAME = {
     "an exit that fails": "import sys\nprint('before')\nsys.exit('on purpose')",
     "an exit status": "import sys\nprint('before')\nsys.exit(3)",
     "warnings": "import warnings\nwarnings.warn('old', DeprecationWarning)\nprint('observing')",
+    "a fork": "import os\nchild = os.fork()\nif child == 0: os._exit(0)\nprint(os.waitpid(child, 0)[1])",
+    "a fork beside a thread": """
+        import os, threading
+        over = threading.Event()
+        threading.Thread(target=over.wait).start()
+        child = os.fork()
+        if child == 0: os._exit(0)
+        print(os.waitpid(child, 0)[1])
+        over.set()
+        """,
     "globals": "X = 1\ndef change():\n    global X\n    X = 2\nchange()\nprint(X, globals()['X'], vars() is globals())",
 }
 
