@@ -4,7 +4,8 @@ import click
 import msgspec
 
 from oet_kernel.cli import tables
-from oet_kernel.cli.options import Failure, Follows, ServiceOptions, truth, with_service
+from oet_kernel.cli.grammar import with_id
+from oet_kernel.cli.options import ACTIVITY_ID, Failure, Follows, ServiceOptions, truth, with_service
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.client import Client
 from oet_kernel.models import ActivityCommand, ProcedureInput
@@ -53,7 +54,7 @@ def run(
 
 
 @activity.command("list")
-@click.option("--aid", type=int, help="Only this one.")
+@with_id(ACTIVITY_ID, "all")
 @with_service
 def list_(aid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """List activities, in order of creation."""
@@ -63,7 +64,7 @@ def list_(aid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
 
 
 @activity.command()
-@click.option("--aid", type=int, help="Which one; without it the newest.")
+@with_id(ACTIVITY_ID, "the newest")
 @with_service
 def describe(aid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """Tell all about an activity."""

@@ -4,13 +4,14 @@ import click
 import msgspec
 
 from oet_kernel.cli.documents import Document
+from oet_kernel.cli.grammar import with_id
 from oet_kernel.cli.options import PROCEDURE_ID, ServiceOptions, with_service
 from oet_kernel.cli.results import Answer, Attaching
 from oet_kernel.models import KernelInfo, ProcedureState
 
 
 @click.command()
-@click.argument("pid", type=PROCEDURE_ID)
+@with_id(PROCEDURE_ID, None)
 @click.option("--control", is_flag=True, help="Take control, so that code may be typed; everybody is told.")
 @click.option("--release", is_flag=True, help="Give control back, whoever has it, and attach to nothing.")
 @with_service

@@ -104,7 +104,8 @@ def embedded_service() -> Iterator[tuple[str, str]]:
     if sys.platform != "linux":
         raise ClientError(NEEDS_LINUX)
     token = secrets.token_hex(24)
-    _sweep()
+    with _signals_later():
+        _sweep()
     with _own_folder() as (folder, lock):
         argv = [sys.executable, "-P", "-m", "oet_kernel.serve", "--port=0", f"--state-dir={folder}/state"]
         env = {**inherited(), "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}

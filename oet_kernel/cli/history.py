@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from oet_kernel.cli import tables
+from oet_kernel.cli.grammar import with_id
 from oet_kernel.cli.options import PROCEDURE_ID, ServiceOptions, split_topics, with_service, with_topics
 from oet_kernel.cli.results import Answer, Said
 from oet_kernel.cli.times import read_when
@@ -58,7 +59,7 @@ def history(
 
 
 @click.command()
-@click.argument("pid", type=PROCEDURE_ID)
+@with_id(PROCEDURE_ID, None)
 @with_topics
 @with_service
 def events(pid: int, topics: str, exclude: str, service: ServiceOptions, as_json: bool) -> Said:

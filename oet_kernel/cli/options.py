@@ -1,6 +1,6 @@
 """What the commands have in common: their options, and the error that ends one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,6 +18,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _SERVICE = ("server_url", "token", "ca")
 """Names of the options of `with_service` that say which service."""
+_ID_DIGITS = 18
+"""Digits of the largest ids: what a database keeps in 64 bits."""
 FREE = {"ignore_unknown_options": True, "allow_extra_args": True}
 """Context settings of commands whose further options are arguments of a script."""
 
@@ -63,22 +65,63 @@ class Follows(click.Command):
         return [*super().get_params(ctx), *(front.options if front else ())]
 
 
-class ProcedureId(click.types.IntParamType):
-    """The id of a procedure, which the service can complete."""
+class ServiceId(click.types.IntParamType):
+    """The id of something that the service keeps, which it can complete.
+
+    Parameters
+    ----------
+    noun
+        What it is the id of.
+    option
+        Option that gives it.
+    listing
+        Command that lists the ids.
+    list_ids
+        Asks a service for the ids, each with a word on it.
+    """
+
+    def __init__(
+        self, noun: str, option: str, listing: str, list_ids: Callable[[Client], Iterable[tuple[int, str]]]
+    ) -> None:
+        self.noun = noun
+        self.option = option
+        self._listing = listing
+        self._list_ids = list_ids
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read an id: decimal digits and nothing else."""
+        text = str(value)
+        if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS):
+            what = f"{text!r} is not a valid integer, as ids of a {self.noun} are; {self._listing!r} shows them"
+            self.fail(what, param, ctx)
+        return int(text)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """List the ids that begin so; none where no service answers at once."""
         try:
             given = (_inherited(ctx, name, ctx.params.get(name)) for name in _SERVICE)
             with ServiceOptions(*given).client(timeout=2.0) as client:
-                summaries = client.procedures()
+                listed = list(self._list_ids(client))
         except ClientError:
             return []
-        return [
-            CompletionItem(str(one.id), help=f"{one.state.name} {one.script.script_uri}")
-            for one in summaries
-            if str(one.id).startswith(incomplete)
-        ]
+        return [CompletionItem(str(one), help=text) for one, text in listed if str(one).startswith(incomplete)]
+
+
+def _procedures(client: Client) -> Iterator[tuple[int, str]]:
+    return ((one.id, f"{one.state.name} {one.script.script_uri}") for one in client.procedures())
+
+
+def _activities(client: Client) -> Iterator[tuple[int, str]]:
+    return ((one.id, f"{one.state.name} {one.activity_name} on {one.sbd_id}") for one in client.activities())
+
+
+class StartWords(click.types.UnprocessedParamType):
+    """A procedure and the arguments of its main, of which the first can be completed."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """List the ids that begin so, where none has been given."""
+        given = ctx.params.get(param.name or "") or ctx.params.get(PROCEDURE_ID.option)
+        return [] if given else PROCEDURE_ID.shell_complete(ctx, param, incomplete)
 
 
 class ScriptWords(click.types.UnprocessedParamType):
@@ -99,8 +142,10 @@ class ScriptWords(click.types.UnprocessedParamType):
         ]
 
 
-PROCEDURE_ID = ProcedureId()
+PROCEDURE_ID = ServiceId("procedure", "pid", "oet list", _procedures)
+ACTIVITY_ID = ServiceId("activity", "aid", "oet activity list", _activities)
 SCRIPT_WORDS = ScriptWords()
+START_WORDS = StartWords()
 
 
 class Failure(Exception):

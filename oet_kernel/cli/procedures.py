@@ -7,12 +7,13 @@ from msgspec.structs import replace
 
 from oet_kernel.cli import tables
 from oet_kernel.cli.documents import Document
+from oet_kernel.cli.grammar import TwoCalls, behind_dashes, read_start, with_id
 from oet_kernel.cli.options import (
     FREE,
     PROCEDURE_ID,
     SCRIPT_WORDS,
+    START_WORDS,
     Failure,
-    Follows,
     ScriptOptions,
     ServiceOptions,
     truth,
@@ -21,7 +22,7 @@ from oet_kernel.cli.options import (
 )
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
-from oet_kernel.cli.values import read_call, read_command_line, say_readings
+from oet_kernel.cli.values import call_of, read_call, say_readings
 from oet_kernel.client import Client, script_of
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState, ProcedureSummary, Script
 
@@ -57,7 +58,7 @@ def create(
 
 
 @procedure.command("list")
-@click.option("--pid", type=PROCEDURE_ID, help="Only this one.")
+@with_id(PROCEDURE_ID, "all")
 @with_service
 def list_(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """List procedures, in order of creation."""
@@ -66,21 +67,32 @@ def list_(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     return Answer(summaries, tables.list_procedures(summaries), as_json)
 
 
-@procedure.command(cls=Follows, context_settings=FREE)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the newest, which must be READY.")
+@procedure.command(cls=TwoCalls, context_settings=FREE)
+@click.argument("words", nargs=-1, type=START_WORDS, metavar="[PID] [ARGUMENTS]... [-- ARGUMENTS...]")
+@click.option("--pid", type=PROCEDURE_ID, help="The procedure, instead of PID; without either, the newest.")
 @truth("--listen", default=True, help="Print events until the procedure ends.")
 @with_service
+@click.pass_context
 def start(
-    arguments: tuple[str, ...], pid: int | None, listen: bool, service: ServiceOptions, as_json: bool
+    context: click.Context,
+    words: tuple[str, ...],
+    pid: int | None,
+    listen: bool,
+    service: ServiceOptions,
+    as_json: bool,
 ) -> Following:
-    """Run a prepared procedure; ARGUMENTS, --name=value among them, go to its main."""
+    """Run the procedure PID, which must be READY; ARGUMENTS, --name=value among them, go to its main.
+
+    A number in the first place is the PID, unless --pid has said it; what stands behind -- is for main, numbers too.
+    """
+    pid, main = read_start(words, behind_dashes(context), pid, PROCEDURE_ID)
     with service.client() as client:
         found = startable(client, pid)
-    main = read_command_line(arguments)
 
     def begin(client: Client) -> Begun:
         summary = client.start(found, main)
+        if pid is None:
+            click.echo(f"[starting procedure {found}, the newest: {call_of('main', main)}]", err=True)
         say_readings(main, summary, "main")
         started = begun(summary, as_json)
         return Begun(started.summary) if listen and as_json else started  # the last of the events tells it all
@@ -89,11 +101,11 @@ def start(
 
 
 @procedure.command()
-@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the only one that runs.")
+@with_id(PROCEDURE_ID, "the only one that runs")
 @truth("--run_abort", default=True, help="Run the abort script on its subarray afterwards.")
 @with_service
 def stop(pid: int | None, run_abort: bool, service: ServiceOptions, as_json: bool) -> Answer:
-    """End a procedure."""
+    """End a procedure, and run the abort script on its subarray unless told otherwise."""
     with service.client() as client:
         found = only(client, pid, lambda one: one.state is ProcedureState.RUNNING, "running", "stop")
         message = client.stop(found, abort=run_abort)
@@ -101,7 +113,7 @@ def stop(pid: int | None, run_abort: bool, service: ServiceOptions, as_json: boo
 
 
 @procedure.command()
-@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the only one that runs.")
+@with_id(PROCEDURE_ID, "the only one that runs")
 @click.option("--at", metavar="REGEX", help="Only at a checkpoint whose whole name matches; else at the next one.")
 @with_service
 def pause(pid: int | None, at: str | None, service: ServiceOptions, as_json: bool) -> Answer:
@@ -112,7 +124,7 @@ def pause(pid: int | None, at: str | None, service: ServiceOptions, as_json: boo
 
 
 @procedure.command()
-@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the only one that is paused.")
+@with_id(PROCEDURE_ID, "the only one that is paused")
 @with_service
 def resume(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """Let a procedure go on that is paused, or is to be."""
@@ -122,7 +134,7 @@ def resume(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
 
 
 @procedure.command()
-@click.option("--pid", type=PROCEDURE_ID, help="Which one; without it the newest.")
+@with_id(PROCEDURE_ID, "the newest")
 @with_service
 def describe(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     """Tell all about a procedure: times and states, calls, stack trace; also of one that is not listed any more."""

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from oet_kernel.cli.options import Failure, ServiceOptions, with_service
+from oet_kernel.cli.grammar import with_id
+from oet_kernel.cli.options import PROCEDURE_ID, Failure, ServiceOptions, with_service
 from oet_kernel.cli.printing import print_json
 from oet_kernel.cli.procedures import newest
 
 
 @click.command()
-@click.argument("pid", type=int, required=False)
+@with_id(PROCEDURE_ID, "the newest")
 @click.option("--html", "as_html", is_flag=True, help="A page that stands alone, instead of a notebook.")
 @click.option("-o", "--output", metavar="FILE", help="Where to write it; - for standard output.")
 @click.option("--open", "show", is_flag=True, help="Write the page, and open it in a browser.")
@@ -33,7 +34,9 @@ def record(
         raise click.UsageError("--open needs a file; leave -o - out")
     kind = "html" if as_html or show else "ipynb"
     with service.client() as client:
-        pid = newest(client).id if pid is None else pid
+        if pid is None:
+            pid = newest(client).id
+            click.echo(f"[record of procedure {pid}, the newest]", err=True)
         data = client.record(pid, kind)
     if output == "-":
         sys.stdout.buffer.write(data)

@@ -5,10 +5,10 @@ import os
 import click
 
 from oet_kernel import discovery
+from oet_kernel.cli.grammar import TwoCalls, behind_dashes
 from oet_kernel.cli.options import (
     FREE,
     SCRIPT_WORDS,
-    Follows,
     ScriptOptions,
     ServiceOptions,
     truth,
@@ -19,24 +19,6 @@ from oet_kernel.cli.procedures import created, read_creation
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
 from oet_kernel.cli.values import read_command_line
-
-_BEHIND = "oet_kernel.cli.run.behind"
-
-
-class TwoCalls(Follows):
-    """Keeps what stands behind ``--``, which click would join to what stands before it."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse what stands before ``--``."""
-        at = args.index("--") if "--" in args else len(args)
-        ctx.meta[_BEHIND] = args[at + 1 :]
-        return super().parse_args(ctx, args[:at])
-
-
-def behind_dashes(context: click.Context) -> list[str]:
-    """Give what stands behind ``--``: the arguments of the second call."""
-    words: list[str] = context.meta[_BEHIND]
-    return words
 
 
 class _RunCommand(TwoCalls, ScriptCommand):

@@ -211,7 +211,7 @@ class _Run:
                 raise Failure(f"Procedure {self._pid} {left}; {how}", status) from None
             except ApiError:
                 if self._pid is not None and not self._started:
-                    self._client.stop(self._pid)  # prepared for this command alone
+                    self._client.stop(self._pid, abort=False)  # prepared for this command alone
                 raise
 
     def _start_when_ready(self, state: ProcedureState) -> None:

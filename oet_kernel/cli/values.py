@@ -91,7 +91,19 @@ def read_arguments(words: Sequence[str]) -> ProcedureInput:
         When an option has no name (``--=5``).
     """
     positional, named = _tell_apart(words)
-    return _read(positional, named)
+    return _read([words[at] for at in positional], named)
+
+
+def first_positional(words: Sequence[str]) -> int | None:
+    """Return the index of the first word that is a positional argument; None without any.
+
+    Parameters
+    ----------
+    words
+        As for `read_arguments`.
+    """
+    positional, _ = _tell_apart(words)
+    return positional[0] if positional else None
 
 
 def read_command_line(words: Sequence[str]) -> ProcedureInput:
@@ -117,7 +129,8 @@ def read_call(words: Sequence[str]) -> tuple[str | None, ProcedureInput]:
         As for `read_arguments`.
     """
     positional, named = _tell_apart(words)
-    return (positional[0] if positional else None), _read(positional[1:], named)
+    given = [words[at] for at in positional]
+    return (given[0] if given else None), _read(given[1:], named)
 
 
 def _read(positional: Sequence[str], named: dict[str, str | None]) -> ProcedureInput:
@@ -128,6 +141,12 @@ def _read(positional: Sequence[str], named: dict[str, str | None]) -> ProcedureI
         {name: word for name, word in named.items() if word is not None and kwargs[name] != word},
     )
     return ProcedureInput(args, kwargs, typed if typed.kwargs or any(one is not None for one in typed.args) else UNSET)
+
+
+def call_of(function: FunctionName, given: ProcedureInput) -> str:
+    """Write a call as Python does: ``main('hello', scans=3)``."""
+    named = (f"{name}={value!r}" for name, value in given.kwargs.items())
+    return f"{function}({', '.join([*map(repr, given.args), *named])})"
 
 
 def readings(given: ProcedureInput, decided: ProcedureInput | None) -> list[str]:
@@ -165,12 +184,12 @@ def say_readings(given: ProcedureInput, summary: ProcedureSummary, function: Fun
         click.echo(f"[{line}]", err=True)
 
 
-def _tell_apart(words: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:
-    """Part positional arguments from named ones; the value of a bare flag is None."""
-    positional: list[str] = []
+def _tell_apart(words: Sequence[str]) -> tuple[list[int], dict[str, str | None]]:
+    """Part positional arguments, given by their index, from named ones; the value of a bare flag is None."""
+    positional: list[int] = []
     named: dict[str, str | None] = {}
     waiting: str | None = None
-    for word in words:
+    for at, word in enumerate(words):
         if word.startswith("-") and word.strip("-") and not _NUMBER.match(word):
             name, equals, value = word.lstrip("-").partition("=")
             if not name:
@@ -182,5 +201,5 @@ def _tell_apart(words: Sequence[str]) -> tuple[list[str], dict[str, str | None]]
             named[waiting] = word
             waiting = None
         else:
-            positional.append(word)
+            positional.append(at)
     return positional, named

@@ -90,8 +90,8 @@ class Client:
         """Run ``main`` of a procedure that is READY."""
         return _wire.read_procedure(self._send(_wire.start(pid, main)))
 
-    def stop(self, pid: int, *, abort: bool = False) -> str:
-        """End a procedure, and run the abort script if asked to; gives the service's message."""
+    def stop(self, pid: int, *, abort: bool = True) -> str:
+        """End a procedure, and run the abort script on its subarray unless told not to; gives the service's message."""
         return _wire.read_stopped(self._send(_wire.stop(pid, abort)))
 
     def pause(self, pid: int, at: str | None = None) -> ProcedureSummary:

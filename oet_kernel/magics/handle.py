@@ -269,7 +269,7 @@ class ProcedureHandle(Shown):
             started = await client.start(summary.id, main)
         except ApiError as error:
             self._view = msgspec.structs.replace(self._known(), error=explain(error))
-            await client.stop(summary.id)
+            await client.stop(summary.id, abort=False)
         else:
             say_readings(main, started, "main")
             known = self._known().summary

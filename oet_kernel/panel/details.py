@@ -43,10 +43,10 @@ class Details(VBox):
         self.start = Button(icon="play", button_style="success", disabled=True)
         self.pause = Button(icon="pause", disabled=True)
         self.resume = Button(icon="forward", disabled=True)
-        self.stop = Button(icon="stop", button_style="warning", disabled=True)
-        self.abort = Button(icon="exclamation-triangle", button_style="danger", disabled=True)
+        self.stop = Button(icon="stop", button_style="danger", disabled=True)
+        self.stop_only = Button(icon="stop", disabled=True)
         buttons = HBox(
-            [self.start, self.pause, self.resume, self.stop, self.abort], layout=Layout(flex_flow="row wrap")
+            [self.start, self.pause, self.resume, self.stop, self.stop_only], layout=Layout(flex_flow="row wrap")
         )
         super().__init__([HTML(title_html("Selected")), self.about, self.arguments, buttons])
         self.add_class("oet-details")
@@ -54,7 +54,7 @@ class Details(VBox):
         self.pause.on_click(doing.doing(self._pause))
         self.resume.on_click(doing.doing(self._resume))
         self.stop.on_click(doing.doing(self._stop))
-        self.abort.on_click(doing.doing(self._abort))
+        self.stop_only.on_click(doing.doing(self._stop_only))
         self._label("")
 
     def show(self, model: PanelModel) -> None:
@@ -77,10 +77,11 @@ class Details(VBox):
         self.pause.description = f"Pause{which}"
         self.pause.tooltip = f"Have procedure{which} wait at its next checkpoint"
         self.resume.description, self.resume.tooltip = f"Resume{which}", f"Let procedure{which} go on"
-        self.stop.description, self.stop.tooltip = f"Stop{which}", f"End procedure{which}"
-        self.abort.description = f"Stop{which} and abort"
-        self.abort.tooltip = f"End procedure{which}, then run the abort script on its subarray"
-        self.abort.layout.width = "auto"
+        self.stop.description = f"Stop{which}"
+        self.stop.tooltip = f"End procedure{which}, then run the abort script on its subarray"
+        self.stop_only.description = f"Stop{which}, no abort"
+        self.stop_only.tooltip = f"End procedure{which}, and run no abort script"
+        self.stop_only.layout.width = "auto"
 
     def _enable(self) -> None:
         row = self._row
@@ -89,7 +90,7 @@ class Details(VBox):
         self.pause.disabled = busy or row is None or not row.pausable
         self.resume.disabled = busy or row is None or row.summary.pause is None
         # whatever the panel believes of the connection, a stop is worth the try
-        self.stop.disabled = self.abort.disabled = row is None or row.state.inactive or row.id in self._stopping
+        self.stop.disabled = self.stop_only.disabled = row is None or row.state.inactive or row.id in self._stopping
 
     async def _ask(self, row: Row) -> None:
         """Ask for the arguments of ``main``."""
@@ -130,10 +131,10 @@ class Details(VBox):
         self._doing.say(f"Procedure {row.id} goes on.")
 
     async def _stop(self) -> None:
-        await self._end(abort=False)
-
-    async def _abort(self) -> None:
         await self._end(abort=True)
+
+    async def _stop_only(self) -> None:
+        await self._end(abort=False)
 
     async def _end(self, *, abort: bool) -> None:
         row = self._row

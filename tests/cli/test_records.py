@@ -22,7 +22,8 @@ def test_record_is_written_here_and_its_name_is_printed(oet, run, tmp_path):
 
 
 def test_page_of_the_newest_goes_where_it_is_told_to(oet, run, tmp_path):
-    assert oet("record", "--html", "-o", "page.html") == (0, "page.html\n", "")
+    said = f"[record of procedure {run}, the newest]\n"
+    assert oet("record", "--html", "-o", "page.html") == (0, "page.html\n", said)
     assert f"<title>Procedure {run}</title>" in (tmp_path / "page.html").read_text()
 
 

@@ -124,7 +124,7 @@ async def test_a_procedure_is_created_started_and_seen_to_its_end(panel, script)
     await shows(panel.logview.box, "band mid [1.0, 2.5]", "Script message: hello there", "said hello there")
     await shows(state(panel, pid), "COMPLETE")
     await shows(panel.procedures.rows[pid].about, "script.py", "hello there")
-    assert (panel.details.start.disabled, panel.details.stop.disabled, panel.details.abort.disabled) == (
+    assert (panel.details.start.disabled, panel.details.stop.disabled, panel.details.stop_only.disabled) == (
         True,
         True,
         True,
@@ -214,7 +214,7 @@ async def test_several_panels_agree_and_one_that_comes_later_too(server, panel, 
             await shows(state(late, pid), "RUNNING")
             late.procedures.rows[pid].select.click()
             await shows(late.logview.box, f"Procedure {pid} is INITIALISING")
-            await until(panel.details.abort, "disabled", lambda disabled: not disabled)
+            await until(panel.details.stop_only, "disabled", lambda disabled: not disabled)
             panel.details.stop.click()
             for one in (panel, other, late):
                 await shows(state(one, pid), "STOPPED")
@@ -406,3 +406,20 @@ async def test_a_paused_procedure_is_stopped(panel, script):
     await shows(panel.doing.message, f"Successfully stopped script with ID {pid}")
     await shows(state(panel, pid), "STOPPED")
     assert ">paused at" not in panel.procedures.rows[pid].about.value
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("button", "abort"), [("stop", True), ("stop_only", False)])
+async def test_stop_aborts_unless_its_button_says_otherwise(panel, script, monkeypatch, button, abort):
+    asked = []
+
+    async def stop(pid, *, abort):
+        asked.append((pid, abort))
+        return "Successfully stopped"
+
+    pid = await create(panel, script(FOREVER))
+    await until(panel.details.stop, "disabled", lambda disabled: not disabled)
+    monkeypatch.setattr(panel.details._session, "stop", stop)
+    getattr(panel.details, button).click()
+    await shows(panel.doing.message, "Successfully stopped")
+    assert asked == [(pid, abort)]
