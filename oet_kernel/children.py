@@ -22,10 +22,13 @@ def variable(option: str) -> str:
     return "OET_" + option.upper().replace("-", "_")
 
 
-_DROPPED = _SECRETS | {variable(option) for option in SETTINGS}
+_TRUST = ("token", "token-file", "insecure-no-token", "ip", "port", "state-dir")
+"""Options that say who may use a service, and which one it is: each has its own."""
 
 
-def inherited(environ: Mapping[str, str] | None = None, *, without: Iterable[str] = ()) -> dict[str, str]:
+def inherited(
+    environ: Mapping[str, str] | None = None, *, without: Iterable[str] = (), settings: bool = False
+) -> dict[str, str]:
     """Return the environment variables of this process that a child of it may have.
 
     The token of the service, and what else speaks for it, is not for scripts, builds, git and their records; its
@@ -37,7 +40,10 @@ def inherited(environ: Mapping[str, str] | None = None, *, without: Iterable[str
         Variables; those of this process when None.
     without
         Beginnings of names that this child does not get either.
+    settings
+        True for an embedded service, which gets the user's settings, but for those that say who may use it.
     """
     beginnings = tuple(without)
     found = os.environ if environ is None else environ
-    return {name: value for name, value in found.items() if name not in _DROPPED and not name.startswith(beginnings)}
+    dropped = _SECRETS | {variable(option) for option in (_TRUST if settings else SETTINGS)}
+    return {name: value for name, value in found.items() if name not in dropped and not name.startswith(beginnings)}

@@ -48,5 +48,5 @@ def test_unexpected_exception_is_500_with_its_class_as_type():
 
 def test_statuses_are_those_of_the_contract():
     used = {kind.status.value for kind in tree(OetError)}
-    assert used <= {400, 403, 404, 405, 409, 413, 500, 504, 507}
+    assert used <= {400, 403, 404, 405, 409, 413, 414, 500, 503, 504, 507}
     assert errors.StartRefused.status == 409

@@ -135,7 +135,6 @@ WRONG = {
     "a state folder that is a file": ("--OetApp.state_dir={folder}/file",),
     "a folder of scripts that is not there": ("--OetApp.scripts_roots=['/nowhere']",),
     "an abort script that is not there": ("--OetApp.abort_script=/nowhere.py",),
-    "a database that is none": ("--OetApp.state_dir={folder}/spoiled",),
     "no place to be found at": (),
 }
 
@@ -143,7 +142,6 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_host_is_well_whatever_is_wrong_with_its_guest(tmp_path, wrong):
     (tmp_path / "file").touch()
-    (tmp_path / "spoiled" / "oet.sqlite").mkdir(parents=True)
     environment = {"OET_RUNTIME_DIR": str(tmp_path / "file" / "runtime")} if wrong == "no place to be found at" else {}
     options = [option.format(folder=tmp_path) for option in WRONG[wrong]]
     with host(tmp_path, *options, **environment) as one:

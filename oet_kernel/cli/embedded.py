@@ -108,7 +108,7 @@ def embedded_service() -> Iterator[tuple[str, str]]:
         _sweep()
     with _own_folder() as (folder, lock):
         argv = [sys.executable, "-P", "-m", "oet_kernel.serve", "--port=0", f"--state-dir={folder}/state"]
-        env = {**inherited(), "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}
+        env = {**inherited(settings=True), "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}
         with open(Path(folder, "server.log"), "w+") as log:
             process: subprocess.Popen[str] | None = None
             deadline: threading.Timer | None = None

@@ -138,7 +138,7 @@ def test_full_disk_is_told_stops_what_is_to_stop_and_loses_nothing(on_small_disk
         assert site.describe(running)["state"] in ("STOPPED", "FAILED")
         assert len(site.kernels()) == 1, "the one that waits"
     assert follower.state(running, "STOPPED", "FAILED"), "what could not be written then is written now"
-    assert site.server.http.get("/health").json() == {"status": "ok", "version": health["version"]}
+    assert site.server.http.get("/health").json()["status"] == "ok"  # the beginning of a line may have been set aside
     assert site.describe(waiting)["state"] == "READY", "the start that was refused is not carried out later"
     site.run(waiting)
     assert follower.state(waiting, "COMPLETE")
