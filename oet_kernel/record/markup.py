@@ -74,7 +74,9 @@ def listed(fields: Mapping[str, Any]) -> str:
 
 def _is_name(key: str) -> bool:
     """Tell whether a keyword can be written as a name: Python normalises names (PEP 3131), and reserves some."""
-    return key.isidentifier() and not keyword.iskeyword(key) and unicodedata.normalize("NFKC", key) == key
+    if keyword.iskeyword(key) or key == "__debug__":  # which the compiler takes for one
+        return False
+    return key.isidentifier() and unicodedata.normalize("NFKC", key) == key
 
 
 def call(name: str, arguments: ProcedureInput, *, awaited: bool = False) -> str:

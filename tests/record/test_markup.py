@@ -16,6 +16,7 @@ from oet_kernel.record.markup import call, code, moment, table
         (ProcedureInput(), "main()"),
         (ProcedureInput([1, "a'b", None], {"x": [1.5, True]}), 'main(1, "a\'b", None, x=[1.5, True])'),
         (ProcedureInput([], {"a-b": 1, "class": 2, "ok": 3}), "main(ok=3, **{'a-b': 1, 'class': 2})"),
+        (ProcedureInput([], {"__debug__": 1}), "main(**{'__debug__': 1})"),
         (ProcedureInput(["x" * 60], {"y": "y" * 60}), f"main(\n    '{'x' * 60}',\n    y='{'y' * 60}',\n)"),
     ],
 )
