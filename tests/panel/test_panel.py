@@ -405,7 +405,7 @@ async def test_a_paused_procedure_is_stopped(panel, script):
     panel.details.stop.click()
     await shows(panel.doing.message, f"Successfully stopped script with ID {pid}")
     await shows(state(panel, pid), "STOPPED")
-    assert ">paused at" not in panel.procedures.rows[pid].about.value
+    await until(panel.procedures.rows[pid].about, "value", lambda html: ">paused at" not in html)
 
 
 @pytest.mark.anyio
