@@ -1,5 +1,6 @@
 """Private folders of the service: made so, checked, and mended where that is safe."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -29,12 +30,14 @@ def private_folder(path: Path) -> None:
         one.mkdir(mode=0o700, exist_ok=True)
     found = path.stat()
     if not stat.S_ISDIR(found.st_mode):
-        raise NotADirectoryError(20, "it is not a folder", str(path))
+        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(path))
     if found.st_uid != os.getuid():
-        raise PermissionError(1, f"it belongs to user {found.st_uid}, and this is user {os.getuid()}", str(path))
+        raise PermissionError(
+            errno.EPERM, f"it belongs to user {found.st_uid}, and this is user {os.getuid()}", str(path)
+        )
     if found.st_mode & 0o022:
         mode = stat.S_IMODE(found.st_mode)
         why = f"it is not private: others may write there (mode {mode:04o}); look what lies in it, then chmod 700 it"
-        raise PermissionError(1, why, str(path))
+        raise PermissionError(errno.EPERM, why, str(path))
     if found.st_mode & 0o077:
         path.chmod(0o700)

@@ -51,10 +51,11 @@ def _signals_later() -> Iterator[None]:
         return
     came: list[int] = []
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {one: signal.getsignal(one) for one in signals}
-    for one, handler in before.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(one, lambda signum, frame: came.append(signum))
+    usual = {one: signal.getsignal(one) for one in signals}
+    # one that was not set by Python, None, could not be set back
+    before = {one: handler for one, handler in usual.items() if handler not in (signal.SIG_IGN, None)}
+    for one in before:
+        signal.signal(one, lambda signum, frame: came.append(signum))
     try:
         yield
     finally:
@@ -68,7 +69,11 @@ def _lock(folder: Path) -> int:
     import fcntl  # there are none on Windows, where nothing gets here
 
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
     return lock
 
 
