@@ -46,6 +46,8 @@ PATTERN_CHARACTERS = 500
 """Regular expression of checkpoints."""
 TOPIC_CHARACTERS = 200
 """Topic of an event."""
+PAGE_BYTES = 4 << 20
+"""Events, or procedures, that are read at once; one that is larger comes alone."""
 TOPICS = 100
 """Topics in one filter, and topics that one script listens to."""
 INTEGER_BITS = 4096

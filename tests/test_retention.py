@@ -54,7 +54,7 @@ class Shelf:
 
     @property
     def procedures(self):
-        return [one.id for one in self.store.archive(ArchiveQuery())]
+        return [one.id for one in self.store.archive(ArchiveQuery()).rows]
 
 
 def now(do):
@@ -74,7 +74,7 @@ async def test_record_goes_with_its_procedure_and_all_others_stay(shelf):
         (shelf.records / other).touch()
     await shelf.retention.trim()
     assert shelf.procedures == [3, 2]
-    assert shelf.store.events(0, Filter(procedure=1), -1) == []
+    assert shelf.store.events(0, Filter(procedure=1), -1).rows == []
     assert shelf.files == ["1-copy.ipynb", "11.ipynb", "2.ipynb", "3.ipynb", "notes.txt"]
 
 

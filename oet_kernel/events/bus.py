@@ -200,6 +200,9 @@ def _pieces(events: Sequence[Event], frames: Sequence[bytes], wanted: Filter) ->
     size = last = 0
     for event, framed in zip(events, frames, strict=True):
         if wanted.wants(event):
+            if len(framed) >= PIECE_BYTES and joined:  # a large one stays alone: all listeners share it
+                pieces.append((b"".join(joined), last))
+                joined, size = [], 0
             joined.append(framed)
             size, last = size + len(framed), event.seq
             if size >= PIECE_BYTES:

@@ -30,10 +30,32 @@ def frame(data: bytes, event_id: int | None = None, event: str | None = None) ->
         Name of the event, for those that are not for ``onmessage``.
     """
     head = f"event:{event}\n".encode() if event else b""
-    tail = b"\nid:%d\n\n" % event_id if event_id is not None else b"\n\n"
-    if not data.isascii():
-        data = _SEPARATORS.sub(lambda found: _ESCAPES[found[0]], data)
-    return b"".join((head, b"data:", data, tail))
+    tail = end_of_frame(event_id) if event_id is not None else b"\n\n"
+    return b"".join((head, BEGINNING, one_line(data), tail))
+
+
+BEGINNING = b"data:"
+"""What an event begins with that is sent in pieces; `one_line` of each of them follows, and `end_of_frame`."""
+
+
+def one_line(data: bytes) -> bytes:
+    """Return JSON, or a piece of it, as no client takes it for several lines."""
+    return data if data.isascii() else _SEPARATORS.sub(lambda found: _ESCAPES[found[0]], data)
+
+
+def end_of_frame(event_id: int) -> bytes:
+    """Return the end of an event that has this id."""
+    return b"\nid:%d\n\n" % event_id
+
+
+def whole_characters(piece: bytes) -> bytes:
+    """Return a piece of UTF-8 without the character at its end that is cut, if there is one."""
+    for back in range(1, min(4, len(piece)) + 1):
+        byte = piece[-back]
+        if byte & 0xC0 != 0x80:  # the first byte of a character; it tells how many there are
+            length = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return piece[:-back] if len(piece) - back > 0 and length > back else piece
+    return piece
 
 
 def comment(text: str) -> bytes:

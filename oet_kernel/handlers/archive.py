@@ -45,11 +45,11 @@ class ArchiveHandler(_PageHandler):
             before=self.query_number("before", "the id of a procedure"),
             limit=self.limit(50),
         )
-        rows = await asyncio.to_thread(self.context.journal.store.archive, query)
+        page = await asyncio.to_thread(self.context.journal.store.archive, query)
         base_url = self.api_url(root)
         body = {
-            "procedures": [summary_of(row.procedure, base_url) for row in rows],
-            "next": rows[-1].id if len(rows) == query.limit else None,
+            "procedures": [summary_of(row.procedure, base_url) for row in page.rows],
+            "next": page.rows[-1].id if page.more else None,
         }
         self.answer(body)
 
@@ -81,12 +81,12 @@ class EventsHandler(_PageHandler):
         )
         after = self.query_number("after", "the id of an event") or 0
         limit = self.limit(_MOST)
-        events = await asyncio.to_thread(store.events, after, wanted, limit)
+        page = await asyncio.to_thread(store.events, after, wanted, limit)
         body: dict[str, Any] = {
             "events": [
-                {"id": one.seq, "time": one.at, "topic": one.topic, "data": msgspec.Raw(one.data)} for one in events
+                {"id": one.seq, "time": one.at, "topic": one.topic, "data": msgspec.Raw(one.data)} for one in page.rows
             ],
-            "next": events[-1].seq if len(events) == limit else None,
+            "next": page.rows[-1].seq if page.more else None,
         }
         self.answer(body)
 

@@ -8,18 +8,26 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from oet_kernel.events.bus import Subscription
+from oet_kernel.events.bus import PIECE_BYTES, Subscription
 from oet_kernel.events.event import Event, Filter
-from oet_kernel.events.sse import comment, frame, position
+from oet_kernel.events.sse import BEGINNING, comment, end_of_frame, frame, one_line, position, whole_characters
 from oet_kernel.handlers.base import RESOURCE, OetHandler, query_list
 from oet_kernel.models import to_json
 from oet_kernel.store.store import HORIZON
 
 _WITHOUT_DASHES = re.compile("[-_]")
 _PAGE = 5000
-"""Events that are read, and sent, at once to a listener that has missed some."""
+"""Events that are read at once for a listener that has missed some."""
+_PAGE_BYTES = 1 << 20
+"""Bytes of them: what a listener costs that does not read."""
+_LARGE = 1 << 18
+"""Bytes above which an event is read in pieces of this size."""
 _WRITE_DEADLINE = 30.0
-"""Seconds for a listener to take what was sent to it."""
+"""Seconds for a listener to take a piece of what is sent to it."""
+
+
+class _Removed(Exception):
+    """Retention has removed an event while it was sent."""
 
 
 class StreamHandler(OetHandler):
@@ -57,9 +65,9 @@ class StreamHandler(OetHandler):
                 if after is None:
                     await self._send(b"\n" + (position(subscription.since) if told else b""))
                 else:
-                    await self._send_events(await self._read(after, subscription.wanted, up_to=subscription.since))
+                    await self._send_stored(after, subscription.wanted, subscription.since)
                 await self._follow(subscription)
-        except (StreamClosedError, TimeoutError):
+        except (StreamClosedError, TimeoutError, _Removed):
             if self.request.connection is not None:
                 self.request.connection.stream.close()
         if not self._finished:
@@ -79,7 +87,7 @@ class StreamHandler(OetHandler):
         return self.query_number("after", "the id of an event")
 
     async def _send_history(self, after: int, wanted: Filter) -> int:
-        """Send what was missed, but for a rest that fits one page; gives how far that led."""
+        """Send what was missed up to now; gives how far that led."""
         newest = self.context.bus.last_seq
         if after > newest:
             await self._send(frame(to_json({"after": after, "last_id": newest}), event="unknown-id"))
@@ -88,17 +96,46 @@ class StreamHandler(OetHandler):
         removed = await asyncio.to_thread(store.counter, HORIZON)
         if after < removed:
             await self._send(frame(to_json({"after": after, "removed_through": removed}), event="removed"))
-        while len(page := await self._read(after, wanted, limit=_PAGE)) == _PAGE:
-            await self._send_events(page)
-            after = page[-1].seq
+        return await self._send_stored(after, wanted)
+
+    async def _send_stored(self, after: int, wanted: Filter, up_to: int | None = None) -> int:
+        """Send the events behind a number, page by page; gives the number of the last."""
+        store, more = self.context.journal.store, True
+        while more:
+            page = await asyncio.to_thread(
+                store.events, after, wanted, _PAGE, up_to, most_bytes=_PAGE_BYTES, longest=_LARGE
+            )
+            more = page.more
+            if page.rows:
+                after = page.rows[-1].seq
+                await self._send_events(page.rows)
         return after
 
-    async def _read(self, after: int, wanted: Filter, limit: int = -1, up_to: int | None = None) -> list[Event]:
-        return await asyncio.to_thread(self.context.journal.store.events, after, wanted, limit, up_to)
-
     async def _send_events(self, events: list[Event]) -> None:
-        if events:
-            await self._send(b"".join(frame(event.data, event.seq) for event in events))
+        frames, size = [], 0
+        for event in events:
+            if event.data:
+                frames.append(frame(event.data, event.seq))
+                size += len(frames[-1])
+            if frames and (size >= PIECE_BYTES or not event.data):
+                await self._send(b"".join(frames))
+                frames, size = [], 0
+            if not event.data:
+                await self._send_large(event.seq)
+        if frames:
+            await self._send(b"".join(frames))
+
+    async def _send_large(self, seq: int) -> None:
+        """Send an event of which no more than a piece is in memory while the listener does not read."""
+        store, begin = self.context.journal.store, 0
+        await self._send(BEGINNING)
+        while piece := await asyncio.to_thread(store.event_data, seq, begin, _LARGE):
+            piece = whole_characters(piece)
+            begin += len(piece)
+            await self._send(one_line(piece))
+        if piece is None:
+            raise _Removed
+        await self._send(end_of_frame(seq))
 
     async def _follow(self, subscription: Subscription) -> None:
         while True:
@@ -115,9 +152,11 @@ class StreamHandler(OetHandler):
             await self._send(frame(last, event="overflow"))
 
     async def _send(self, data: bytes) -> None:
-        self.write(data)
-        async with asyncio.timeout(_WRITE_DEADLINE):
-            await self.flush()
+        view = memoryview(data)
+        for begin in range(0, len(data), _LARGE):  # a large event is shared by all who listen; what is sent is a copy
+            self.write(bytes(view[begin : begin + _LARGE]))
+            async with asyncio.timeout(_WRITE_DEADLINE):
+                await self.flush()
 
     def on_connection_close(self) -> None:
         """The listener has left."""

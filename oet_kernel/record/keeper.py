@@ -32,7 +32,7 @@ class Runs(Protocol):
     """Where it is kept what became of procedures."""
 
     async def events(self, procedure: int, after: int, limit: int) -> Sequence[Event]:
-        """Give a procedure's events with numbers above `after`, in order; `limit` at most."""
+        """Give a procedure's events with numbers above `after`, in order: `limit` at most, and none at the end."""
 
     async def summary(self, procedure: int) -> ProcedureSummary:
         """Tell all about a procedure; `ResourceNotFound` when nothing is known."""

@@ -26,8 +26,9 @@ class StoredRuns:
         self._base_url = base_url
 
     async def events(self, procedure: int, after: int, limit: int) -> Sequence[Event]:
-        """Give a procedure's events with numbers above `after`, in order; `limit` at most."""
-        return await asyncio.to_thread(self._store.events, after, Filter(procedure=procedure), limit)
+        """Give a procedure's events with numbers above `after`, in order: `limit` at most, and none at the end."""
+        page = await asyncio.to_thread(self._store.events, after, Filter(procedure=procedure), limit)
+        return page.rows
 
     async def summary(self, procedure: int) -> ProcedureSummary:
         """Tell all about a procedure; `ResourceNotFound` when nothing is known."""

@@ -1,6 +1,6 @@
 """What is kept of procedures, kernels and activities, and the units in which it is written."""
 
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -8,6 +8,16 @@ from msgspec import Struct, field
 from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureInput, ProcedureState
 from oet_kernel.procedure import Procedure
+
+T = TypeVar("T")
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """Rows that were read at once."""
+
+    rows: list[T]
+    more: bool
+    """Whether it ended at a bound, so that there may be more."""
 
 
 class ProcedureRow(Struct, frozen=True, kw_only=True):

@@ -5,10 +5,11 @@ Its methods block: writing is for the journal's thread alone, reading for any th
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -16,14 +17,26 @@ import sqlalchemy as sa
 from msgspec import structs
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from oet_kernel.bounds import TOPIC_CHARACTERS, shortened
+from oet_kernel.bounds import PAGE_BYTES, TOPIC_CHARACTERS, shortened
 from oet_kernel.errors import StoreTooNew, StoreUnusable
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.kernel.journal import encodable
 from oet_kernel.models import FileSystemScript, ProcedureHistory, ProcedureInput, ProcedureState
 from oet_kernel.procedure import Procedure
 from oet_kernel.store import tables
-from oet_kernel.store.rows import ActivityRow, ArchiveQuery, KernelRow, ProcedureRow, Refused, Row, Unit, row_decoder
+from oet_kernel.store.rows import (
+    ActivityRow,
+    ArchiveQuery,
+    KernelRow,
+    Page,
+    ProcedureRow,
+    Refused,
+    Row,
+    Unit,
+    row_decoder,
+)
+
+T = TypeVar("T")
 
 NAME = "oet.sqlite"
 """Name of the database in the state folder."""
@@ -287,8 +300,17 @@ class Store:
             newest = connection.execute(sa.select(sa.func.max(tables.events.c.seq))).scalar() or 0
             return max(int(newest), self._counter(connection, HORIZON))
 
-    def events(self, after: int, wanted: Filter, limit: int, up_to: int | None = None) -> list[Event]:
-        """Read events in their order.
+    def events(
+        self,
+        after: int,
+        wanted: Filter,
+        limit: int,
+        up_to: int | None = None,
+        *,
+        most_bytes: int = PAGE_BYTES,
+        longest: int | None = None,
+    ) -> Page[Event]:
+        """Read a page of events in their order.
 
         Parameters
         ----------
@@ -300,9 +322,16 @@ class Store:
             How many at most.
         up_to
             Number of the last that is looked at; None for all.
+        most_bytes
+            Bytes of their data at most; an event that has more comes alone.
+        longest
+            Bytes of data above which an event comes without them, for `event_data` to read; None for no bound.
         """
         columns = tables.events.c
-        query = sa.select(columns.seq, columns.topic, columns.procedure, columns.data, columns.at)
+        data: sa.ColumnElement[Any] = columns.data
+        if longest is not None:
+            data = sa.case((sa.func.length(data) <= longest, data), else_=b"").label("data")
+        query = sa.select(columns.seq, columns.topic, columns.procedure, data, columns.at)
         query = query.where(columns.seq > after).order_by(columns.seq).limit(limit)
         if up_to is not None:
             query = query.where(columns.seq <= up_to)
@@ -314,8 +343,34 @@ class Store:
         for topic in wanted.exclude:
             query = query.where(sa.false() if topic in ("", "all") else sa.not_(_below(topic)))
         with self._explained(), self._engine.connect() as connection:
-            rows = connection.execute(query)
-            return [Event(one.seq, str(one.topic), one.procedure, _bytes(one.data), one.at) for one in rows]
+            events = (
+                Event(one.seq, str(one.topic), one.procedure, _bytes(one.data), one.at)
+                for one in connection.execute(query)
+            )
+            return _page(((event, len(event.data)) for event in events), limit, most_bytes)
+
+    def event_data(self, seq: int, begin: int, size: int) -> bytes | None:
+        """Read a piece of the data of an event.
+
+        Parameters
+        ----------
+        seq
+            Number of the event.
+        begin
+            Bytes in front of the piece.
+        size
+            Bytes of the piece at most.
+
+        Returns
+        -------
+        bytes | None
+            Empty behind the end; None where the event was removed.
+        """
+        columns = tables.events.c
+        query = sa.select(sa.func.substr(columns.data, begin + 1, size)).where(columns.seq == seq)
+        with self._explained(), self._engine.connect() as connection:
+            found = connection.execute(query).first()
+        return None if found is None else _bytes(found[0])
 
     def active(self) -> list[ProcedureRow]:
         """Read the procedures that had not ended, in order of creation."""
@@ -328,7 +383,7 @@ class Store:
         query = sa.select(tables.procedures).where(columns.ended.is_not(None))
         return self._procedures(query.order_by(columns.ended.desc(), columns.id.desc()).limit(limit))[::-1]
 
-    def archive(self, query: ArchiveQuery) -> list[ProcedureRow]:
+    def archive(self, query: ArchiveQuery) -> Page[ProcedureRow]:
         """Read a page of all procedures that ever were, the newest first."""
         columns = tables.procedures.c
         select = sa.select(tables.procedures).order_by(columns.id.desc()).limit(query.limit)
@@ -344,7 +399,7 @@ class Store:
             select = select.where(columns.created < query.until)
         if query.before is not None:
             select = select.where(columns.id < query.before)
-        return self._procedures(select)
+        return self._page_of_procedures(select, query.limit, PAGE_BYTES)
 
     def ids(self) -> set[int]:
         """Name all procedures that there are."""
@@ -357,19 +412,24 @@ class Store:
         return {row.id: row for row in found}
 
     def _procedures(self, query: sa.Select[Any]) -> list[ProcedureRow]:
-        """Read procedures; in the place of one whose record cannot be read stands what the other columns tell."""
+        """Read procedures of which there are few."""
+        return self._page_of_procedures(query, -1, sys.maxsize).rows
+
+    def _page_of_procedures(self, query: sa.Select[Any], limit: int, most_bytes: int) -> Page[ProcedureRow]:
         with self._explained(), self._engine.connect() as connection:
-            found = []
-            for one in connection.execute(query):
-                try:
-                    row = row_decoder.decode(_bytes(one.record))
-                    if row.id != one.id or not row.procedure.history.process_states:
-                        raise ValueError("it is the record of no procedure, or of another one")
-                except (ValueError, RecursionError, TypeError) as error:
-                    self.unreadable[one.id] = _bytes(one.record)
-                    row = _restored(one, error)
-                found.append(row)
-            return found
+            rows = ((self._procedure(one), len(_bytes(one.record))) for one in connection.execute(query))
+            return _page(rows, limit, most_bytes)
+
+    def _procedure(self, one: Any) -> ProcedureRow:
+        """Read a procedure; in the place of one whose record cannot be read stands what the other columns tell."""
+        try:
+            row = row_decoder.decode(_bytes(one.record))
+            if row.id != one.id or not row.procedure.history.process_states:
+                raise ValueError("it is the record of no procedure, or of another one")
+        except (ValueError, RecursionError, TypeError) as error:
+            self.unreadable[one.id] = _bytes(one.record)
+            return _restored(one, error)
+        return row
 
     def find_unreadable(self) -> list[ProcedureRow]:
         """Return what is to be written in the place of all records of procedures that cannot be read.
@@ -378,7 +438,7 @@ class Store:
         """
         found: list[ProcedureRow] = []
         query = ArchiveQuery(limit=_SLICE)
-        while rows := self.archive(query):
+        while rows := self.archive(query).rows:
             found += [row for row in rows if row.id in self.unreadable]
             query = structs.replace(query, before=rows[-1].id)
         return found
@@ -452,6 +512,28 @@ def _replacement(row: Row) -> Row:
             return structs.replace(row, procedure=procedure, main=ProcedureInput(), interests=[])
         case _:
             return row
+
+
+def _page(found: Iterable[tuple[T, int]], limit: int, most_bytes: int) -> Page[T]:
+    """Read rows up to a bound; of those behind it no more than one is fetched.
+
+    Parameters
+    ----------
+    found
+        Rows as the database gives them, and their bytes.
+    limit
+        How many rows at most; the database gives no more.
+    most_bytes
+        Bytes of all rows at most; the first is read in any case.
+    """
+    rows: list[T] = []
+    left = most_bytes
+    for row, size in found:
+        if rows and size > left:
+            return Page(rows, True)
+        left -= size
+        rows.append(row)
+    return Page(rows, len(rows) == limit)
 
 
 def _bytes(value: Any) -> bytes:

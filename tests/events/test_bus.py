@@ -89,6 +89,16 @@ async def test_event_larger_than_the_limit_reaches_a_listener_that_keeps_up():
         assert not listener.cut_off
 
 
+async def test_large_event_is_kept_once_whoever_listens():
+    bus = EventBus()
+    small, large = Event(1, "a.b", None, b'{"n":1}'), Event(2, "a.b", None, b'{"n":"%s"}' % (b"x" * 1_000_000))
+    with bus.subscribe() as all_of_it, bus.subscribe(("a",)) as some:
+        bus.deliver([small, large, small])
+        batches = [[await one.batch(1) for _ in range(3)] for one in (all_of_it, some)]
+    assert batches[0] == batches[1]
+    assert batches[0][1] is batches[1][1]
+
+
 async def test_waiting_listener_wakes_for_an_event_and_for_the_end():
     bus = EventBus()
     with bus.subscribe() as listener:

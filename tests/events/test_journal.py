@@ -58,7 +58,7 @@ def publish(journal, **fields):
 def stored(path):
     store = Store(path)
     try:
-        return [event.seq for event in store.events(0, Filter(), -1)]
+        return [event.seq for event in store.events(0, Filter(), -1).rows]
     finally:
         store.close()
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oet_kernel.events.sse import Decoder, Message, comment, frame
+from oet_kernel.events.sse import (
+    BEGINNING,
+    Decoder,
+    Message,
+    comment,
+    end_of_frame,
+    frame,
+    one_line,
+    whole_characters,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +33,21 @@ from oet_kernel.events.sse import Decoder, Message, comment, frame
 )
 def test_frames_are_those_of_the_contract(framed, wire):
     assert framed == wire
+
+
+@given(st.text(st.sampled_from("ax\x85\u2028\u2029é電😀"), min_size=1), st.integers(4, 9))
+def test_an_event_in_pieces_is_the_one_that_is_sent_whole(text, size):
+    data, pieces, begin = text.encode(), [BEGINNING], 0
+    while piece := whole_characters(data[begin : begin + size]):
+        piece.decode()
+        begin += len(piece)
+        pieces.append(one_line(piece))
+    assert b"".join((*pieces, end_of_frame(7))) == frame(data, 7)
+
+
+@given(st.binary(min_size=1, max_size=9))
+def test_what_is_no_text_comes_to_an_end_too(piece):
+    assert whole_characters(piece)
 
 
 def decode(*chunks: bytes | str) -> list[Message]:

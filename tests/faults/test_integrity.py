@@ -287,7 +287,7 @@ async def test_stop_ends_a_script_that_talks_while_nothing_can_be_written(bench_
     await bench.journal.written()
     await kernel.heard_out()
     await bench.journal.written()
-    stored = bench.journal.store.events(0, Filter(), -1)
+    stored = bench.journal.store.events(0, Filter(), -1).rows
     assert [one.seq for one in stored] == list(range(1, len(stored) + 1))
     mine = [one.topic for one in stored if one.procedure == pid]
     assert mine.count("procedure.lifecycle.stopped") == 1
@@ -435,10 +435,10 @@ async def test_clock_that_steps_back_changes_no_order(tmp_path, monkeypatch):
     await bench.close()
     store = Store(tmp_path / "state" / NAME)
     try:
-        assert [one.id for one in store.archive(ArchiveQuery())] == [third, second, first]
-        seqs = [one.seq for one in store.events(0, Filter(), -1)]
+        assert [one.id for one in store.archive(ArchiveQuery()).rows] == [third, second, first]
+        seqs = [one.seq for one in store.events(0, Filter(), -1).rows]
         assert seqs == list(range(1, len(seqs) + 1))
-        requests = [msgspec.json.decode(one.data) for one in store.events(0, Filter(("request",)), -1)]
+        requests = [msgspec.json.decode(one.data) for one in store.events(0, Filter(("request",)), -1).rows]
         ids = [one["request_id"] for one in requests]
         assert ids == sorted(set(ids)), "no two requests have one id"
     finally:

@@ -1,11 +1,18 @@
 """What a listener has missed it gets, exactly once and in order; what nobody lists any more can still be asked for."""
 
+import contextlib
 import json
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+from oet_kernel import procedure as lifecycle
+from oet_kernel.events.event import Event
+from oet_kernel.models import FileSystemScript, ProcedureInput, to_json
+from oet_kernel.store.rows import ProcedureRow, Unit
 from oet_kernel.store.store import NAME, Store
 from tests.conftest import Listener, serve, until
 
@@ -124,6 +131,61 @@ def test_what_retention_has_removed_is_said_in_an_event_of_its_own(tmp_path):
             assert json.loads(first.data) == {"after": 1, "removed_through": last}
             assert json.loads(next(messages).data)["topic"] == "request.procedure.create"
         assert service.http.get("/procedures/1/events").status_code == 404
+
+
+LARGE = 1_000_000
+FILLING = "y é \u2028 電 " * (LARGE // 14)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A service whose store holds forty events of 1 MB of a procedure."""
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "state").mkdir(mode=0o700)
+    store = Store(folder / "state" / NAME)
+    failed = lifecycle.apply(
+        lifecycle.create(1, FileSystemScript(script_uri="file:///a.py"), ProcedureInput(), time.time()),
+        lifecycle.Failed(time.time(), "because"),
+    )
+    data = [to_json({"topic": "user.big", "number": n, "filling": FILLING}) for n in range(40)]
+    events = [Event(n, "user.big", 1, one, time.time()) for n, one in enumerate(data, 1)]
+    store.write(Unit(events=events, procedures={1: ProcedureRow(procedure=failed)}, counters={"procedure": 1}))
+    store.close()
+    with serve(folder) as service:
+        yield service
+
+
+def highest_memory(service):
+    """The most memory that the process of a service has had, in MB."""
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1024
+
+
+def test_listeners_that_ask_for_everything_and_read_nothing_cost_a_few_megabytes(large):
+    before = highest_memory(large)
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            silent = stack.enter_context(Listener(large, "?after=0", receive_bytes=4096))
+            while b"data:" not in silent.body:
+                silent.body += silent.socket.recv(100)
+        with Listener(large, "?after=0") as reading:
+            got = [json.loads(message.data)["number"] for message in take(reading, 40)]
+        assert got == list(range(40)), "one that reads gets it all"
+        assert highest_memory(large) - before < 100
+
+
+def test_large_events_come_whole_over_the_stream_and_page_by_page(large):
+    with Listener(large, "?after=37") as listener:
+        assert [json.loads(one.data)["filling"] == FILLING for one in take(listener, 3)] == [True] * 3
+    numbers, after, pages = [], 0, 0
+    while after is not None:
+        reply = large.http.get("/procedures/1/events", params={"after": after})
+        assert len(reply.content) < 5 << 20
+        page = reply.json()
+        numbers += [one["data"]["number"] for one in page["events"]]
+        after, pages = page["next"], pages + 1
+    assert numbers == list(range(40))
+    assert pages >= 10
 
 
 # --- JSON

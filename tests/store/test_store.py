@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import stat
+import tracemalloc
 
 import pytest
 import sqlalchemy as sa
@@ -102,14 +103,65 @@ def test_the_store_finds_what_a_listener_would_have_heard(tmp_path_factory, topi
     store = Store(tmp_path_factory.mktemp("store") / "oet.sqlite")
     written = [Event(n, topic, n % 3, b"{}", 1.0) for n, topic in enumerate(topics, 1)]
     store.write(Unit(events=written))
-    assert store.events(after, wanted, -1) == [one for one in written if one.seq > after and wanted.wants(one)]
+    assert store.events(after, wanted, -1).rows == [one for one in written if one.seq > after and wanted.wants(one)]
     store.close()
 
 
 def test_events_come_page_by_page(store):
     store.write(Unit(events=events(range(1, 101))))
-    assert [one.seq for one in store.events(10, Filter(), 5)] == [11, 12, 13, 14, 15]
-    assert [one.seq for one in store.events(97, Filter(), 5, up_to=99)] == [98, 99]
+    assert [one.seq for one in store.events(10, Filter(), 5).rows] == [11, 12, 13, 14, 15]
+    assert [one.seq for one in store.events(97, Filter(), 5, up_to=99).rows] == [98, 99]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    sizes=st.lists(st.sampled_from([2, 10, 300, 1000, 5000]), max_size=20),
+    limit=st.sampled_from([1, 3, -1]),
+    most=st.sampled_from([1, 1000, 1 << 20]),
+)
+def test_pages_are_bounded_by_bytes_and_leave_nothing_out(tmp_path_factory, sizes, limit, most):
+    store = Store(tmp_path_factory.mktemp("store") / "oet.sqlite")
+    written = [Event(n, "a", 1, b"x" * size, 1.0) for n, size in enumerate(sizes, 1)]
+    store.write(Unit(events=written))
+    got, more, after = [], True, 0
+    while more:
+        page = store.events(after, Filter(), limit, most_bytes=most)
+        assert sum(len(one.data) for one in page.rows) <= most or len(page.rows) == 1
+        assert page.rows or after in (0, len(written)), "a page that is not the last holds something"
+        got, more, after = got + page.rows, page.more, page.rows[-1].seq if page.rows else after
+    assert got == written
+    store.close()
+
+
+def test_a_page_costs_its_bytes_and_not_those_of_all_events(store):
+    store.write(Unit(events=[Event(n, "a", 1, b"x" * 1_000_000, 1.0) for n in range(1, 41)]))
+    tracemalloc.start()
+    try:
+        page = store.events(0, Filter(), -1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (len(page.rows), page.more) == (4, True)
+    assert peak < 8_000_000
+
+
+def test_a_large_event_is_read_in_pieces(store):
+    data = bytes(range(256)) * 40
+    store.write(Unit(events=[Event(1, "a", 1, b"{}", 1.0), Event(2, "a", 1, data, 1.0)]))
+    assert [one.data for one in store.events(0, Filter(), -1, longest=1000).rows] == [b"{}", b""]
+    pieces = [store.event_data(2, begin, 1000) for begin in range(0, 12_000, 1000)]
+    assert b"".join(pieces) == data
+    assert pieces[-1] == b"", "behind the end there is nothing"
+    assert store.event_data(3, 0, 1000) is None, "an event that was removed is not one that has ended"
+
+
+def test_the_archive_comes_by_bytes_too(store):
+    rows = {pid: row(pid, ended=2000.0 + pid, text="x" * 1_000_000) for pid in range(1, 11)}
+    store.write(Unit(procedures=rows))
+    page = store.archive(ArchiveQuery(limit=1000))
+    assert ([one.id for one in page.rows], page.more) == ([10, 9, 8, 7], True)
+    page = store.archive(ArchiveQuery(limit=1000, before=3))
+    assert ([one.id for one in page.rows], page.more) == ([2, 1], False)
 
 
 def test_archive_is_searched_by_state_script_subarray_and_time(store):
@@ -124,7 +176,7 @@ def test_archive_is_searched_by_state_script_subarray_and_time(store):
     )
 
     def found(**query):
-        return [one.id for one in store.archive(ArchiveQuery(**query))]
+        return [one.id for one in store.archive(ArchiveQuery(**query)).rows]
 
     assert found() == [3, 2, 1]
     assert found(limit=2) == [3, 2]
@@ -162,8 +214,8 @@ def test_age_removes_what_ended_before_and_never_what_is_active(store):
         )
     )
     trim(store, before=100.0)
-    assert [one.id for one in store.archive(ArchiveQuery())] == [3, 2]
-    assert [one.seq for one in store.events(0, Filter(), -1)] == list(range(2501, 2701))
+    assert [one.id for one in store.archive(ArchiveQuery()).rows] == [3, 2]
+    assert [one.seq for one in store.events(0, Filter(), -1).rows] == list(range(2501, 2701))
     assert store.counter(HORIZON) == 2500
     assert store.kernels([1]) == {}
     assert store.activities(10) == []
@@ -172,7 +224,7 @@ def test_age_removes_what_ended_before_and_never_what_is_active(store):
 def test_events_of_no_procedure_go_by_age(store):
     store.write(Unit(events=[*events([1, 2], at=10.0), *events([3], at=500.0)]))
     trim(store, before=100.0)
-    assert [one.seq for one in store.events(0, Filter(), -1)] == [3]
+    assert [one.seq for one in store.events(0, Filter(), -1).rows] == [3]
 
 
 def test_size_removes_the_oldest_until_the_database_is_small_enough(tmp_path, store):
@@ -180,7 +232,7 @@ def test_size_removes_the_oldest_until_the_database_is_small_enough(tmp_path, st
         filler = [Event(pid * 100 + n, "user.x", pid, b"x" * 10_000, 1.0) for n in range(20)]
         store.write(Unit(procedures={pid: row(pid, ended=1000.0 + pid)}, events=filler))
     trim(store, most=2_000_000)
-    left = [one.id for one in store.archive(ArchiveQuery())]
+    left = [one.id for one in store.archive(ArchiveQuery()).rows]
     assert left == list(range(20, left[-1] - 1, -1))
     assert 5 <= len(left) < 12
     store.close()
@@ -190,7 +242,7 @@ def test_size_removes_the_oldest_until_the_database_is_small_enough(tmp_path, st
 def test_numbers_go_on_where_they_were_when_retention_has_removed_everything(store):
     store.write(Unit(events=events([1, 2, 3], 1), procedures={1: row(1, at=0.5, ended=1.0)}))
     trim(store, before=100.0)
-    assert store.events(0, Filter(), -1) == []
+    assert store.events(0, Filter(), -1).rows == []
     assert store.last_seq() == 3
 
 
