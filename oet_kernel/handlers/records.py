@@ -7,6 +7,7 @@ from tornado import web
 
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
+from oet_kernel.record.page import HEADER
 
 _TYPES = {"ipynb": "application/x-ipynb+json", "html": "text/html; charset=utf-8"}
 
@@ -31,7 +32,7 @@ class RecordHandler(OetHandler):
         self.set_header("Content-Disposition", f'attachment; filename="procedure-{number}.{kind}"')
         self.set_header("Cache-Control", "no-store")
         # what a script displays is a script's own HTML: it must not act in the name of who looks at it
-        self.set_header("Content-Security-Policy", "sandbox allow-scripts")
+        self.set_header("Content-Security-Policy", HEADER)
         self.finish(data)
 
     def finish(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,21 +1,11 @@
-"""Records on disk and as web pages; all of it blocks, and is for threads."""
+"""Records on disk; all of it blocks, and is for threads."""
 
-import logging
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-_quiet = logging.getLogger(f"{__name__}.nbconvert")
-_quiet.setLevel(logging.ERROR)
-"""It warns of each figure without a description, which is no fault of an operator's."""
-
 
 FOLDER = "records"
 """Name of the folder in the state folder."""
-_PIECE = re.compile(r".{1,8000}(?:.{,1000}?(?:\n|(?=\x1b)|\Z))?", re.DOTALL)
-"""Text that is coloured at once: a colour ends with its line, or with the piece."""
 _NAME = re.compile(r"([1-9][0-9]*)\.ipynb|\.([1-9][0-9]*)\.ipynb\.new")
 
 
@@ -98,40 +88,3 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
-
-
-def to_html(notebook: bytes, title: str) -> bytes:
-    """Convert a notebook to a page that stands alone.
-
-    Parameters
-    ----------
-    notebook
-        A notebook file.
-    title
-        Of the page.
-    """
-    # takes a second to import, once, and only where somebody wants a page
-    import nbformat
-    from jinja2 import pass_context
-    from nbconvert.exporters import HTMLExporter
-    from nbconvert.filters import ansi2html
-    from nbconvert.filters.markdown_mistune import InvalidNotebook
-
-    class PageExporter(HTMLExporter):
-        """Exports what nbconvert's own exporter fails on: images that are not attached, much coloured text."""
-
-        def default_filters(self) -> Iterator[tuple[str, Any]]:
-            yield from super().default_filters()
-            # its time grows with the square of the colour changes in one text
-            yield "ansi2html", lambda text: "".join(map(ansi2html, _PIECE.findall(text)))
-
-        @pass_context
-        def markdown2html(self, context: Any, source: str) -> str:
-            try:
-                return str(super().markdown2html(context, source))
-            except InvalidNotebook:
-                return str(super().markdown2html(context, source.replace("attachment:", "missing:")))
-
-    node = nbformat.reads(notebook.decode(), as_version=nbformat.NO_CONVERT)
-    page, _ = PageExporter(log=_quiet).from_notebook_node(node, resources={"metadata": {"name": title}})
-    return str(page).encode()

@@ -14,9 +14,10 @@ from typing import Protocol
 from oet_kernel.errors import ResourceNotFound
 from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureSummary
-from oet_kernel.record.files import path_of, remove, to_html, write_whole
+from oet_kernel.record.files import path_of, remove, write_whole
 from oet_kernel.record.heading import About
 from oet_kernel.record.notebook import OUTPUT_LIMIT, Recorder
+from oet_kernel.record.page import to_html
 from oet_kernel.record.parts import encode
 
 log = logging.getLogger(__name__)

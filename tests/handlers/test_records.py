@@ -37,7 +37,9 @@ def test_page_stands_alone_and_is_kept_from_acting_for_its_reader(server, run):
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     assert reply.headers["content-disposition"] == f'attachment; filename="procedure-{run}.html"'
-    assert reply.headers["content-security-policy"] == "sandbox allow-scripts"
+    policy = reply.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'; ")
+    assert "allow-" not in policy
     assert f"<title>Procedure {run}</title>" in reply.text
 
 

@@ -1,16 +1,11 @@
 """A reader of a record sees a whole one, whenever it looks."""
 
-import html
 import os
-import re
 import threading
 
 import pytest
 
-from oet_kernel.record import About, build
-from oet_kernel.record.files import to_html, write_whole
-from oet_kernel.record.parts import encode
-from tests.record.conftest import summary_in
+from oet_kernel.record.files import write_whole
 
 
 def test_reader_never_sees_a_part(tmp_path):
@@ -51,19 +46,3 @@ def test_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["1.ipynb"]
-
-
-@pytest.mark.parametrize("line", ["\x1b[31mred\x1b[0m\n", "\x1b[31mred\x1b[39m\n", "plain \x1b[1;31mred\x1b[m \n"])
-def test_much_coloured_text_has_all_its_colours_on_the_page(script, line):
-    script.write(line * 20_000)
-    page = to_html(encode(build(summary_in("COMPLETE"), script.events, About())), "Procedure 3").decode()
-    assert len(re.findall(r'class="ansi-red-[^"]*">red</span>', page)) == 20_000
-
-
-@pytest.mark.parametrize("text", ["x" * 30_000, "\x1b[31m" + "red" * 10_000, "a\r\n" * 10_000, "<&>\x1b[0m" * 5000])
-def test_text_of_any_length_is_whole_on_the_page(script, text):
-    script.write(text)
-    page = to_html(encode(build(summary_in("COMPLETE"), script.events, About())), "Procedure 3").decode()
-    shown = re.search(r'data-mime-type="text/plain"[^>]*>\s*<pre>(.*?)</pre>', page, re.DOTALL)[1]
-    plain = html.unescape(re.sub(r"<[^>]*>", "", shown))
-    assert plain.replace("\r", "").strip() == re.sub(r"\x1b\[\d*m", "", text).replace("\r", "").strip()

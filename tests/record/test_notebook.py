@@ -13,7 +13,7 @@ from oet_kernel import topics
 from oet_kernel.events.event import Event
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState
 from oet_kernel.record import About, Recorder, build
-from oet_kernel.record.files import to_html
+from oet_kernel.record.page import to_html
 from oet_kernel.record.parts import encode
 from tests.record.conftest import SCRIPT, Script, outputs_of, summary_in
 
