@@ -269,7 +269,7 @@ class SharedService:
         """
         if self._starting is None:
             self.make()
-            self._starting = asyncio.create_task(self._start())
+            self._starting = asyncio.create_task(self._start())  # noqa: TID251 - its failure is each request's answer
         return await asyncio.shield(self._starting)
 
     async def _start(self) -> HandlerContext:

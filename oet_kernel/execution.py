@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +37,9 @@ from oet_kernel.procedure import Fact
 from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.steps import StepDeadline
 from oet_kernel.store.rows import KernelRow, ProcedureRow
+from oet_kernel.supervision import supervise
+
+T = TypeVar("T")
 
 _BEFORE_INIT = frozenset(
     {ProcedureState.CREATING, ProcedureState.PREP_ENV, ProcedureState.IDLE, ProcedureState.LOADING}
@@ -175,7 +178,7 @@ class Execution:
 
     def prepare(self) -> None:
         """Begin to bring the procedure from CREATING to READY; what goes wrong makes it FAILED."""
-        self._preparation = asyncio.create_task(self._guarded(self._bring_up()))
+        self._preparation = self._supervise("preparing", self._guarded(self._bring_up()))
 
     async def resume(self, found: KernelRow | None) -> None:
         """Take the procedure up where another service has left it.
@@ -202,7 +205,7 @@ class Execution:
         if self.state.inactive or self.stopping:
             return
         if self.state in _BEFORE_INIT:
-            self._preparation = asyncio.create_task(self._guarded(self._hand_over_script()))
+            self._preparation = self._supervise("preparing", self._guarded(self._hand_over_script()))
         elif self.state is ProcedureState.READY and "main" in self.procedure.calls:
             self.run(self.procedure.calls["main"])  # again, if it had arrived: the kernel runs it once
 
@@ -247,7 +250,7 @@ class Execution:
         self.abort = self.abort or abort
         if self._ending is None or _has_failed(self._ending):
             self.learn(lifecycle.StopAccepted(time.time(), who))
-            self._ending = asyncio.create_task(self._stop())
+            self._ending = self._supervise("stopping", self._stop())
         return await asyncio.shield(self._ending)
 
     async def hand_over(self, who: str, taken: bool) -> None:
@@ -292,7 +295,7 @@ class Execution:
     def dismiss(self) -> None:
         """Let the kernel of a procedure that has ended go."""
         if self._ending is None and self.kernel is not None:
-            self._ending = asyncio.create_task(self._end_kernel())
+            self._ending = self._supervise("ending the kernel of", self._end_kernel())
 
     @property
     def dismissed(self) -> bool:
@@ -318,6 +321,9 @@ class Execution:
             self._audience.entered(self, state, at)
             self._changed.set()
             self._changed = asyncio.Event()
+
+    def _supervise(self, doing: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        return supervise(f"{doing} procedure {self.id}", work)
 
     async def _guarded(self, preparation: Coroutine[Any, Any, None]) -> None:
         try:

@@ -6,6 +6,7 @@ import time
 from msgspec import Struct
 
 from oet_kernel.execution import Execution
+from oet_kernel.supervision import Supervisor
 
 
 class _Place(Struct):
@@ -27,7 +28,7 @@ class KeptKernels:
         self._seconds = seconds
         self._places: dict[int, _Place] = {}
         """In the order in which they came."""
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving = Supervisor()
 
     def keep(self, execution: Execution, room: int) -> bool:
         """Keep the kernel of a procedure that has failed, if it can be.
@@ -64,9 +65,7 @@ class KeptKernels:
         if place is not None:
             place.timer.cancel()
             place.execution.dismiss()
-            task = asyncio.create_task(place.execution.gone())
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._leaving.start("letting a kernel go", place.execution.gone())
 
     def make_room(self, places: int) -> None:
         """Let the oldest go until there are no more than so many."""
@@ -77,4 +76,4 @@ class KeptKernels:
         """Let all go, wait until they have gone, and keep no more."""
         self._seconds = 0.0
         self.make_room(0)
-        await asyncio.gather(*self._leaving)
+        await self._leaving.ended()

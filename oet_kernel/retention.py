@@ -7,6 +7,7 @@ import time
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.journal import Journal
 from oet_kernel.record.keeper import RecordKeeper
+from oet_kernel.supervision import report_fault, supervise
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Retention:
 
     def start(self) -> None:
         """Look now, and every hour."""
-        self._task = asyncio.create_task(self._run())
+        self._task = supervise("retention", self._run())
 
     async def stop(self) -> None:
         """Look no more."""
@@ -72,4 +73,6 @@ class Retention:
                 await self.trim()
             except StoreUnusable as error:
                 log.warning("Nothing could be removed by age or size: %s", error)
+            except Exception as error:  # the next hour is tried all the same
+                report_fault("retention", error)
             await asyncio.sleep(_EVERY)

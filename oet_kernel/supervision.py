@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 faults: Counter[str] = Counter()
 """Exceptions that were not expected, by the part of the service that they ended; shown by ``/health``."""
@@ -29,8 +30,33 @@ def report_fault(part: str, error: BaseException) -> None:
         log.error("Unexpected failure in %s: %r", part, error, exc_info=error)
 
 
+def supervise(part: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start a task that its owner keeps, but whose failure nobody may come to see.
+
+    Parameters
+    ----------
+    part
+        What it is part of, for the log.
+    work
+        What is run.
+
+    Returns
+    -------
+    asyncio.Task
+        The task; an exception that ends it is reported, and raised to whoever awaits it all the same.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(lambda ended: _report_end(part, ended))
+    return task
+
+
+def _report_end(part: str, task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        report_fault(part, error)
+
+
 class Supervisor:
-    """Runs tasks that nobody waits for."""
+    """Keeps tasks that have no other owner, until they end or all are cancelled."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,10 +86,15 @@ class Supervisor:
                 report_fault(part, error)
                 on_failure(error)
 
-        task = asyncio.get_running_loop().create_task(watched())
+        task = supervise(part, watched())  # which also reports what on_failure raises
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    async def ended(self) -> None:
+        """Wait until all that run now have ended."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def cancel(self) -> None:
         """Cancel all that run."""

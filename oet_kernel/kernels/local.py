@@ -29,7 +29,7 @@ from oet_kernel.kernels.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import Connection, ProcedureInput
-from oet_kernel.supervision import report_fault
+from oet_kernel.supervision import report_fault, supervise
 
 log = logging.getLogger(__name__)
 
@@ -363,8 +363,8 @@ class LocalKernel:
 
     def _watch(self, process: Process) -> None:
         self._process = process
-        reading = asyncio.create_task(self._follow())
-        self._tasks = [reading, asyncio.create_task(self._live(process, reading))]
+        reading = supervise(f"hearing the kernel in {self.folder}", self._follow())
+        self._tasks = [reading, supervise(f"watching the kernel in {self.folder}", self._live(process, reading))]
 
     def prepare(
         self,

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import os
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import zmq.asyncio
 
@@ -24,6 +23,7 @@ from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.processes import kill_leftovers, kill_tree, marked, start_of
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.state import StateFolder
+from oet_kernel.supervision import Supervisor, report_fault, supervise
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class KernelPool:
         self._warming: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = Supervisor()
         self._obituaries = fork_server.obituaries if fork_server is not None else Obituaries()
         self._others: dict[Path, ForkServerSupervisor] = {}
         """Fork servers of scripts' environments by their interpreter, the one that was wanted last at the end."""
@@ -88,13 +88,17 @@ class KernelPool:
 
     def open(self) -> None:
         """Begin to work: the fork server, then the warm kernels."""
-        self._opening = asyncio.create_task(self._open())
+        self._opening = supervise("opening the kernel pool", self._open())
 
     async def _open(self) -> None:
         if self._fork_server is not None:
             self._fork_server.start()
             await self._fork_server.looked()
-        await self._survey()
+        try:
+            await self._survey()
+        except Exception as error:
+            report_fault("asking the fork servers that were left here", error)
+        self._obituaries.complete()
         if self._fork_server is not None:
             await self._fork_server.ready()
         self._refill()
@@ -111,7 +115,6 @@ class KernelPool:
                 else:
                     left.retire()
                     self._retired.append(left)
-        self._obituaries.complete()
 
     async def opened(self) -> None:
         """Wait until the fork server and the warm kernels are there, or cannot be."""
@@ -246,7 +249,7 @@ class KernelPool:
             await asyncio.wait(tasks)
         for kernel in self._warm:
             self._discard(kernel)
-        await asyncio.gather(*self._background)
+        await self._background.ended()
 
     def _make(self, python: Path | None) -> LocalKernel:
         folder = self._state.kernel_folder()
@@ -268,7 +271,7 @@ class KernelPool:
                 idle = next((path for path, one in self._others.items() if not one.busy), None)
                 if idle is None:
                     return None
-                self._later(self._others.pop(idle).close())
+                self._background.start("ending a fork server that is idle", self._others.pop(idle).close())
             wanted = self._fork_server.sibling(python)
             wanted.start()
         self._others[python] = wanted
@@ -281,12 +284,7 @@ class KernelPool:
             await kernel.stop(self._ladder)
             self._state.forget(kernel.folder)
 
-        self._later(end())
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._background.start("ending a kernel that nobody used", end())
 
     def _refill_later(self) -> None:
         if self._timer is not None:
@@ -299,7 +297,7 @@ class KernelPool:
             self._warm.remove(kernel)
             self._discard(kernel)
         if len(self._warm) < self._size and (self._warming is None or self._warming.done()):
-            self._warming = asyncio.create_task(self._warm_up())
+            self._warming = supervise("starting kernels ahead", self._warm_up())
 
     async def _warm_up(self) -> None:
         while len(self._warm) < self._size:

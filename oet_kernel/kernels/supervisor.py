@@ -17,6 +17,7 @@ from oet_kernel.kernel.surroundings import Bounds, activated, at_start, differen
 from oet_kernel.kernels.forkclient import END_DEADLINE, Forked, ForkServerConnection, ForkServerDown
 from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.specs import provide_packages, python_command
+from oet_kernel.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class ForkServerSupervisor:
     def start(self) -> None:
         """Begin to take it over or to start it; kernels are started plainly until it is ready."""
         if self._life is None:
-            self._life = asyncio.create_task(self._run())
+            self._life = supervise("the fork server", self._run())
 
     async def looked(self) -> None:
         """Wait until the one that an earlier service has left was asked for its kernels, if there is one."""
@@ -191,19 +192,21 @@ class ForkServerSupervisor:
 
     async def _run(self) -> None:
         """Take it over or start it, and again whenever it dies; not again when it does not come up."""
-        if self.socket.exists():
-            try:
+        try:
+            if self.socket.exists():
                 self._connection = await ForkServerConnection.connect(self.socket, self.obituaries)
-            except ForkServerDown as error:
-                log.info("A new fork server is started: %s", error)
-        self._looked.set()
+        except ForkServerDown as error:
+            log.info("A new fork server is started: %s", error)
+        finally:
+            self._looked.set()
         while True:
             if self._connection is None:
                 try:
                     async with asyncio.timeout(START_DEADLINE):
                         self._connection = await self._launch()
-                except (OSError, ForkServerDown, TimeoutError) as error:
-                    log.warning("Kernels are started plainly, which takes longer: %s", error or "no answer in time")
+                except Exception as error:  # whatever stops it, no thread to be had too: kernels start without it
+                    why = "no answer in time" if isinstance(error, TimeoutError) else error
+                    log.warning("Kernels are started plainly, which takes longer: %s", why)
                     if self._process is not None:
                         self._process.kill()
                         await asyncio.to_thread(self._process.wait)

@@ -19,6 +19,7 @@ from oet_kernel.record.heading import About
 from oet_kernel.record.notebook import OUTPUT_LIMIT, Recorder
 from oet_kernel.record.page import to_html
 from oet_kernel.record.parts import encode
+from oet_kernel.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +178,7 @@ class RecordKeeper:
     def _begin(self, pid: int) -> None:
         page = self._pages[pid]
         page.timer = None
-        page.task = asyncio.get_running_loop().create_task(self._write(pid, page))
+        page.task = supervise("records", self._write(pid, page))
 
     async def _write(self, pid: int, page: _Page) -> None:
         began, ended = time.monotonic(), False

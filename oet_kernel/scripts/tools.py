@@ -120,9 +120,9 @@ async def run(
     finally:
         for descriptor in {lines_in, kept_in}:
             os.close(descriptor)
-    readers = [asyncio.create_task(_lines(lines[0], take))]
+    readers = [asyncio.create_task(_lines(lines[0], take))]  # noqa: TID251 - awaited below
     if keep_output:
-        readers.append(asyncio.create_task(_collect(kept[0], output)))
+        readers.append(asyncio.create_task(_collect(kept[0], output)))  # noqa: TID251 - awaited below
     try:
         status = await exit_of(process)
         # a child that goes on, such as a master connection of ssh's, may hold the output open
