@@ -188,7 +188,7 @@ def _member(cls: type[Enum], value: Any, path: str) -> Enum:
     if not isinstance(value, bool):
         try:
             return cls(value)  # several flags, or what its own _missing_ makes of it
-        except Exception:  # whatever it raises, it is no member
+        except Exception:  # whatever it raises, it is no member  # nosec B110
             pass
     members = ", ".join(f"{name} ({one.value!r})" for name, one in cls.__members__.items())
     raise Refused(path, f"one of {members}", shown(value))

@@ -52,7 +52,7 @@ def described(docstring: str | None, names: Collection[str]) -> tuple[str | None
         try:
             parsed = parse(docstring)
             found.append(((parsed.description or "").strip() or None, _told(parsed, names)))
-        except Exception:  # a docstring is prose: what is none of a style describes nothing in it
+        except Exception:  # a docstring is prose: what is none of a style describes nothing in it  # nosec B112
             continue
     if not any(told for _, told in found):
         return _undescribed(docstring, found), {}
