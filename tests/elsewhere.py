@@ -53,6 +53,9 @@ MODULES = ("fcntl", "termios", "pwd", "grp", "resource", "pty", "tty", "syslog",
 def take_away(system: str) -> None:
     """Remove what a system has not: modules, functions, signals."""
     pair, unix = socket.socketpair, socket.AF_UNIX
+    if hasattr(os, "process_cpu_count"):
+        os.process_cpu_count = os.cpu_count  # as it is defined where sched_getaffinity is not
+    asyncio.new_event_loop().close()  # Python 3.14 imports what the system needs for it at the first
     for module, names in (WINDOWS if system == "win32" else MACOS).items():
         for name in names.split():
             if hasattr(module, name):

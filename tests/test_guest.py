@@ -25,7 +25,9 @@ class Host:
         line = self.until("http://127.0.0.1:")
         self.url = "http://127.0.0.1:" + line.split("http://127.0.0.1:")[1].split("/")[0]
         self.root = f"{self.url}/oet/api/v1.0"
-        self.http = httpx.Client(headers={"Authorization": "token t"}, timeout=DEADLINE)
+        # Jupyter tells where it runs before it listens there
+        patient = httpx.HTTPTransport(retries=6)
+        self.http = httpx.Client(headers={"Authorization": "token t"}, timeout=DEADLINE, transport=patient)
 
     def until(self, text):
         for line in self.process.stderr:

@@ -11,7 +11,7 @@ import pytest
 from oet_kernel.cli.streams import until_reader_leaves
 from tests.conftest import DEADLINE
 
-PRINTS = "def main():\n    for number in range(5000): print(number)\n"
+PRINTS = "def main():\n    for number in range(50_000): print(number)\n"  # more than a pipe holds
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from tests.faults.commands_cut import commands_cut
 from tests.faults.dropped import messages_dropped
 from tests.faults.kernel_killed import kernel_killed
 from tests.faults.listeners_cut import listeners_cut
+from tests.faults.load import load
 from tests.faults.outcome import Outcome
 from tests.faults.pauses_cut import pauses_cut
 from tests.faults.service_killed import service_killed
@@ -33,5 +34,6 @@ ALL = [
     Scenario(commands_cut, {"trials": 6}, {"trials": 150}),
     Scenario(pauses_cut, {"trials": 3}, {"trials": 75}),
     Scenario(messages_dropped, {"trials": 1, "count": 10_000}, {"trials": 3, "count": 120_000}),
+    Scenario(load, {"trials": 12, "clients": 8, "scripts": 2}, {"trials": 200, "clients": 50, "scripts": 20}),
     Scenario(soak, {"trials": 60}, {"trials": 2000}),
 ]

@@ -125,7 +125,7 @@ def test_line_that_is_too_long_is_passed_over_in_pieces(tmp_path, tail):
 
 
 LINES = {
-    "deep": b'{"n":1,"t":1,"type":"x","call":null,"content":%s%s}' % (b"[" * 5000, b"]" * 5000),
+    "deep": b'{"n":1,"t":1,"type":"x","call":null,"content":%s%s}' % (b"[" * 250_000, b"]" * 250_000),
     "again and again": b'{"n":1,"x":' * 50_000,
     "binary": bytes(range(1, 10)) + bytes(range(11, 256)),
     "no record": b'{"n":"1"}',

@@ -261,7 +261,7 @@ def test_its_output_below_python_goes_to_a_file_of_its_own(facts):
 def test_no_file_socket_or_pipe_of_anybody_else_is_open_in_it(facts):
     own = set(facts.forked.files.values())
     paths = {Path(path) for path in own if path.startswith("/") and path != os.devnull}
-    paths = {path for path in paths if path.name != "said"}  # the script's own
+    paths = {path for path in paths if path.name != "said" and not _is_library(path)}  # the first is the script's own
     assert {path.parent for path in paths} == {facts.forked.folder}
     told_apart = {path for path in own if path.startswith(("socket:", "pipe:"))}
     for others in (facts.other.files, facts.plain.files, facts.server_files, facts.service_files):
@@ -280,7 +280,12 @@ def test_it_has_no_more_files_open_than_a_plain_kernel(facts):
 
 def test_no_kernels_file_is_open_in_the_fork_server(facts):
     assert not [path for path in facts.server_files.values() if "kernels" in path]
-    assert len(facts.server_files) <= 8
+    assert len([path for path in facts.server_files.values() if not _is_library(Path(path))]) <= 8
+
+
+def _is_library(path):
+    """True for a shared library: libffi keeps its own file open, to map it again."""
+    return ".so" in path.suffixes
 
 
 @pytest.mark.parametrize("kind", ["plain", "forked", "other"])

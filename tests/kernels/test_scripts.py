@@ -40,7 +40,9 @@ SCRIPTS = {
     """,
     "a process that is left running": """
         import multiprocessing, threading
-        def main(): multiprocessing.Process(target=threading.Event().wait, daemon=True).start(); print("started")
+        def main():
+            forks = multiprocessing.get_context("fork")  # as it is by default before Python 3.14
+            forks.Process(target=threading.Event().wait, daemon=True).start(); print("started")
     """,
     "output of a subprocess": """
         import subprocess
