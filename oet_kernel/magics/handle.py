@@ -40,10 +40,13 @@ class ProcedureHandle(Shown):
         Where it is shown.
     following
         What to begin, and what then.
+    pictures
+        Whether it shows the newest picture of the script; not where all are shown besides.
     """
 
-    def __init__(self, shell: InteractiveShell, following: Following) -> None:
+    def __init__(self, shell: InteractiveShell, following: Following, *, pictures: bool = True) -> None:
         super().__init__(shell)
+        self._pictures = pictures
         self._following = following
         self._view: View | None = None
         self._begun: Future[ProcedureSummary] = Future()
@@ -175,7 +178,7 @@ class ProcedureHandle(Shown):
         return card_text(self._view, time.time())
 
     def _html(self) -> str:
-        return card_html(self._view, time.time())
+        return card_html(self._view, time.time(), picture=self._pictures)
 
     def _known(self) -> View:
         if self._view is None:
@@ -297,4 +300,5 @@ class ProcedureHandle(Shown):
                 await asyncio.wait_for(self._changed.wait(), _TICK if passes else None)
             self._changed.clear()
             self._refresh()
-            await asyncio.sleep(_FRAME)
+            pictured = self._pictures and self._view is not None and self._view.picture is not None
+            await asyncio.sleep(_TICK if pictured else _FRAME)

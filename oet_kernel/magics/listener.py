@@ -15,6 +15,8 @@ from oet_kernel.cli.texts import describe
 from oet_kernel.client import Event
 from oet_kernel.magics.rendering import events_html
 from oet_kernel.magics.shown import Shown
+from oet_kernel.printable import printable
+from oet_kernel.record.text import settled
 from oet_kernel.topics import OUTPUT_STREAM
 
 _KEPT = 10_000
@@ -80,7 +82,8 @@ class EventListener(Shown):
             self._loop.call_soon_threadsafe(self._stopped.set)
 
     def __repr__(self) -> str:
-        return "\n".join([*self._lines(), *([f"[{self._trouble}]"] if self._trouble else [])]) or "[listening]"
+        lines = [*self._lines(), *([f"[{self._trouble}]"] if self._trouble else [])]
+        return printable("\n".join(lines)) or "[listening]"
 
     def _html(self) -> str:
         return events_html(self._lines(), self._trouble)
@@ -134,5 +137,5 @@ class EventListener(Shown):
 
 def _line(event: Event) -> str | None:
     if event.service_topic == OUTPUT_STREAM:
-        return str(event.fields.get("text", "")).rstrip("\n")
+        return settled(str(event.fields.get("text", "")).rstrip("\n"))
     return describe(event)

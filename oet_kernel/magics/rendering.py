@@ -8,6 +8,7 @@ import click
 from oet_kernel.cli.documents import Document, State, Table
 from oet_kernel.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
 from oet_kernel.magics.view import View
+from oet_kernel.printable import printable
 
 _LINES = 8
 """Lines of output on a card."""
@@ -24,7 +25,7 @@ def document_html(document: Document) -> str:
     return "".join(_table(part) if isinstance(part, Table) else _pre(part.strip()) for part in document.parts)
 
 
-def card_html(view: View | None, now: float) -> str:
+def card_html(view: View | None, now: float, *, picture: bool = True) -> str:
     """Write what is known about a procedure.
 
     Parameters
@@ -33,6 +34,8 @@ def card_html(view: View | None, now: float) -> str:
         None before the service has created it.
     now
         Unix seconds.
+    picture
+        Whether to show the newest picture of the script.
     """
     if view is None:
         return "<div>Procedure: requested</div>"
@@ -44,8 +47,10 @@ def card_html(view: View | None, now: float) -> str:
     parts = [f"<div>{head}</div>"]
     if view.progress:
         parts.append(f"<div>{escape(click.unstyle(view.progress))}</div>")
-    if output := "\n".join(click.unstyle(view.output[-10_000:]).rstrip().splitlines()[-_LINES:]):
+    if output := "\n".join(view.lines[-_LINES:]):
         parts.append(_pre(output))
+    if picture and view.picture is not None:
+        parts.append(view.picture.html)
     if view.error:
         parts.append(f"<div style='color:{TROUBLE}'>{_pre(view.error.rstrip())}</div>")
     if view.trouble:
@@ -68,7 +73,8 @@ def card_text(view: View | None, now: float) -> str:
         return "Procedure: requested"
     head = f"Procedure {view.summary.id} ({view.name}) is {view.summary.standing} [{_duration(view.seconds(now))}]"
     lines = [head, *(f"  {text}" for text in (view.progress, view.last_line) if text)]
-    return click.unstyle("\n".join([*lines, *(text.rstrip() for text in (view.error, view.trouble) if text)]))
+    lines += [text.rstrip() for text in (view.error, view.trouble) if text]
+    return printable(click.unstyle("\n".join(lines)))
 
 
 def events_html(lines: Iterable[str], trouble: str | None) -> str:

@@ -3,7 +3,7 @@
 import atexit
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import takewhile
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from oet_kernel.magics.background import Background
 from oet_kernel.magics.cells import default_folder
 from oet_kernel.magics.handle import ProcedureHandle
 from oet_kernel.magics.listener import EventListener
+from oet_kernel.magics.printer import NotebookPrinter
 from oet_kernel.magics.shown import Shown, Told
 
 _NAMED_BY = ("OET_URL", "OET_TOKEN", "OET_CA", "OET_REST_URI")
@@ -125,14 +126,18 @@ class Session:
         if following.embedded:
             click.echo("[no service is running: starting one that ends with this kernel]", err=True)
             self.embed()
-        handle = ProcedureHandle(self._shell, following)
+        handle = ProcedureHandle(self._shell, following, pictures=not wait)
         events = handle.hear() if wait else None
         handle.begin(self._hearing().start)
         if not following.as_json:
             handle.show()
         if events is not None:
             heard = takewhile(handle.lasts, iter(events.get, None))
-            self._stay(handle, heard, Printer(following.as_json), following.run_abort)
+            if handle.changes:  # else the terminal shows lines that rewrite themselves
+                with closing(NotebookPrinter(self._shell, following.as_json)) as printer:
+                    self._stay(handle, heard, printer, following.run_abort)
+            else:
+                self._stay(handle, heard, Printer(following.as_json), following.run_abort)
         if following.as_json:
             print_json(handle.summary)
             return None

@@ -3,16 +3,24 @@
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+import click
 import msgspec
 from msgspec import Struct
 
 from oet_kernel import topics
 from oet_kernel.cli.texts import describe
 from oet_kernel.client import Event
+from oet_kernel.magics.pictures import Picture, picture_of
 from oet_kernel.models import Pause, ProcedureState, ProcedureSummary
+from oet_kernel.printable import printable
+from oet_kernel.record.text import settled
 
 OUTPUT_LIMIT = 200_000
 """Characters of output that are kept, the newest."""
+_SHOWN = 10_000
+"""Characters of output that are looked at for its last lines."""
+_PICTURE = 1_000_000
+"""Characters of a picture that is shown, at most: it is sent anew whenever something else has changed."""
 _NO_NEWS = ("procedure.lifecycle", "procedure.pool", "procedure.output.widget", "request")
 """Topics whose events are no progress: what they say is in the state."""
 
@@ -25,6 +33,8 @@ class View(Struct, frozen=True):
     """What was announced last."""
     output: str = ""
     """What the script has printed."""
+    picture: Picture | None = None
+    """The picture that was displayed last."""
     error: str | None = None
     """Stack trace, or why the procedure could not be started."""
     trouble: str | None = None
@@ -41,10 +51,15 @@ class View(Struct, frozen=True):
         return PurePosixPath(unquote(urlsplit(self.summary.script.script_uri).path)).name
 
     @property
+    def lines(self) -> list[str]:
+        """The newest lines of output, as a terminal shows them but for their colours; none is blank at the end."""
+        shown = settled(click.unstyle(self.output[-_SHOWN:])).rstrip()
+        return printable(shown).split("\n") if shown else []
+
+    @property
     def last_line(self) -> str:
-        """The last line of output that is not blank; what a carriage return wiped out is not there."""
-        lines = self.output[-10_000:].rstrip().splitlines()
-        return lines[-1].strip() if lines else ""
+        """The last line of output that is not blank."""
+        return self.lines[-1].strip() if self.lines else ""
 
     @property
     def passes(self) -> bool:
@@ -86,6 +101,8 @@ def see(view: View, event: Event, now: float) -> View:
         case topics.OUTPUT_STREAM:
             text = str(event.fields.get("text", ""))
             return msgspec.structs.replace(view, output=(view.output + text)[-OUTPUT_LIMIT:])
+        case topics.OUTPUT_DISPLAY if (picture := picture_of(event.fields)) is not None:
+            return msgspec.structs.replace(view, picture=picture if len(picture.data) <= _PICTURE else view.picture)
         case topics.STACKTRACE:
             return msgspec.structs.replace(view, error=str(event.fields.get("stacktrace") or ""))
         case topic if any(topics.under(topic, prefix) for prefix in _NO_NEWS):

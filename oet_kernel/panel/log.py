@@ -9,6 +9,7 @@ from msgspec import Struct
 from oet_kernel import topics
 from oet_kernel.cli.texts import describe
 from oet_kernel.client import Event
+from oet_kernel.record.text import settled
 
 MOST_ENTRIES = 2_000
 """Entries that are kept, the newest."""
@@ -155,9 +156,8 @@ def lines(entries: Iterable[Entry], most: int) -> list[Line]:
 
 
 def _settled(line: Line) -> Line:
-    """Leave out what a carriage return has wiped out, as a progress bar does."""
-    text = line.text.rstrip("\r").rpartition("\r")[2]
-    return Line(line.at, line.pid, line.topic, text, line.stream)
+    """Leave out what a line has overwritten of itself, as a progress bar does."""
+    return Line(line.at, line.pid, line.topic, settled(line.text), line.stream)
 
 
 def _text(event: Event) -> str | None:

@@ -91,6 +91,21 @@ class StreamText:
             self._line = _buffer(_seen(self._line.getvalue()))
             self._longest = _LINE + 2 * self._line.tell()
 
+    def take(self, *, whole: bool = False) -> str:
+        """Return the finished lines, and keep them no longer.
+
+        Parameters
+        ----------
+        whole
+            Also the line that is not finished.
+        """
+        taken = self._whole.shown(str)
+        self._whole = Text()
+        if whole:
+            taken += _seen(self._line.getvalue()).rstrip("\r\b")
+            self._line = _buffer()
+        return taken
+
     def cut(self, size: int) -> None:
         """Keep so many characters, of the beginning and of the end."""
         if len(self) <= size:
@@ -119,6 +134,17 @@ def rewritten(text: str) -> str:
     if "\r" not in text and "\b" not in text:
         return text
     return "\n".join(_seen(line).rstrip("\b") for line in text.split("\n"))
+
+
+def settled(text: str) -> str:
+    """Return text as a terminal shows it when nothing more is written to it.
+
+    Parameters
+    ----------
+    text
+        Lines; the last one may be unfinished.
+    """
+    return "\n".join(line.rstrip("\r") for line in rewritten(text).split("\n"))
 
 
 def _seen(line: str) -> str:

@@ -8,6 +8,7 @@ from oet_kernel.client import Event
 from oet_kernel.magics.rendering import card_html, card_text, document_html
 from oet_kernel.magics.view import OUTPUT_LIMIT, View, refreshed, see
 from oet_kernel.models import FileSystemScript, Pause, ProcedureHistory, ProcedureState, ProcedureSummary
+from oet_kernel.printable import has_controls
 
 S = ProcedureState
 START = View(
@@ -70,7 +71,16 @@ def test_output_is_joined_and_of_much_the_newest_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("text", "last"), [("", ""), ("a\nb\n\n", "b"), ("10%\r20%\r", "20%"), ("\n \n", ""), ("no end", "no end")]
+    ("text", "last"),
+    [
+        ("", ""),
+        ("a\nb\n\n", "b"),
+        ("10%\r20%\r", "20%"),
+        ("\n \n", ""),
+        ("no end", "no end"),
+        ("abc\b\bx", "axc"),
+        ("a\x1b]0;title\x07b", "a\\x1b]0;title\\x07b"),
+    ],
 )
 def test_the_last_line_is_the_last_that_says_something(text, last):
     assert after(output(text)).last_line == last
@@ -108,6 +118,33 @@ def test_the_card_says_all_and_is_safe_to_show():
         assert word in html
         assert word in text
     assert text.count(evil) == 3
+
+
+def test_the_card_shows_a_line_that_rewrites_itself_as_it_is_now():
+    view = after(*(output(f"\rscan {number}/9") for number in range(10)))
+    assert "scan 9/9" in card_html(view, 105.0)
+    assert "scan 8/9" not in card_html(view, 105.0)
+
+
+def test_the_card_shows_the_newest_picture_where_it_may():
+    def shown(data):
+        return Event("procedure.output.display", "4", {"data": {"image/png": data, "text/plain": "<Figure>"}}, None)
+
+    view = after(shown("iVBO"), shown("iVBP"))
+    assert "<img alt='&lt;Figure&gt;' src='data:image/png;base64,iVBP'>" in card_html(view, 105.0)
+    assert "iVBO" not in card_html(view, 105.0)
+    assert "<img" not in card_html(view, 105.0, picture=False)
+    assert "iVBP" in card_html(see(view, shown("A" * 2_000_000), 106.0), 107.0), "one that is too large is not shown"
+
+
+def test_text_of_a_script_controls_no_terminal():
+    evil = "\x1b]52;c;x\x07\x9b2J\u202e"
+    view = after(
+        Event("user.script.announce", "4", {"msg": evil}, None),
+        output(evil),
+        Event("procedure.lifecycle.stacktrace", "4", {"stacktrace": f"ValueError: {evil}"}, None),
+    )
+    assert not has_controls(card_text(view, 105.0).replace("\n", ""))
 
 
 def test_a_quote_in_a_path_does_not_leave_its_attribute():
