@@ -30,7 +30,9 @@ from oet_kernel.models import (
     ProcedureInput,
     ProcedureState,
     Script,
+    ScriptArgs,
 )
+from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
 from oet_kernel.store.rows import ActivityRow
 
@@ -42,6 +44,10 @@ _FOLLOWS = {
     ProcedureState.UNKNOWN: ActivityState.FAILED,
     ProcedureState.STOPPED: ActivityState.STOPPED,
 }
+
+
+_OF_THE_BLOCK = ("sb_json", "sbi_id")
+"""Arguments of ``main`` that each activity adds: the block's file, and the id of the instance."""
 
 
 class _BlockActivity(Struct):
@@ -123,6 +129,8 @@ class ActivityService:
         Where activities are written down.
     bus
         Where events come from, once they are written down.
+    catalogue
+        Checks arguments.
     keep
         How many activities are listed.
     announce_lists
@@ -136,6 +144,7 @@ class ActivityService:
         folder: Path,
         journal: Journal,
         bus: EventBus,
+        catalogue: ScriptCatalogue,
         *,
         keep: int = 1000,
         announce_lists: bool = False,
@@ -144,6 +153,7 @@ class ActivityService:
         self._archive = archive
         self._folder = folder
         self._journal = journal
+        self._catalogue = catalogue
         self._keep = keep
         self._announce_lists = announce_lists
         self._activities: dict[int, Activity] = {}
@@ -184,18 +194,21 @@ class ActivityService:
         ResourceNotFound
             When the archive has no such block, or the block no such activity.
         MalformedRequest
-            When the block does not say what to run.
+            When the block does not say what to run, or the script does not take its arguments.
         """
         for what, name in (("$.sbd_id", command.sbd_id), ("$.activity_name", command.activity_name)):
             if len(name) > NAME_CHARACTERS:
                 raise MalformedRequest(f"{what}: has {len(name)} characters and {NAME_CHARACTERS} are allowed")
         block = await asyncio.to_thread(self._archive.definition, command.sbd_id)
         planned = _planned(block, command)
+        script = planned.script(command.create_env)
+        calls = merge(planned.function_args, command.script_args)
+        calls = await self._checked(script, calls, starts=not command.prepare_only)
         sbi_id = await asyncio.to_thread(self._archive.record_instance, command.sbd_id, command.activity_name)
         number = self._journal.next_id("activity")
         path = await asyncio.to_thread(self._write_block, number, block)
-        calls = merge(planned.function_args, command.script_args)
-        calls["main"] = merge({"main": ProcedureInput([], {"sb_json": str(path), "sbi_id": sbi_id})}, calls)["main"]
+        usual = ProcedureInput([], dict(zip(_OF_THE_BLOCK, (str(path), sbi_id), strict=True)))
+        calls["main"] = merge({"main": usual}, calls)["main"]
         record = _Record(command, sbi_id, calls, time.time())
 
         def on_created(pid: int) -> None:
@@ -206,7 +219,7 @@ class ActivityService:
             said = {"request_id": record.requested, "result": self.summarise(number)}
             self._journal.publish(announce(topics.ACTIVITY_RUNNING, SERVICE, **said), pid)
 
-        prepare = PrepareProcessCommand(planned.script(command.create_env), calls.get("init", ProcedureInput()))
+        prepare = PrepareProcessCommand(script, calls.get("init", ProcedureInput()))
         await self._service.prepare(
             prepare, calls["main"], autostart=not command.prepare_only, who=who, on_created=on_created
         )
@@ -269,6 +282,25 @@ class ActivityService:
         self._by_procedure[event.procedure].follow(state, event.at)
         if state.inactive:
             del self._by_procedure[event.procedure]
+
+    async def _checked(
+        self, script: Script, calls: dict[str, ProcedureInput], *, starts: bool
+    ) -> dict[str, ProcedureInput]:
+        """Refuse arguments that do not fit before the archive has a record of the run, and ``init`` is called.
+
+        In the place of the block's file and of the instance's id, which are not there yet, any text is tried. Who only
+        prepares an activity may give the rest of main's arguments with its start.
+        """
+        init, main = (calls.get(name, ProcedureInput()) for name in ("init", "main"))
+        if not starts:
+            checked = await self._catalogue.check_creation(script, ScriptArgs(init=init))
+            return {name: checked.init if name == "init" else call for name, call in calls.items()}
+        usual = dict.fromkeys(_OF_THE_BLOCK, "")
+        tried = ScriptArgs(init=init, main=main.over(ProcedureInput([], usual)))
+        checked = await self._catalogue.check_creation(script, tried)
+        left = {name: value for name, value in checked.main.kwargs.items() if name in main.kwargs}
+        fitted = {"init": checked.init, "main": msgspec.structs.replace(checked.main, kwargs=left)}
+        return {name: fitted.get(name, call) for name, call in calls.items()}
 
     def _write_block(self, number: int, block: Mapping[str, Any]) -> Path:
         folder = self._folder / "activities"

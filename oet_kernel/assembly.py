@@ -163,6 +163,7 @@ class Assembly:
         self.service = ScriptExecutionService(
             self.state, self.journal, sources, self._kernels, self.bus, "", settings.limits
         )
+        catalogue = ScriptCatalogue(settings.roots, settings.max_scripts)
         definitions = FolderArchive(settings.archive_path) if settings.archive_path else NoArchive()
         self._activities = ActivityService(
             self.service,
@@ -170,6 +171,7 @@ class Assembly:
             settings.state_path,
             self.journal,
             self.bus,
+            catalogue,
             announce_lists=settings.announce_lists,
         )
         self._runs = StoredRuns(store, lambda: self.service.base_url)
@@ -181,7 +183,7 @@ class Assembly:
             service=self.service,
             activities=self._activities,
             journal=self.journal,
-            catalogue=ScriptCatalogue(settings.roots, settings.max_scripts),
+            catalogue=catalogue,
             bus=self.bus,
             records=self._records,
             heartbeat=settings.heartbeat,

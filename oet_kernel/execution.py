@@ -372,6 +372,7 @@ class Execution:
             workshop.exit_deadline,
             kernel=script.kernel,
             own_folder=script.own_folder,
+            working_folder=script.working_folder,
         )
         if not begun:
             self._step.expect("load")

@@ -68,6 +68,8 @@ class FileSystemScript(
     """Kernelspec that runs the cells of a notebook; without it the one that the notebook names."""
     own_folder: bool = False
     """Run in the folder that the file is in, and not in the service's working folder."""
+    working_folder: str | None = None
+    """Run in this folder of the service's machine, an absolute path; None for the service's working folder."""
 
 
 class GitScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag="git", omit_defaults=True):
@@ -83,6 +85,8 @@ class GitScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag=
     """As for `FileSystemScript`."""
     own_folder: bool = False
     """As for `FileSystemScript`; the folder lies in the procedure's own checkout."""
+    working_folder: str | None = None
+    """As for `FileSystemScript`."""
 
 
 Script = FileSystemScript | GitScript
@@ -269,6 +273,11 @@ class ScriptArgs(Struct, frozen=True):
         return "run" if isinstance(self.main, UnsetType) and not isinstance(self.run, UnsetType) else "main"
 
     @property
+    def has_main(self) -> bool:
+        """True where the arguments of ``main`` are given, under either name."""
+        return not (isinstance(self.main, UnsetType) and isinstance(self.run, UnsetType))
+
+    @property
     def main_args(self) -> ProcedureInput:
         """The arguments of ``main``, under either name."""
         for given in (self.main, self.run):
@@ -287,6 +296,9 @@ class PrepareRequest(Struct, frozen=True):
 
     script: Script
     script_args: ScriptArgs = field(default_factory=ScriptArgs)
+    """Arguments of ``main`` are checked where they are given, and are given again with the start."""
+    require_script: bool = False
+    """Refuse the request where the script's file cannot be read, and create no procedure that fails."""
 
 
 class ProcedureUpdate(Struct, frozen=True):

@@ -569,6 +569,7 @@ class ScriptExecutionService:
 def _check_script(script: Script) -> None:
     texts = [("$.script.script_uri", script.script_uri, URI_CHARACTERS)]
     texts.append(("$.script.kernel", script.kernel or "", NAME_CHARACTERS))
+    texts.append(("$.script.working_folder", script.working_folder or "", URI_CHARACTERS))
     if isinstance(script, GitScript):
         git = script.git_args
         texts.append(("$.script.git_args.git_repo", git.git_repo, REPOSITORY_CHARACTERS))

@@ -8,6 +8,7 @@ from oet_kernel.activities import ActivityService, merge
 from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.models import ActivityCommand, ActivityState, ProcedureInput, ProcedureState, StopProcessCommand
+from oet_kernel.scripts.catalogue import ScriptCatalogue
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +37,8 @@ def activities(bench):
         },
     }
     (folder / "sbd-1.json").write_text(json.dumps(block))
-    return ActivityService(bench.service, FolderArchive(folder), bench.state.path, bench.journal, bench.bus)
+    archive = FolderArchive(folder)
+    return ActivityService(bench.service, archive, bench.state.path, bench.journal, bench.bus, ScriptCatalogue([]))
 
 
 async def test_activity_runs_its_script_with_the_block_and_follows_it_to_the_end(bench, activities):
@@ -108,9 +110,35 @@ async def test_what_the_archive_does_not_have_is_said(activities, sbd_id, name, 
 
 
 async def test_service_without_an_archive_says_what_to_do(bench):
-    service = ActivityService(bench.service, NoArchive(), bench.state.path, bench.journal, bench.bus)
+    service = ActivityService(
+        bench.service, NoArchive(), bench.state.path, bench.journal, bench.bus, ScriptCatalogue([])
+    )
     with pytest.raises(ResourceNotFound, match="start it with --archive"):
         await service.run(ActivityCommand(sbd_id="sbd-1", activity_name="observe"))
+
+
+@pytest.mark.parametrize(
+    ("calls", "says"),
+    [
+        ({"main": ProcedureInput(kwargs={"b": 1})}, r"^\$\.script_args\.main\.kwargs\.b: unexpected"),
+        ({"main": ProcedureInput([1, 2, 3, 4])}, r"^\$\.script_args\.main"),
+        ({"init": ProcedureInput(kwargs={"speed": 1})}, r"^\$\.script_args\.init\.kwargs\.speed: unexpected"),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_refused_before_anything_is_recorded_or_called(
+    bench, activities, calls, says
+):
+    with pytest.raises(MalformedRequest, match=says):
+        await activities.run(ActivityCommand(sbd_id="sbd-1", activity_name="observe", script_args=calls))
+    assert not (bench.folder / "archive" / "instances").exists()
+    assert bench.service.summarise() == []
+
+
+async def test_script_that_takes_no_block_is_refused_before_its_init_is_called(bench, activities):
+    bench.script("def init(**k): pass\ndef main(a): pass\n")
+    with pytest.raises(MalformedRequest, match=r"main\.kwargs\.sb_json: unexpected"):
+        await activities.run(ActivityCommand(sbd_id="sbd-1", activity_name="observe"))
+    assert bench.service.summarise() == []
 
 
 async def test_unknown_activity_is_not_found(activities):

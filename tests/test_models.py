@@ -100,7 +100,7 @@ JSON = st.recursive(
     max_leaves=10,
 )
 INPUTS = st.builds(ProcedureInput, st.lists(JSON, max_size=3), st.dictionaries(st.text(), JSON, max_size=3))
-HOW = {"kernel": st.none() | st.text(), "own_folder": st.booleans()}
+HOW = {"kernel": st.none() | st.text(), "own_folder": st.booleans(), "working_folder": st.none() | st.text()}
 SCRIPTS = st.builds(FileSystemScript, script_uri=st.text(), **HOW) | st.builds(
     GitScript,
     script_uri=st.text(),

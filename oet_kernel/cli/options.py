@@ -248,7 +248,7 @@ def with_script(command: F) -> F:
 
     wrapped: Any = called
     for option in (
-        truth("--own_folder", default=False, help="Run in the script's own folder, and not in the service's."),
+        truth("--own_folder", default=False, help="Run in the script's own folder, and not in this one."),
         click.option("--kernel", metavar="NAME", help="Kernelspec of a notebook; without it the one that it names."),
         truth("--create_env", default=False, help="Run in an environment built from the repository's dependencies."),
         click.option("--git-commit", "--git_commit", help="Commit; wins over a branch."),

@@ -6,7 +6,7 @@ from typing import Any
 import click
 import msgspec
 
-from oet_kernel.cli.texts import describe
+from oet_kernel.cli.texts import Preparations, describe, marked, owner
 from oet_kernel.client import Event
 from oet_kernel.printable import printable
 from oet_kernel.topics import OUTPUT_STREAM
@@ -49,10 +49,14 @@ class Printer:
     ----------
     as_json
         Print each event as a JSON object on a line, and nothing else on standard output.
+    marks
+        Put the id of its procedure before each line, ``[3] ``, and keep the lines of several apart.
     """
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, *, marks: bool = False) -> None:
         self.as_json = as_json
+        self._marks = marks
+        self._preparations = Preparations()
         self._unfinished: tuple[str, bool] | None = None
         """Whose line has no end yet, and whether it is on standard error."""
 
@@ -64,9 +68,9 @@ class Printer:
             time = {} if event.at is None else {"time": event.at}
             print_json({"topic": event.topic, "msg_src": event.msg_src, **time, **event.fields})
         elif event.service_topic == OUTPUT_STREAM:
-            self._output(event.msg_src, event.fields.get("name") == "stderr", str(event.fields.get("text", "")))
-        elif (text := describe(event)) is not None:
-            self.line(text)
+            self._output(event, event.fields.get("name") == "stderr", str(event.fields.get("text", "")))
+        elif (text := self._preparations.describe(event) or describe(event)) is not None:
+            self.line(owner(event) + text if self._marks else text)
 
     def line(self, text: str, err: bool = False) -> None:
         """Print a line that is not the script's."""
@@ -74,12 +78,17 @@ class Printer:
             self._finish()
         click.echo(printable(text), err=err)
 
-    def _output(self, source: str, err: bool, text: str) -> None:
-        if self._unfinished is not None and self._unfinished[0] != source:
-            self._finish()
-        click.echo(text, nl=False, err=err)
-        if text:
-            self._unfinished = None if text.endswith("\n") else (source, err)
+    def _output(self, event: Event, err: bool, text: str) -> None:
+        source = event.msg_src
+        if self._unfinished is not None:
+            other_source, other_stream = self._unfinished[0] != source, self._unfinished[1] is not err
+            if other_source or (self._marks and other_stream):
+                self._finish()
+        if not text:
+            return
+        shown = marked(text, owner(event), self._unfinished is None) if self._marks else text
+        click.echo(shown, nl=False, err=err)
+        self._unfinished = None if text.endswith("\n") else (source, err)
 
     def _seen(self) -> bool:
         """Tell whether the unfinished line is on a terminal, where the next line would go on in it."""

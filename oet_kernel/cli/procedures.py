@@ -174,9 +174,11 @@ def read_creation(words: Sequence[str], options: ScriptOptions) -> tuple[Script,
     return script_from(uri, options), init
 
 
-def created(client: Client, script: Script | str, init: ProcedureInput) -> ProcedureSummary:
-    """Create a procedure, and say what may have been meant otherwise."""
-    summary = client.create(script, init)
+def created(
+    client: Client, script: Script | str, init: ProcedureInput, main: ProcedureInput | None = None
+) -> ProcedureSummary:
+    """Create a procedure, and say what may have been meant otherwise; `main` is checked where it is known."""
+    summary = client.create(script, init, main)
     say_readings(init, summary, "init")
     return summary
 

@@ -46,10 +46,11 @@ def run(
     procedure.
     """
     script, init = read_creation(words, options)
+    main = read_command_line(behind_dashes(context))
     return Following(
         service=service,
-        begin=lambda client: Begun(created(client, script, init)),
-        main=read_command_line(behind_dashes(context)),
+        begin=lambda client: Begun(created(client, script, init, main)),
+        main=main,
         stops=True,
         run_abort=run_abort,
         embedded=not (service.url or os.environ.get("OET_URL") or os.environ.get("OET_REST_URI") or discovery.find()),

@@ -75,6 +75,8 @@ def describe_procedure(summary: ProcedureSummary) -> Document:
         parts.append(f"Kernel: {summary.script.kernel}")
     if summary.script.own_folder:
         parts.append("Working folder: the script's own")
+    if summary.script.working_folder is not None:
+        parts.append(f"Working folder: {summary.script.working_folder}")
     if summary.requested_by:
         parts.append(Table(["Request", "By"], list(summary.requested_by.items())))
     if summary.pause is not None:

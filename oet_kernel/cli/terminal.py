@@ -23,6 +23,8 @@ from oet_kernel.client import RESUME, ApiError, Client, ClientError
 from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureState, ProcedureSummary
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NO_SERVICE = "[no service is running: starting one {}; nothing of it is kept: oet serve keeps history and records]"
+"""Said where a service of one's own is started, which lives for what stands in the braces."""
 _PATIENCE = 5.0
 """Seconds for which an embedded service is waited for: it can cut a listener off, and does not come back."""
 
@@ -75,7 +77,7 @@ def listen(listening: Listening) -> None:
         listening.service.client() as client,
         client.events(listening.topics, listening.exclude, resume=math.inf, notices=True) as events,
     ):
-        printer = Printer(listening.as_json)
+        printer = Printer(listening.as_json, marks=True)
         with until_reader_leaves():
             for event in events:
                 printer.event(event)
@@ -117,7 +119,7 @@ def _follow(following: Following) -> int:
     with ExitStack() as stack:
         if following.embedded:
             unwinding = stack.enter_context(_Unwinding())
-            click.echo("[no service is running: starting one for this command]", err=True)
+            click.echo(NO_SERVICE.format("for this command"), err=True)
             service = ServiceOptions(*stack.enter_context(embedded_service()))
             stack.callback(unwinding.hold)  # before the service is ended
         client = stack.enter_context(service.client())

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from oet_kernel.client import AWAY, BACK, LOST, Event
+from oet_kernel.topics import STATECHANGE
 
 _NOTICES = {
     AWAY: "[the service is away; waiting for it]",
@@ -22,8 +23,8 @@ _TEXTS = {
     "request.activity.run": "User request: run activity {cmd[activity_name]} on {cmd[sbd_id]}",
     "request.activity.list": "User request to list all the activities is received",
     "procedure.pool.list": "Enumerating current procedures and status",
-    "procedure.lifecycle.created": "Procedure {id} ({script}) ready for execution on subarray {subarray}",
-    "procedure.lifecycle.started": "Procedure {id} ({script}) started execution on subarray {subarray}",
+    "procedure.lifecycle.created": "Procedure {id} ({script}) created for subarray {subarray}",
+    "procedure.lifecycle.started": "Procedure {id} ({script}) {begun} on subarray {subarray}",
     "procedure.lifecycle.complete": "Procedure {id} ({script}) execution complete on subarray {subarray}",
     "procedure.lifecycle.failed": "Procedure {id} ({script}) execution failed on subarray {subarray}",
     "procedure.lifecycle.stopped": "Procedure {id} ({script}) execution stopped on subarray {subarray}",
@@ -59,6 +60,8 @@ _TEXTS = {
     "scan.lifecycle.end.failed": "SB {sb_id}: scan {scan_id} failed",
 }
 
+_PREPARING = ("CREATING", "IDLE", "PREP_ENV", "LOADING", "INITIALISING")
+"""States of a procedure before it is READY for the first time."""
 _LONGEST = 200
 """Characters of what main returned that a line shows."""
 _SILENT = (
@@ -98,6 +101,58 @@ def describe(event: Event) -> str | None:
         return f"- {event.topic}: {event.fields}"
 
 
+class Preparations:
+    """Tells when procedures are ready to be started; each is READY once more behind ``main``, and is not."""
+
+    def __init__(self) -> None:
+        self._heard: set[str] = set()
+
+    def describe(self, event: Event) -> str | None:
+        """Say that a procedure is ready, where the event is that of its preparation's end; one line.
+
+        Parameters
+        ----------
+        event
+            Each that was heard, in order.
+        """
+        if event.service_topic != STATECHANGE:
+            return None
+        state = event.fields.get("new_state")
+        if state in _PREPARING:
+            self._heard.add(event.msg_src)
+        elif event.msg_src in self._heard:
+            self._heard.discard(event.msg_src)
+            if state == "READY":
+                return f"- Procedure {event.msg_src} ready for execution"
+        return None
+
+
+def owner(event: Event) -> str:
+    """Return the mark of a procedure's own event, ``[3] ``; empty for what the service or the client says.
+
+    Parameters
+    ----------
+    event
+        From the stream.
+    """
+    return f"[{event.msg_src}] " if event.msg_src.isdecimal() else ""
+
+
+def marked(text: str, mark: str, begins: bool = True) -> str:
+    """Put a mark before each line.
+
+    Parameters
+    ----------
+    text
+        Lines, or parts of them.
+    mark
+        From `owner`.
+    begins
+        Whether the text begins a line.
+    """
+    return (mark if begins else "") + text[:-1].replace("\n", f"\n{mark}") + text[-1:]
+
+
 def _about(event: Event) -> dict[str, Any]:
     """Gather what the templates name besides an event's own fields."""
     command = event.fields.get("cmd") or {}
@@ -114,6 +169,8 @@ def _about(event: Event) -> dict[str, Any]:
         "id": result.get("id"),
         "script": (subject.get("script") or {}).get("script_uri"),
         "subarray": subarray,
+        # it is sent when init begins too
+        "begun": "initialising" if result.get("state") == "INITIALISING" else "started execution",
         "abort": "abort" if command.get("run_abort") else "no abort",
         "source": event.msg_src,
         "returned": _returned(event.fields),

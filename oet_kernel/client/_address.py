@@ -27,9 +27,14 @@ class Address(Struct, frozen=True):
     ca: str | None = None
     """File or folder of the only authorities to trust; None for those that this machine trusts."""
     state_dir: str | None = None
-    """State folder of the service, where the address or the token was looked up on this machine."""
+    """State folder of the service, where it is one that this user runs on this machine."""
     found_url: bool = False
     found_token: bool = False
+
+    @property
+    def is_here(self) -> bool:
+        """True for a service that this user runs on this machine."""
+        return self.state_dir is not None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -75,8 +80,6 @@ def find_address(url: str | None, token: str | None, user: str | None = None, ca
         raise ClientError("The token holds characters that no token has (not ASCII, or a line end); give it anew")
     ca = ca or os.environ.get("OET_CA")
     address = Address(url or DEFAULT_URL, token, user, str(Path(ca).expanduser().absolute()) if ca else None)
-    if url and token:
-        return address
     services = discovery.find()
     if not url:
         if not services:
@@ -93,7 +96,7 @@ def find_address(url: str | None, token: str | None, user: str | None = None, ca
     same = next((service for service in services if _port_and_path(service.url) == _port_and_path(url)), None)
     if same is None:
         return address
-    return msgspec.structs.replace(address, token=same.token, state_dir=same.state_dir, found_token=True)
+    return msgspec.structs.replace(address, token=token or same.token, state_dir=same.state_dir, found_token=not token)
 
 
 def find_again(address: Address) -> Address:

@@ -69,8 +69,13 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def create(self, script: Script | str | Path, init: ProcedureInput | None = None) -> ProcedureSummary:
+    def create(
+        self, script: Script | str | Path, init: ProcedureInput | None = None, main: ProcedureInput | None = None
+    ) -> ProcedureSummary:
         """Prepare a script; does not wait until it is READY.
+
+        It runs in the working folder of this process where the service was found on this machine, and the script names
+        no other.
 
         Parameters
         ----------
@@ -78,13 +83,16 @@ class Client:
             A script, its URI, or the path of a file.
         init
             What its ``init`` is called with.
+        main
+            What its ``main`` is to be called with, where that is known: refused before ``init`` is called where it
+            cannot fit. It is given again with the start.
 
         Raises
         ------
         ApiError, ConnectionFailed
             When the service refuses, or is not there; as for every method.
         """
-        return _wire.read_procedure(self._send(_wire.create(script, init)))
+        return _wire.read_procedure(self._send(_wire.create(script, init, main, self.address)))
 
     def start(self, pid: int, main: ProcedureInput | None = None) -> ProcedureSummary:
         """Run ``main`` of a procedure that is READY."""

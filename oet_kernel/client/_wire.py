@@ -1,5 +1,6 @@
 """Requests and replies as values, shared by both clients; pure."""
 
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -165,10 +166,25 @@ def script_of(script: Script | str | Path) -> Script:
     return script
 
 
-def create(script: Script | str | Path, init: ProcedureInput | None) -> Request:
-    """Ask for a procedure."""
-    body = {"script": script_of(script), "script_args": {"init": init or ProcedureInput()}}
-    return Request("POST", "/procedures", to_json(body))
+def create(
+    script: Script | str | Path, init: ProcedureInput | None, main: ProcedureInput | None, address: Address
+) -> Request:
+    """Ask for a procedure, whose working folder is that of this process where the service is on this machine."""
+    record = script_of(script)
+    if address.is_here and not record.own_folder and record.working_folder is None:
+        record = msgspec.structs.replace(record, working_folder=_working_folder())
+    calls = {"init": init or ProcedureInput()} | ({} if main is None else {"main": main})
+    return Request("POST", "/procedures", to_json({"script": record, "script_args": calls, "require_script": True}))
+
+
+def _working_folder() -> str | None:
+    """Return the working folder; None where it is gone, or its name is no text."""
+    try:
+        folder = os.getcwd()
+        folder.encode()
+    except (OSError, UnicodeEncodeError):
+        return None
+    return folder
 
 
 def start(pid: int, main: ProcedureInput | None) -> Request:

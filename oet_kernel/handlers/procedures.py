@@ -39,10 +39,11 @@ class ProceduresHandler(ProcedureResource):
     async def post(self, root: str) -> None:
         """Create a procedure; does not wait until it is READY."""
         request = prepare_request(self.body)
-        init = request.script_args.init_args
-        init, seen = await self.context.catalogue.check_init(request.script, init)
-        summary = await self.service.prepare(PrepareProcessCommand(request.script, init), who=self.caller)
-        self.context.catalogue.follow(summary.id, seen)
+        checked = await self.context.catalogue.check_creation(
+            request.script, request.script_args, required=request.require_script
+        )
+        summary = await self.service.prepare(PrepareProcessCommand(request.script, checked.init), who=self.caller)
+        self.context.catalogue.follow(summary.id, checked.seen)
         summary = self.localise(summary, root)
         self.set_header("Location", summary.uri)
         self.answer({"procedure": summary}, 201)

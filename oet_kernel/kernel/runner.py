@@ -64,6 +64,8 @@ class PrepareRequest(Struct):
     """Kernelspec for the cells of a notebook; None for the one that it names."""
     own_folder: bool = False
     """The script's folder is to be the working folder."""
+    working_folder: str | None = None
+    """The working folder, where it is neither that nor the service's."""
 
 
 class RunRequest(Struct):
@@ -262,6 +264,8 @@ class Runner:
         if request.own_folder:
             with suppress(FileNotFoundError):  # then there is no script either, and that is told
                 os.chdir(path.parent)
+        elif request.working_folder is not None:
+            os.chdir(request.working_folder)
         if path.suffix == SUFFIX:
             opening = Opening(
                 path,

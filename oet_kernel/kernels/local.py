@@ -375,6 +375,7 @@ class LocalKernel:
         *,
         kernel: str | None = None,
         own_folder: bool = False,
+        working_folder: str | None = None,
     ) -> None:
         """Have the script loaded and its ``init`` called; the kernel must have said that it is ready.
 
@@ -394,10 +395,13 @@ class LocalKernel:
             Kernelspec for the cells of a notebook; None for the one that it names.
         own_folder
             Whether the script's folder is to be the working folder.
+        working_folder
+            The working folder, where it is neither that nor the service's.
         """
         self._idle.clear()
         content = {"procedure": procedure, "path": str(script), "init": init, "changes": self._changes()}
-        content |= {"exit_seconds": exit_seconds, "kernel": kernel, "own_folder": own_folder}
+        content |= {"exit_seconds": exit_seconds, "kernel": kernel}
+        content |= {"own_folder": own_folder, "working_folder": working_folder}
         self._send("shell", "oet_prepare_request", content)
 
     def run(self, main: ProcedureInput) -> None:

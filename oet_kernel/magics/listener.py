@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from oet_kernel.cli.options import explain
 from oet_kernel.cli.results import Listening
-from oet_kernel.cli.texts import describe
+from oet_kernel.cli.texts import Preparations, describe, marked, owner
 from oet_kernel.client import Event
 from oet_kernel.magics.rendering import events_html
 from oet_kernel.magics.shown import Shown
@@ -90,7 +90,8 @@ class EventListener(Shown):
 
     def _lines(self) -> list[str]:
         newest = list(self._events)[-_LINES:]
-        return [text for event in newest if (text := _line(event)) is not None]
+        preparations = Preparations()
+        return [marked(text, owner(event)) for event in newest if (text := _line(event, preparations)) is not None]
 
     async def _listen(self) -> None:
         """Hear events until told to stop, or until the stream ends."""
@@ -135,7 +136,7 @@ class EventListener(Shown):
             await asyncio.sleep(_FRAME)
 
 
-def _line(event: Event) -> str | None:
+def _line(event: Event, preparations: Preparations) -> str | None:
     if event.service_topic == OUTPUT_STREAM:
         return settled(str(event.fields.get("text", "")).rstrip("\n"))
-    return describe(event)
+    return preparations.describe(event) or describe(event)

@@ -14,7 +14,7 @@ from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.options import explain
 from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.cli.results import Answer, Attaching, Following, Listening, Result, Said
-from oet_kernel.cli.terminal import listen, show, tell
+from oet_kernel.cli.terminal import NO_SERVICE, listen, show, tell
 from oet_kernel.client import Client, ClientError, Event
 from oet_kernel.magics.background import Background
 from oet_kernel.magics.cells import default_folder
@@ -124,7 +124,7 @@ class Session:
 
     def _follow(self, following: Following, wait: bool) -> ProcedureHandle | None:
         if following.embedded:
-            click.echo("[no service is running: starting one that ends with this kernel]", err=True)
+            click.echo(NO_SERVICE.format("that ends with this kernel"), err=True)
             self.embed()
         handle = ProcedureHandle(self._shell, following, pictures=not wait)
         events = handle.hear() if wait else None

@@ -4,6 +4,7 @@ Files are read in threads; what was read is kept until the file changes.
 """
 
 import asyncio
+import errno
 import os
 import stat
 import threading
@@ -14,19 +15,20 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from oet_kernel.errors import MalformedRequest, ResourceNotFound, ScriptNotAllowed
+from oet_kernel.errors import MalformedRequest, OetError, ResourceNotFound, ScriptNotAllowed
 from oet_kernel.models import (
     FileSystemScript,
     ListedScript,
     ProcedureInput,
     Script,
+    ScriptArgs,
     ScriptList,
     ScriptSchema,
 )
 from oet_kernel.notebook import SUFFIX
 from oet_kernel.scripts import typed
 from oet_kernel.scripts.annotations import readable
-from oet_kernel.scripts.filesystem import resolve
+from oet_kernel.scripts.filesystem import check_folder, resolve
 from oet_kernel.scripts.fitting import faults
 from oet_kernel.scripts.listing import first_line, walk
 from oet_kernel.scripts.names import ScriptUnreadable
@@ -68,6 +70,16 @@ class Seen(Struct, frozen=True):
 
     path: Path
     version: Version
+
+
+class Checked(Struct, frozen=True):
+    """The arguments of a creation that fit, as far as can be known."""
+
+    init: ProcedureInput
+    """Where a text is taken for what it was meant as; the next too."""
+    main: ProcedureInput
+    seen: Seen | None = None
+    """To be remembered by `ScriptCatalogue.follow`; None for a script that was not read."""
 
 
 class ScriptCatalogue:
@@ -116,42 +128,51 @@ class ScriptCatalogue:
         path = await asyncio.to_thread(resolve, uri, self._roots, "$.uri")
         try:
             reading, _ = await asyncio.to_thread(self._read, path)
-        except PermissionError:
-            raise ScriptNotAllowed(f"The service may not read {path}") from None
-        except OSError:
-            raise ResourceNotFound(f"There is no script {path}") from None
+        except OSError as error:
+            raise _not_read(path, error) from None
         except ScriptUnreadable as error:
             line = f", line {error.line}" if error.line else ""
             raise MalformedRequest(f"{path}{line}: {readable(error.why)}") from None
         return ScriptSchema(uri, reading.docstring, _schema(reading.init), _schema(reading.main))
 
-    async def check_init(self, script: Script, arguments: ProcedureInput) -> tuple[ProcedureInput, Seen | None]:
-        """Refuse arguments that the ``init`` of a script certainly does not take.
+    async def check_creation(self, script: Script, given: ScriptArgs, *, required: bool = False) -> Checked:
+        """Refuse, before anything of a script runs, arguments that its functions certainly do not take.
+
+        Those of ``main`` are checked where they are given. A script that has to be fetched first is not looked into.
 
         Parameters
         ----------
         script
             What is to be prepared.
-        arguments
-            What its ``init`` is to be called with.
-
-        Returns
-        -------
-        ProcedureInput
-            The arguments, where a text is taken for what it was meant as.
-        Seen or None
-            To be remembered by `follow`; None for a script that cannot be read, which then fails by itself, and for one
-            that has to be fetched first.
+        given
+            What its functions are to be called with.
+        required
+            Refuse a script whose file cannot be read; else it fails by itself.
 
         Raises
         ------
         OetError
-            When the script is not allowed, or the arguments do not fit.
+            When the script is not allowed, is not there, has no such working folder, or the arguments do not fit.
         """
+        unread = Checked(given.init_args, given.main_args)
+        if script.working_folder is not None:
+            await asyncio.to_thread(check_folder, script.working_folder, script.own_folder)
         if not isinstance(script, FileSystemScript):
-            return arguments, None
+            return unread
         path = await asyncio.to_thread(resolve, script.script_uri, self._roots)
-        return await asyncio.to_thread(self._check_init, path, arguments)
+        try:
+            reading, version = await asyncio.to_thread(self._read, path)
+        except OSError as error:
+            if required:
+                raise _not_read(path, error) from None
+            return unread
+        except ScriptUnreadable:
+            return unread
+        init = _checked(reading.init, given.init_args, "init")
+        main = given.main_args
+        if given.has_main:
+            main = _checked(reading.main, main, given.main_name)
+        return Checked(init, main, Seen(path, version))
 
     def follow(self, pid: int, seen: Seen | None) -> None:
         """Remember which version of its script a procedure was created from."""
@@ -177,7 +198,7 @@ class ScriptCatalogue:
         Returns
         -------
         ProcedureInput
-            As of `check_init`.
+            As of `check_creation`.
 
         Raises
         ------
@@ -188,13 +209,6 @@ class ScriptCatalogue:
             return arguments
         return await asyncio.to_thread(self._check_main, seen, arguments, name)
 
-    def _check_init(self, path: Path, arguments: ProcedureInput) -> tuple[ProcedureInput, Seen | None]:
-        try:
-            reading, version = self._read(path)
-        except (OSError, ScriptUnreadable):
-            return arguments, None
-        return _checked(reading.init, arguments, "init"), Seen(path, version)
-
     def _check_main(self, seen: Seen, arguments: ProcedureInput, name: str) -> ProcedureInput:
         try:
             reading, version = self._read(seen.path)
@@ -204,8 +218,7 @@ class ScriptCatalogue:
 
     def _read(self, path: Path) -> tuple[Reading, Version]:
         status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise FileNotFoundError(path)
+        _need_file(status)
         version = Version.of(status)
         reading = self._readings.get(path, version)
         if reading is None:
@@ -287,6 +300,28 @@ def _checked(function: Function | None, arguments: ProcedureInput, name: str) ->
     return arguments
 
 
+def _need_file(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device")
+
+
+def _not_read(path: Path, error: OSError) -> OetError:
+    """Say why a script cannot be read."""
+    match error:
+        case PermissionError():
+            return ScriptNotAllowed(
+                f"The service may not read {path}; let its user read the file and enter its folders"
+            )
+        case FileNotFoundError() | NotADirectoryError():
+            return ResourceNotFound(f"There is no script {path} on the service's machine; name one that is there")
+        case IsADirectoryError():
+            return ResourceNotFound(f"{path} is a folder, and no script; name a file in it")
+    why = error.strerror or type(error).__name__
+    return ResourceNotFound(f"{path} cannot be read as a script: {why}; name a file that can")
+
+
 def _schema(function: Function | None) -> dict[str, object] | None:
     return None if function is None else function.schema
 
@@ -296,8 +331,7 @@ def _load(path: Path, most: int) -> tuple[bytes, Version]:
     # a pipe in the place of the file that was looked at must not be waited for
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise FileNotFoundError(path)
+        _need_file(status)
         return file.read(most + 1), Version.of(status)
 
 

@@ -53,3 +53,35 @@ def resolve(script_uri: str, roots: Sequence[Path], where: str = "$.script.scrip
         allowed = ", ".join(str(root) for root in roots)
         raise ScriptNotAllowed(f"Script {script_uri} is not in a folder that scripts may come from: {allowed}")
     return found
+
+
+def check_folder(folder: str, own_folder: bool) -> None:
+    """Refuse a working folder that a script could not be run in.
+
+    Parameters
+    ----------
+    folder
+        As it was asked for.
+    own_folder
+        Whether the script is to run in its own folder, too.
+
+    Raises
+    ------
+    MalformedRequest
+        When it is no absolute path of a folder that the service may enter.
+    """
+    where = "$.script.working_folder"
+    if own_folder:
+        raise MalformedRequest(f"{where}: own_folder names another one; give one of them")
+    if not folder.startswith("/"):
+        raise MalformedRequest(f"{where}: {folder!r:.200} is not an absolute path; begin it with /")
+    advice = "name one that is there, or run in the script's own (own_folder)"
+    try:
+        is_folder = os.path.isdir(folder)
+        may_enter = os.access(folder, os.X_OK)
+    except ValueError:  # NUL, or what is no text of a file system
+        is_folder = may_enter = False
+    if not is_folder:
+        raise MalformedRequest(f"{where}: {folder!r:.200} is not a folder on the service's machine; {advice}")
+    if not may_enter:
+        raise MalformedRequest(f"{where}: the service may not enter {folder!r:.200}; {advice}")

@@ -271,10 +271,23 @@ def test_script_says_in_which_kernel_and_folder_it_is_run(served, oet, tmp_path,
     served.http.put(f"/procedures/{made['id']}", json={"state": "STOPPED"})
 
 
-def test_kernel_of_a_script_that_is_no_notebook_is_refused(served, oet):
-    refused = oet("create", "/x.py", "--kernel=python3")
+def test_kernel_of_a_script_that_is_no_notebook_is_refused(served, oet, tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text("def main(): pass\n")
+    refused = oet("create", str(path), "--kernel=python3")
     assert refused.status == 1
-    assert "file:///x.py is no notebook" in refused.err
+    assert f"{path.as_uri()} is no notebook" in refused.err
+
+
+def test_script_that_is_not_there_is_refused_with_what_to_do(served, oet, tmp_path):
+    for words, says in (
+        (["nowhere.py"], "There is no script /"),
+        ([str(tmp_path)], "is a folder, and no script; name a file in it"),
+        ([""], "is a folder, and no script"),
+    ):
+        refused = oet("create", *words)
+        assert (refused.status, refused.out) == (1, ""), words
+        assert says in refused.err
 
 
 @pytest.mark.parametrize(

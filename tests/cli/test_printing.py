@@ -17,9 +17,9 @@ def output(text, name="stdout", source="1"):
     return Event("procedure.output.stream", source, {"call": "main", "name": name, "text": text}, None)
 
 
-def printed(capsys, *events, as_json=False):
+def printed(capsys, *events, as_json=False, marks=False):
     capsys.readouterr()
-    printer = Printer(as_json)
+    printer = Printer(as_json, marks=marks)
     for event in events:
         if isinstance(event, str):
             printer.line(event, err=True)
@@ -45,6 +45,36 @@ def printed(capsys, *events, as_json=False):
 )  # fmt: skip
 def test_other_lines_begin_on_a_line_of_their_own(capsys, events, out):
     assert printed(capsys, *events) == (out, "")
+
+
+@pytest.mark.parametrize(
+    ("events", "printed_out", "printed_err"),
+    [
+        ([output("a\nb\n")], "[1] a\n[1] b\n", ""),
+        ([output("hel"), output("lo\n"), output("x\n", source="2")], "[1] hello\n[2] x\n", ""),
+        ([output("a"), output("b", source="2"), output("c\n")], "[1] a\n[2] b\n[1] c\n", ""),
+        ([output("a"), output("e\n", "stderr"), output("b\n")], "[1] a\n[1] b\n", "[1] e\n"),
+        ([ANNOUNCED], "[1] - Script message: hello\n", ""),
+        ([output("a"), output(""), ANNOUNCED], "[1] a\n[1] - Script message: hello\n", ""),
+        ([Event("request.procedure.stop", "FlaskWorker", {"cmd": {"process_uid": 2}}, "8")],
+         "- User request: stop procedure #2 with no abort\n", ""),
+        ([Event("procedure.lifecycle.statechange", "3", {"new_state": state}, None) for state in ("IDLE", "READY")],
+         "[3] - Procedure 3 ready for execution\n", ""),
+    ],
+)  # fmt: skip
+def test_lines_of_several_procedures_say_whose_they_are(capsys, events, printed_out, printed_err):
+    assert printed(capsys, *events, marks=True) == (printed_out, printed_err)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from("12"), st.text("ab\n"))))
+def test_every_line_has_one_mark_however_the_output_of_two_was_cut(capsys, pieces):
+    out = printed(capsys, *(output(text, source=source) for source, text in pieces), marks=True).out
+    lines = out.splitlines()
+    assert all(line[:4] in ("[1] ", "[2] ") and "[" not in line[4:] for line in lines)
+    for source in "12":
+        said = "".join(text for one, text in pieces if one == source)
+        assert "".join(line[4:] for line in lines if line[1] == source) == said.replace("\n", "")
 
 
 def test_what_goes_elsewhere_does_not_end_a_line_in_a_file(capsys):

@@ -107,6 +107,7 @@ def test_run_needs_no_service_passes_both_calls_their_arguments_and_has_status_0
     said = [line for line in out.splitlines() if not line.startswith("- Procedure 1 ")]
     assert said == ["init ('a',) {'subarray_id': 3}", "- Script message: hello", "main ('b',) {'n': 2}"]
     assert "starting one for this command" in err
+    assert "nothing of it is kept" in err
     assert "Procedure 1 is COMPLETE" in err
 
 
@@ -230,8 +231,31 @@ def test_run_of_what_is_not_there_is_said(oet, named):
     with oet("run", "nowhere.py", **named) as process:
         status, _, err = result(process)
     assert status == 1
-    assert "FileNotFoundError" in err
-    assert "nowhere.py" in err
+    assert re.search(r"ResourceNotFound: There is no script \S+/nowhere\.py on the service's machine", err)
+    assert "FAILED" not in err
+
+
+def test_arguments_of_main_that_do_not_fit_are_refused_before_init_is_called(oet, script, named):
+    path = script("def init(subarray_id): print('INIT RAN')\ndef main(seconds: float = 1): ...\n")
+    with oet("run", path, "--subarray_id=913", "--", "--secnds=4", **named) as process:
+        status, out, err = result(process)
+    assert (status, "INIT RAN" in out, "READY" in err) == (1, False, False)
+    assert "$.script_args.main.kwargs.secnds: unexpected" in err
+
+
+READS = "from pathlib import Path\ndef init(subarray_id, sb: Path): open(sb)\ndef main(): print('observed')\n"
+
+
+def test_relative_path_means_the_folder_of_the_caller_whether_a_service_runs_or_not(oet, script, tmp_path):
+    path = script(READS)
+    (tmp_path / "sb.json").write_text("{}")
+    with oet("run", path, "--sb=sb.json") as process:
+        alone = result(process)
+    service = serve(tmp_path / "elsewhere", OET_RUNTIME_DIR=str(tmp_path / "runtime"))
+    with service, oet("run", path, "--sb=sb.json") as process:
+        served = result(process)
+    assert (alone[0], served[0]) == (0, 0), alone[2] + served[2]
+    assert "starting one" not in served[2]
 
 
 @pytest.mark.parametrize("state", ENDLESS)

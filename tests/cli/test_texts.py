@@ -2,7 +2,7 @@
 
 import pytest
 
-from oet_kernel.cli.texts import concerns, describe
+from oet_kernel.cli.texts import Preparations, concerns, describe, marked, owner
 from oet_kernel.client import Event
 from oet_kernel.topics import TOPICS
 
@@ -30,8 +30,9 @@ def event(topic, **fields):
         ("request.procedure.stop", {"cmd": STOP}, "- User request: stop procedure #2 with no abort"),
         ("request.procedure.list", {"pids": None}, "- User request to list all the procedures is received"),
         ("procedure.pool.list", {"result": []}, "- Enumerating current procedures and status"),
-        ("procedure.lifecycle.created", {"result": SUMMARY}, "- Procedure 4 (file:///x.py) ready for execution on subarray 3"),  # noqa: E501
+        ("procedure.lifecycle.created", {"result": SUMMARY}, "- Procedure 4 (file:///x.py) created for subarray 3"),
         ("procedure.lifecycle.started", {"result": SUMMARY}, "- Procedure 4 (file:///x.py) started execution on subarray 3"),  # noqa: E501
+        ("procedure.lifecycle.started", {"result": SUMMARY | {"state": "INITIALISING"}}, "- Procedure 4 (file:///x.py) initialising on subarray 3"),  # noqa: E501
         ("procedure.lifecycle.stopped", {"result": [SUMMARY]}, "- Procedure 4 (file:///x.py) execution stopped on subarray 3"),  # noqa: E501
         ("procedure.lifecycle.statechange", {"new_state": "READY"}, None),
         ("request.procedure.pause", {"cmd": {"process_uid": 2, "at": None}}, "- User request: pause procedure #2"),
@@ -71,3 +72,45 @@ def test_every_topic_of_the_catalogue_can_be_printed_whatever_it_holds(topic):
 def test_event_is_known_to_be_about_a_procedure(fields, about):
     assert concerns(Event("t", "SESWorker", fields, None), 4) is about
     assert concerns(Event("t", "4", {}, None), 4)
+
+
+READY = "- Procedure 4 ready for execution"
+
+
+@pytest.mark.parametrize(
+    ("states", "texts"),
+    [
+        (["CREATING", "IDLE", "LOADING", "IDLE", "INITIALISING", "READY"], [None] * 5 + [READY]),
+        (["IDLE", "READY", "RUNNING", "READY", "COMPLETE"], [None, READY, None, None, None]),
+        (["LOADING", "FAILED", "READY"], [None] * 3),
+        (["RUNNING", "READY", "COMPLETE"], [None] * 3),
+        (["READY"], [None]),
+        ([None, 7, "BETTER"], [None] * 3),
+    ],
+)
+def test_procedure_is_called_ready_at_the_end_of_its_preparation_alone(states, texts):
+    preparations = Preparations()
+    heard = [event("procedure.lifecycle.statechange", new_state=state) for state in states]
+    assert [preparations.describe(one) for one in heard] == texts
+
+
+def test_script_that_says_that_it_is_ready_is_not_believed():
+    preparations = Preparations()
+    told = {"new_state": "LOADING", "origin": "script"}
+    assert preparations.describe(event("procedure.lifecycle.statechange", **told)) is None
+    assert preparations.describe(event("procedure.lifecycle.statechange", new_state="READY")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "begins", "out"),
+    [
+        ("", False, ""),
+        ("a", True, "[4] a"),
+        ("a\n", True, "[4] a\n"),
+        ("b\nc", False, "b\n[4] c"),
+        ("\n\n", True, "[4] \n[4] \n"),
+    ],
+)
+def test_each_line_of_a_procedure_has_its_mark(text, begins, out):
+    assert marked(text, owner(event("t")), begins) == out
+    assert owner(Event("t", "SESWorker", {}, None)) == ""

@@ -1,14 +1,16 @@
 """The Python clients, against a real service: typed results, clear errors, no event missed."""
 
 import inspect
+import json
 
 import pytest
+from msgspec.structs import replace
 
 from oet_kernel import discovery
 from oet_kernel.client import ApiError, AsyncClient, Client, ConnectionFailed, _wire
 from oet_kernel.client._address import DEFAULT_URL, Address, find_address, find_again
 from oet_kernel.client._wire import error_of, script_of
-from oet_kernel.models import FileSystemScript, ProcedureInput, ProcedureState
+from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput, ProcedureState
 
 pytestmark = pytest.mark.anyio
 
@@ -177,6 +179,64 @@ def test_script_may_be_a_path_or_a_uri(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     wanted = FileSystemScript(script_uri=f"file://{tmp_path}/x.py")
     assert script_of("x.py") == script_of(tmp_path / "x.py") == script_of(f"file://{tmp_path}/x.py") == wanted
+
+
+HERE = Address("http://localhost:5000/api/v1.0", None, "u", state_dir="/state")
+AWAY = Address("http://telescope:5000/api/v1.0", "t", "u")
+FILE = FileSystemScript(script_uri="file:///x.py")
+GIT = GitScript(script_uri="git://x.py", git_args=GitArgs(git_repo="r"))
+
+
+def created(script, address, main=None):
+    return json.loads(_wire.create(script, None, main, address).body)
+
+
+@pytest.mark.parametrize("script", [FILE, GIT, "x.py", "file:///x.py"])
+def test_script_runs_in_the_folder_of_its_caller_where_the_service_is_on_this_machine(tmp_path, monkeypatch, script):
+    monkeypatch.chdir(tmp_path)
+    assert created(script, HERE)["script"]["working_folder"] == str(tmp_path)
+    assert "working_folder" not in created(script, AWAY)["script"]
+
+
+@pytest.mark.parametrize(
+    ("script", "folder"),
+    [
+        (replace(FILE, own_folder=True), None),
+        (replace(GIT, own_folder=True), None),
+        (replace(FILE, working_folder="/d"), "/d"),
+    ],
+)
+def test_folder_that_the_script_names_is_left(script, folder):
+    assert created(script, HERE)["script"].get("working_folder") == folder
+
+
+@pytest.mark.parametrize("name", ["gone", "\udcff"])
+def test_working_folder_that_cannot_be_named_is_left_out(tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    if name == "gone":
+        folder.rmdir()
+    assert "working_folder" not in created(FILE, HERE)["script"]
+    monkeypatch.chdir(tmp_path)
+
+
+def test_our_clients_have_a_script_that_is_not_there_refused(client, tmp_path):
+    before = len(client.procedures())
+    with pytest.raises(ApiError, match=r"There is no script .*/nowhere\.py on the service's machine") as caught:
+        client.create(tmp_path / "nowhere.py")
+    assert caught.value.type == "ResourceNotFound"
+    assert len(client.procedures()) == before
+
+
+def test_arguments_of_main_that_are_known_are_checked_before_init_is_called(client, script):
+    before = len(client.procedures())
+    with pytest.raises(ApiError, match=r"script_args\.main\.kwargs\.z: unexpected"):
+        client.create(script, ProcedureInput(["x"]), ProcedureInput(kwargs={"y": 1, "z": 2}))
+    with pytest.raises(ApiError, match=r"script_args\.main\.kwargs\.y: required"):
+        client.create(script, ProcedureInput(["x"]), ProcedureInput())
+    assert len(client.procedures()) == before
+    assert "main" not in created(script, AWAY)["script_args"]
 
 
 def test_error_of_another_program_is_still_an_error():

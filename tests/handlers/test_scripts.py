@@ -156,6 +156,39 @@ def test_script_that_cannot_be_read_is_no_refusal_but_a_failed_procedure(rooted)
         assert says in one["history"]["stacktrace"]
 
 
+def test_script_that_is_required_and_cannot_be_read_is_refused(rooted):
+    before = rooted.http.get("/procedures").json()
+    for path, status, kind in (
+        (rooted.root / "gone.py", 404, "ResourceNotFound"),
+        (rooted.root, 404, "ResourceNotFound"),
+    ):
+        script = {"script_type": "filesystem", "script_uri": path.as_uri()}
+        refused(rooted.http.post("/procedures", json={"script": script, "require_script": True}), status, kind)
+    assert rooted.http.get("/procedures").json() == before
+
+
+def test_arguments_of_main_that_come_with_the_creation_are_checked_with_it(rooted):
+    before = rooted.http.get("/procedures").json()
+    body = {
+        "script": {"script_type": "filesystem", "script_uri": (rooted.root / "observe.py").as_uri()},
+        "script_args": {"init": {"args": [5]}, "run": {"kwargs": {"scan": [1]}}},
+    }
+    message = refused(rooted.http.post("/procedures", json=body), 400, "Malformed Request")
+    assert message.startswith("$.script_args.run.kwargs.scan: unexpected")
+    assert rooted.http.get("/procedures").json() == before
+
+
+def test_working_folder_that_is_not_there_is_refused_by_name(rooted):
+    script = {"script_type": "filesystem", "script_uri": (rooted.root / "observe.py").as_uri()}
+    for extra, says in (
+        ({"working_folder": "/nowhere/at/all"}, "'/nowhere/at/all' is not a folder on the service's machine"),
+        ({"working_folder": "data"}, "'data' is not an absolute path"),
+        ({"working_folder": "/", "own_folder": True}, "own_folder names another one"),
+    ):
+        body = {"script": {**script, **extra}, "script_args": {"init": {"args": [5]}}}
+        assert says in refused(rooted.http.post("/procedures", json=body), 400, "Malformed Request")
+
+
 def test_wrong_arguments_that_are_not_certain_are_for_the_script_to_refuse(rooted):
     path = rooted.root / "decorated.py"
     path.write_text("def keep(f): return f\n@keep\ndef init(x): pass\ndef main(): pass\n")

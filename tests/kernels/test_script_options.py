@@ -97,6 +97,25 @@ async def test_script_runs_in_its_own_folder(bench, kernelspecs, monkeypatch, tm
     assert bench.output(summary.id) == f"{path.parent}\nread\n"
 
 
+@pytest.mark.parametrize("name", FILES)
+async def test_script_runs_in_the_folder_that_is_named(bench, kernelspecs, monkeypatch, tmp_path, name):
+    monkeypatch.setenv("JUPYTER_PATH", str(kernelspecs))
+    file, text = FILES[name]
+    folder = written(tmp_path, text, file).parent
+    path = tmp_path / file
+    (folder / file).rename(path)
+    summary = await run(bench, FileSystemScript(script_uri=path.as_uri(), working_folder=str(folder)))
+    assert summary.state is S.COMPLETE, summary.history.stacktrace
+    assert bench.output(summary.id) == f"{folder}\nread\n"
+
+
+async def test_script_whose_working_folder_has_gone_fails_with_its_name(bench, tmp_path):
+    script = replace(bench.script("print('ran')\n"), working_folder=str(tmp_path / "gone"))
+    summary = await run(bench, script)
+    assert summary.state is S.FAILED
+    assert f"No such file or directory: '{tmp_path / 'gone'}'" in summary.history.stacktrace
+
+
 async def test_script_in_its_own_folder_does_what_python_does_there(bench, tmp_path):
     text = "import os, subprocess, sys\nopen('made.txt', 'w').write('x')\n"
     text += "subprocess.run([sys.executable, '-c', 'import os; print(os.getcwd())'], check=True)\nprint(os.listdir())\n"

@@ -5,11 +5,12 @@ import os
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from oet_kernel.errors import MalformedRequest, ResourceNotFound, ScriptNotAllowed
-from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput
+from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput, ScriptArgs
 from oet_kernel.scripts import catalogue as module
-from oet_kernel.scripts.catalogue import ScriptCatalogue
+from oet_kernel.scripts.catalogue import Checked, ScriptCatalogue
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +32,10 @@ def write(path, text=INIT):
 
 def script(path):
     return FileSystemScript(script_uri=path.as_uri())
+
+
+async def check(catalogue, script, init, **main):
+    return await catalogue.check_creation(script, ScriptArgs(init=init, **main))
 
 
 async def listed(catalogue, root):
@@ -146,7 +151,7 @@ async def test_what_is_remembered_is_bounded(root, monkeypatch):
     catalogue = ScriptCatalogue([root])
     for n in range(6):
         path = write(root / f"{n}.py")
-        catalogue.follow(n, (await catalogue.check_init(script(path), ProcedureInput([1])))[1])
+        catalogue.follow(n, (await check(catalogue, script(path), ProcedureInput([1]))).seen)
     assert len(catalogue._readings._made) == 3
     assert list(catalogue._seen) == [3, 4, 5]
 
@@ -175,7 +180,7 @@ async def test_schema_of_a_notebook_is_read_from_its_cells(root):
     assert found.main["properties"]["count"]["type"] == "integer"
     assert [one.docstring for one in (await catalogue.scripts()).scripts] == ["Scan"]
     with pytest.raises(MalformedRequest, match=r"init\.kwargs\.counts: unexpected, init takes count, subarray_id"):
-        await catalogue.check_init(FileSystemScript(script_uri=path.as_uri()), ProcedureInput([], {"counts": 3}))
+        await check(catalogue, script(path), ProcedureInput([], {"counts": 3}))
 
 
 async def test_what_is_no_notebook_has_no_schema(root):
@@ -227,7 +232,7 @@ async def test_syntax_error_is_told_with_its_line(root):
 async def test_arguments_of_init_that_do_not_fit_are_refused(root):
     path = write(root / "a.py")
     with pytest.raises(MalformedRequest, match=r"^\$\.script_args\.init\.args\[0\]: expected integer"):
-        await ScriptCatalogue([root]).check_init(script(path), ProcedureInput(["x"]))
+        await check(ScriptCatalogue([root]), script(path), ProcedureInput(["x"]))
 
 
 @pytest.mark.parametrize("text", [None, "def init(:", "def main(): pass\n", "from common import init\n", "\0"])
@@ -235,18 +240,20 @@ async def test_arguments_for_what_cannot_be_read_or_is_not_there_are_not_refused
     path = root / "a.py"
     if text is not None:
         write(path, text)
-    await ScriptCatalogue([root]).check_init(script(path), ProcedureInput(["x"], {"subarray_id": 1}))
+    await check(ScriptCatalogue([root]), script(path), ProcedureInput(["x"], {"subarray_id": 1}))
 
 
 async def test_git_scripts_are_not_checked(root):
     git = GitScript(script_uri="git://a.py", git_args=GitArgs(git_repo="x"))
-    assert await ScriptCatalogue([root]).check_init(git, ProcedureInput(["x"])) == (ProcedureInput(["x"]), None)
+    assert await check(ScriptCatalogue([root]), git, ProcedureInput(["x"])) == Checked(
+        ProcedureInput(["x"]), ProcedureInput()
+    )
 
 
 async def test_arguments_of_main_are_checked_against_the_script_as_it_was_loaded(root):
     path = write(root / "a.py")
     catalogue = ScriptCatalogue([root])
-    catalogue.follow(1, (await catalogue.check_init(script(path), ProcedureInput([1])))[1])
+    catalogue.follow(1, (await check(catalogue, script(path), ProcedureInput([1]))).seen)
     with pytest.raises(MalformedRequest, match=r"^\$\.script_args\.run\.args\[0\]: expected integer"):
         await catalogue.check_main(1, ProcedureInput(["x"]), "run")
     await catalogue.check_main(1, ProcedureInput([1]))
@@ -276,3 +283,93 @@ async def test_a_slow_disk_does_not_keep_others_waiting(root, monkeypatch):
         turns += 1
     assert loads == [None]
     assert turns > 10, "the event loop went on"
+
+
+@pytest.mark.parametrize("name", ["main", "run"])
+async def test_arguments_of_main_are_checked_with_the_creation_where_they_are_given(root, name):
+    catalogue, one = ScriptCatalogue([root]), script(write(root / "a.py"))
+    with pytest.raises(MalformedRequest, match=rf"^\$\.script_args\.{name}\.kwargs\.c: unexpected"):
+        await check(catalogue, one, ProcedureInput([1]), **{name: ProcedureInput([1], {"c": 2})})
+    with pytest.raises(MalformedRequest, match=rf"^\$\.script_args\.{name}\.kwargs\.b: required"):
+        await check(catalogue, one, ProcedureInput([1]), **{name: ProcedureInput()})
+    assert (await check(catalogue, one, ProcedureInput([1]), **{name: ProcedureInput([3])})).main.args == [3]
+    await check(catalogue, one, ProcedureInput([1]))  # they may come with the start
+
+
+def _remove(path):
+    path.unlink()
+
+
+def _hide(path):
+    path.unlink()
+    path.mkdir()
+
+
+def _break(path):
+    path.unlink()
+    path.symlink_to(path.with_name("nowhere.py"))
+
+
+def _circle(path):
+    path.unlink()
+    path.symlink_to(path)
+
+
+def _pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (_remove, r"^There is no script .*/a\.py on the service's machine; name one that is there$"),
+        (_break, r"^There is no script .*/nowhere\.py on the service's machine"),
+        (_hide, r"/a\.py is a folder, and no script; name a file in it$"),
+        (_circle, r"/a\.py cannot be read as a script: Too many levels of symbolic links"),
+        (_pipe, r"/a\.py cannot be read as a script: it is a pipe, a socket or a device"),
+    ],
+)
+async def test_script_that_cannot_be_read_is_refused_where_it_is_required(root, spoil, says):
+    catalogue, path = ScriptCatalogue([root]), write(root / "a.py")
+    one = script(path)
+    spoil(path)
+    with pytest.raises(ResourceNotFound, match=says):
+        await catalogue.check_creation(one, ScriptArgs(), required=True)
+    with pytest.raises(ResourceNotFound, match=says):
+        await catalogue.schema(one.script_uri)
+    assert await catalogue.check_creation(one, ScriptArgs()) == Checked(ProcedureInput(), ProcedureInput())
+
+
+@pytest.mark.parametrize("path", ["/", "ROOT", "ROOT/a.py/b.py", f"/{'a' * 300}.py"])
+async def test_path_that_names_no_file_is_refused_where_it_is_required(root, path):
+    write(root / "a.py")
+    asked = FileSystemScript(script_uri=f"file://{path.replace('ROOT', str(root))}")
+    with pytest.raises(ResourceNotFound):
+        await ScriptCatalogue([]).check_creation(asked, ScriptArgs(), required=True)
+
+
+async def test_script_that_the_service_may_not_read_is_refused_where_it_is_required(root, monkeypatch):
+    one = script(write(root / "a.py"))
+
+    def denied(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(module, "_load", denied)
+    with pytest.raises(ScriptNotAllowed, match=r"The service may not read .*/a\.py; let its user read the file"):
+        await ScriptCatalogue([root]).check_creation(one, ScriptArgs(), required=True)
+
+
+async def test_script_that_is_no_python_is_not_refused_but_fails_with_its_traceback(root):
+    one = script(write(root / "a.py", "def main(:"))
+    await ScriptCatalogue([root]).check_creation(one, ScriptArgs(), required=True)
+
+
+@pytest.mark.parametrize("kind", ["file", "git"])
+async def test_working_folder_is_checked_for_every_script(root, kind):
+    path = write(root / "a.py", "def main(): pass\n")
+    git = GitScript(script_uri="git://a.py", git_args=GitArgs(git_repo="x"))
+    one = replace(git if kind == "git" else script(path), working_folder=str(path))
+    with pytest.raises(MalformedRequest, match=r"^\$\.script\.working_folder: .* is not a folder on the service's"):
+        await ScriptCatalogue([root]).check_creation(one, ScriptArgs())
+    await ScriptCatalogue([root]).check_creation(replace(one, working_folder="/"), ScriptArgs())  # no script is there

@@ -1,11 +1,13 @@
 """Scripts come from allowed folders only, whatever the URI tries."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oet_kernel.errors import MalformedRequest, OetError, ScriptNotAllowed
-from oet_kernel.scripts.filesystem import resolve
+from oet_kernel.scripts.filesystem import check_folder, resolve
 
 
 @pytest.mark.parametrize(
@@ -93,3 +95,37 @@ def test_no_path_leads_out(tmp_path_factory, parts):
         return
     assert found.is_relative_to(root)
     assert found == found.resolve()
+
+
+@pytest.mark.parametrize(
+    ("folder", "own", "says"),
+    [
+        ("data", False, "'data' is not an absolute path; begin it with /"),
+        ("", False, "'' is not an absolute path"),
+        ("~/data", False, "is not an absolute path"),
+        (
+            "/nowhere/at/all",
+            False,
+            "'/nowhere/at/all' is not a folder on the service's machine; name one that is there",
+        ),
+        ("/etc/passwd", False, "'/etc/passwd' is not a folder"),
+        ("/\0", False, "is not a folder"),
+        ("/" + "a" * 5000, False, "is not a folder"),
+        ("/", True, "own_folder names another one; give one of them"),
+    ],
+)
+def test_working_folder_that_no_script_can_run_in_is_refused_by_name(folder, own, says):
+    with pytest.raises(MalformedRequest) as refused:
+        check_folder(folder, own)
+    assert refused.value.message.startswith("$.script.working_folder: ")
+    assert says in refused.value.message
+
+
+def test_working_folder_that_the_service_may_not_enter_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(MalformedRequest, match="the service may not enter"):
+        check_folder(str(tmp_path), False)
+
+
+def test_working_folder_that_is_there_is_taken(tmp_path):
+    check_folder(str(tmp_path), False)
