@@ -43,7 +43,7 @@ REPOSITORY_CHARACTERS = 2048
 NAME_CHARACTERS = 250
 """Name of a branch, a commit, a kernelspec, a checkpoint, an activity, a scheduling block."""
 PATTERN_CHARACTERS = 500
-"""Regular expression of checkpoints."""
+"""Pattern of the names of checkpoints."""
 TOPIC_CHARACTERS = 200
 """Topic of an event."""
 PAGE_BYTES = 4 << 20

@@ -168,7 +168,7 @@ class PauseProcessCommand(Struct, frozen=True):
     process_uid: int
     """Id of the procedure."""
     at: str | None = None
-    """Regular expression that the whole name of the checkpoint matches; None for the next one, whatever its name."""
+    """Pattern of the whole name of the checkpoint, as of file names: ``scan *``; None for the next one."""
 
 
 class ResumeProcessCommand(Struct, frozen=True):
@@ -184,7 +184,7 @@ class Pause(Struct, frozen=True):
     asked: float
     """Since when, in Unix seconds."""
     at: str | None = None
-    """Regular expression of the checkpoints that it is meant for; None for any."""
+    """Pattern of the checkpoints that it is meant for; None for any."""
     who: str | None = None
     """Who has asked for it; None where that is not known."""
     checkpoint: str | None = None

@@ -42,7 +42,7 @@ class KernelPause:
         kernel
             Its kernel.
         at
-            Regular expression of the checkpoint's name; None for any.
+            Pattern of the checkpoint's name; None for any.
         who
             Who asks for it.
 

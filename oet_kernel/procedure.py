@@ -194,7 +194,7 @@ class PauseAsked(Struct, frozen=True):
 
     at: float
     checkpoints: str | None
-    """Regular expression of those that it is meant for; None for any."""
+    """Pattern of those that it is meant for; None for any."""
     who: str | None = None
     """Who has asked for it."""
 

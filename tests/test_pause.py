@@ -158,9 +158,8 @@ async def test_what_cannot_be_paused_or_resumed_says_why(bench):
     pid = await bench.ready(SCANS)
     with pytest.raises(NotPaused, match=f"Cannot resume PID {pid}: it is READY, and not paused"):
         await resume(bench, pid)
-    for wrong in ("scan (", "a{99999999999}", "(" * 3000):
-        with pytest.raises(MalformedRequest, match=r"\$\.at: .*(is no regular expression|characters is too long)"):
-            await pause(bench, pid, wrong)
+    with pytest.raises(MalformedRequest, match=r"\$\.at: a pattern of 501 characters is too long; 500 are allowed"):
+        await pause(bench, pid, "(" * 501)
     for command in (pause, resume):
         with pytest.raises(ResourceNotFound):
             await command(bench, 77)

@@ -114,7 +114,9 @@ def stop(pid: int | None, run_abort: bool, service: ServiceOptions, as_json: boo
 
 @procedure.command()
 @with_id(PROCEDURE_ID, "the only one that runs")
-@click.option("--at", metavar="REGEX", help="Only at a checkpoint whose whole name matches; else at the next one.")
+@click.option(
+    "--at", metavar="PATTERN", help="Only at a checkpoint whose whole name matches, as file names do: 'scan *'."
+)
 @with_service
 def pause(pid: int | None, at: str | None, service: ServiceOptions, as_json: bool) -> Answer:
     """Have a procedure wait at a checkpoint, until it is resumed."""

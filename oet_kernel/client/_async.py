@@ -108,7 +108,7 @@ class AsyncClient:
         pid
             Id of the procedure.
         at
-            Regular expression of the checkpoint's whole name; None for the next one, whatever its name.
+            Pattern of the checkpoint's whole name, as of file names: ``scan *``; None for the next one.
         """
         return _wire.read_procedure(await self._send(_wire.pause(pid, at)))
 

@@ -2,7 +2,7 @@
 
 What becomes of a pause is announced as ``oet_pause`` messages, which the service maps to events::
 
-    {"phase": "pausing", "at": "scan .*", "who": "alice", "answers": "5f2c..."}
+    {"phase": "pausing", "at": "scan *", "who": "alice", "answers": "5f2c..."}
     {"phase": "paused", "checkpoint": "scan 3"}
     {"phase": "resumed", "checkpoint": "scan 3", "who": "alice", "answers": "81d0..."}
     {"phase": "missed", "why": "main has ended"}                    nothing is left that could wait
@@ -13,6 +13,7 @@ What becomes of a pause is announced as ``oet_pause`` messages, which the servic
 """
 
 import asyncio
+import fnmatch
 import os
 import re
 import select
@@ -24,6 +25,7 @@ from typing import ClassVar, Literal, Self
 
 from msgspec import Struct
 
+from oet_kernel.bounds import PATTERN_CHARACTERS
 from oet_kernel.kernel.journal import CALL
 
 
@@ -35,7 +37,7 @@ class PauseRequest(Struct):
     action: Literal["pause", "resume", "stop"]
     """``stop`` comes ahead of the interrupt of a stop."""
     at: str | None = None
-    """Regular expression of the whole name of a checkpoint; None for any."""
+    """Pattern of the whole name of a checkpoint, as of file names: ``scan *``; None for any."""
     who: str | None = None
     """Who asks for it."""
 
@@ -77,7 +79,7 @@ class _Pause(Struct, eq=False):
         """Tell whether whoever is at a checkpoint is to wait there."""
         if os.getpid() != self.pid or CALL.get() is not None:  # what is typed in a console is not the script
             return False
-        return self.pattern is None or self.pattern.fullmatch(name) is not None
+        return self.pattern is None or self.pattern.match(name) is not None
 
     @property
     def checkpoint(self) -> str | None:
@@ -209,18 +211,16 @@ class Checkpoints:
 
     def _ask(self, request: PauseRequest) -> None:
         why = self._closed
-        if not why:
-            try:
-                pattern = None if request.at is None else re.compile(request.at)
-            # of this Python; the service's may be another, and the script may have made errors of warnings
-            except (re.error, OverflowError, RecursionError, Warning) as error:
-                why = f"{request.at!r} is no regular expression: {error}"
+        if not why and request.at is not None and len(request.at) > PATTERN_CHARACTERS:
+            why = f"a pattern of {len(request.at)} characters is too long; {PATTERN_CHARACTERS} are allowed"
         if why:
             self._say(PauseReport("refused", why=why, answers=request.id), False)
             return
         if self._pause is not None and self._pause.waiters:  # it is paused: that it is asked for again changes nothing
             self._say(PauseReport("paused", checkpoint=self._pause.checkpoint, answers=request.id), False)
             return
+        # what `fnmatch` makes of any pattern goes back behind no star: the time to match is linear in the name
+        pattern = None if request.at is None else re.compile(fnmatch.translate(request.at))
         before, self._pause = self._pause, _Pause(request.at, request.who, pattern, os.getpid(), [])
         try:
             # told when it holds: whoever was told must not see the next checkpoint passed

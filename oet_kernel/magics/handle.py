@@ -90,7 +90,7 @@ class ProcedureHandle(Shown):
         Parameters
         ----------
         at
-            Regular expression of the checkpoint's whole name; None for the next one, whatever its name.
+            Pattern of the checkpoint's whole name, as of file names: ``scan *``; None for the next one.
         """
         with self._following.service.client() as client:
             client.pause(self.id, at)

@@ -14,6 +14,8 @@ Told = dict[str, tuple[str | None, str | None]]
 """The type and the description of parameters, by name, as a docstring has them."""
 _LONGEST = 200
 """Characters of a type that are shown."""
+_MOST = 20_000
+"""Characters of a docstring that are read: the time of its parsers grows with the square of some."""
 _MORE = ("Keyword Args", "Keyword Arguments", "Other Parameters", "Other Args", "Other Arguments")
 """Sections of Google's style, as Napoleon reads it, that its parser does not know by itself."""
 _google = GoogleParser([*DEFAULT_SECTIONS, *(Section(one, "param", SectionType.MULTIPLE) for one in _MORE)])
@@ -21,8 +23,8 @@ _STYLES: tuple[Callable[[str], Docstring], ...] = (numpydoc.parse, _google.parse
 _ARGUMENTS = frozenset({"param", "other_param", "parameter", "arg", "argument", "key", "keyword", "attribute", "type"})
 """What the styles call the sections and the fields that describe arguments."""
 _FOREIGN = re.compile(
-    r"^\s*[:@](?:param|parameter|arg|argument|key|keyword|type|returns?|rtype|raises?)\b"
-    r"|^(?:Returns|Yields|Raises|Args|Arguments|Examples?|Notes?):\s*$",
+    r"^[^\S\n]*[:@](?:param|parameter|arg|argument|key|keyword|type|returns?|rtype|raises?)\b"
+    r"|^(?:Returns|Yields|Raises|Args|Arguments|Examples?|Notes?):[^\S\n]*$",
     re.MULTILINE,
 )
 """A field or section of another style, where a description ends that one style takes for longer."""
@@ -47,6 +49,7 @@ def described(docstring: str | None, names: Collection[str]) -> tuple[str | None
     """
     if docstring is None:
         return None, {}
+    docstring = docstring[:_MOST]
     found: list[tuple[str | None, Told]] = []
     for parse in _STYLES:
         try:

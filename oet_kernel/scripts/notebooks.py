@@ -7,7 +7,6 @@ comment behind it the description.
 
 import ast
 import io
-import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,8 @@ from oet_kernel.notebook import SUFFIX, Cell, Notebook, NotebookUnreadable, func
 from oet_kernel.scripts.names import ScriptUnreadable, parse
 from oet_kernel.scripts.schema import Function, Parameter, Reading, read_script
 
-_TYPE = re.compile(r"#\s*type:\s*(?P<type>[^#]+?)\s*(?:#\s*(?P<text>.*))?\Z")
+_LONGEST_TYPE = 200
+"""Characters of a type in a comment; a longer one could nest deeper than Python compiles."""
 _ANY = Parameter(name="parameters", kind="var-keyword", required=False, schema={})
 _SUBARRAY = Parameter(name="subarray_id", kind="keyword-only", required=False, schema={})
 """What clients pass to every ``init``: it becomes a variable, whether the notebook uses it or not."""
@@ -108,21 +108,28 @@ def _parameters(cell: Cell) -> Iterator[str]:
 
 
 def _type_of(comment: str) -> str | None:
-    found = _TYPE.match(comment)
-    if found is None:
+    typed = _typed(comment)
+    if typed is None or len(typed[0]) > _LONGEST_TYPE:
         return None
     try:
-        compile(found["type"], "<type>", "eval", dont_inherit=True)  # makes no tree: see `oet_kernel.parsing`
+        compile(typed[0], "<type>", "eval", dont_inherit=True)  # makes no tree: see `oet_kernel.parsing`
     except SyntaxError:
         return None
-    return found["type"]
+    return typed[0]
+
+
+def _typed(comment: str) -> tuple[str, str] | None:
+    """Return the type and the text of ``# type: float  # in MHz``; None for a comment of another kind."""
+    told, _, text = comment.removeprefix("#").partition("#")
+    word, _, kind = told.partition(":")
+    return (kind.strip(), text.strip()) if word.strip() == "type" else None
 
 
 def _docstring(cell: Cell) -> str:
     lines = ["Parameters", "----------"]
     for name, comment in _comments(cell).items():
-        typed = _TYPE.match(comment)
-        text = (typed["text"] or "" if typed else comment.lstrip("#")).strip()
+        typed = _typed(comment)
+        text = typed[1] if typed is not None else comment.lstrip("#").strip()
         lines += [name, f"    {text}"] if text else []
     return "\n".join(lines)
 

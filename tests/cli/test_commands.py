@@ -334,9 +334,9 @@ def main():
 @pytest.mark.parametrize("group", [["procedure"], []])
 def test_a_procedure_is_paused_and_resumed(served, created, oet, group):
     pid = created(WAITS)
-    paused = oet(*group, "pause", f"--pid={pid}", "--at", "scan .")
+    paused = oet(*group, "pause", f"--pid={pid}", "--at", "scan ?")
     assert paused.status == 0, paused.err
-    assert paused.out.splitlines()[2].endswith("  READY (pausing at scan .)")
+    assert paused.out.splitlines()[2].endswith("  READY (pausing at scan ?)")
     with Listener(served, f"?procedure={pid}&topic=procedure.lifecycle.paused") as listener:
         oet("start", f"--pid={pid}", "--listen=False")
         assert next(listener.events())["checkpoint"] == "scan 1"

@@ -39,7 +39,7 @@ def event(topic, **fields):
         ("request.procedure.pause", {"cmd": {"process_uid": 2, "at": "b"}}, "- User request: pause procedure #2 at b"),
         ("request.procedure.resume", {"cmd": {"process_uid": 2}}, "- User request: resume procedure #2"),
         ("procedure.lifecycle.pausing", {"at": None}, "- Procedure 4 is to pause at its next checkpoint"),
-        ("procedure.lifecycle.pausing", {"at": "scan .*"}, "- Procedure 4 is to pause at scan .*"),
+        ("procedure.lifecycle.pausing", {"at": "scan *"}, "- Procedure 4 is to pause at scan *"),
         ("procedure.lifecycle.paused", {"checkpoint": "scan 1"}, "- Procedure 4 is paused at scan 1"),
         ("procedure.lifecycle.resumed", {"checkpoint": "scan 1"}, "- Procedure 4 goes on from scan 1"),
         ("procedure.lifecycle.resumed", {"checkpoint": "b", "who": "bob"}, "- Procedure 4 goes on from b (asked by bob)"),  # noqa: E501

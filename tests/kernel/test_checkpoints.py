@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import fnmatch
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport, PauseRequest
 from oet_kernel.kernel.journal import CALL
 from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.procedure import PauseAsked, Paused, PauseEnded, apply, create
+from tests.growth import assert_linear
 
 
 class Told(list):
@@ -60,7 +62,7 @@ def believed(reports):
 
 NAMES = st.sampled_from(["a", "b", "ab", "scan 1"])
 STEPS = st.one_of(
-    st.tuples(st.just("pause"), st.sampled_from([None, "a", "a.*", "scan [0-9]", "nothing"])),
+    st.tuples(st.just("pause"), st.sampled_from([None, "a", "a*", "scan [0-9]", "nothing"])),
     st.tuples(st.just("resume"), st.none()),
     st.tuples(st.just("reach"), NAMES),
     st.tuples(st.just("cancel"), st.integers(0, 3)),
@@ -89,7 +91,7 @@ def test_what_waits_and_what_the_service_believes_follow_from_what_was_done(step
                 case "reach":
                     one = asyncio.ensure_future(checkpoints.wait_async(value))
                     await asyncio.sleep(0)
-                    if asked and (pattern is None or re.fullmatch(pattern, value)):
+                    if asked and (pattern is None or fnmatch.fnmatchcase(value, pattern)):
                         waiting[one] = value
                     else:
                         assert one.done()
@@ -164,22 +166,57 @@ def test_after_the_end_nothing_waits_and_no_pause_is_taken(checkpoints, told):
     ]
 
 
-def test_what_is_no_expression_for_this_python_is_refused_and_keeps_the_pause_that_there_is(checkpoints, told):
-    ask(checkpoints, at="a")
-    ask(checkpoints, at="(")
+def test_a_pattern_that_is_too_long_is_refused_and_keeps_the_pause_that_there_is(checkpoints, told):
+    ask(checkpoints, at="a" * 500)
+    ask(checkpoints, at="a|" * 251)
     assert told.phases == ["pausing", "refused"]
-    assert "is no regular expression" in told[-1].why
-    assert believed(told).at == "a"
+    assert told[-1].why == "a pattern of 502 characters is too long; 500 are allowed"
+    assert believed(told).at == "a" * 500
 
 
-def test_an_expression_that_this_python_warns_of_is_answered_where_warnings_are_errors(checkpoints, told):
+@pytest.mark.parametrize(
+    ("pattern", "names", "others"),
+    [
+        ("scan *", ["scan ", "scan 4", "scan 4 of 5"], ["scan", "a scan 4", "Scan 4"]),
+        ("scan ?", ["scan 4"], ["scan ", "scan 44"]),
+        ("scan [2-9]", ["scan 2", "scan 9"], ["scan 1", "scan 22"]),
+        ("scan [!2-9]", ["scan 1"], ["scan 2"]),
+        ("*4*", ["4", "scan 4 of 5"], ["scan 5"]),
+        ("(a+)+$", ["(a+)+$"], ["aaaa"]),
+        ("a.c", ["a.c"], ["abc"]),
+        ("[[a--b&&c||d~~e]", ["[", "&", "~"], ["x", "[["]),
+        ("[a", ["[a"], ["a"]),
+        ("[b-a]", [], ["a", "b", "[b-a]"]),
+        ("", [], ["a"]),
+        ("é*", ["été", "é"], ["e"]),
+    ],
+)
+def test_names_are_matched_as_those_of_files(checkpoints, told, pattern, names, others):
     re.purge()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ask(checkpoints, at="[[a]")
-    assert told.phases == ["refused"]
-    assert told[0].answers == "r"
-    assert "is no regular expression: Possible nested set" in told[0].why
+        warnings.simplefilter("error")  # as a script may have it
+        ask(checkpoints, at=pattern)
+    assert [checkpoints._pause.concerns(name) for name in (*names, *others)] == [True] * len(names) + [False] * len(
+        others
+    )
+    assert told[-1] == PauseReport("pausing", at=pattern, answers="r")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a+)+$",
+        "*a" * 166 + "*b",
+        "*" * 499 + "b",
+        "*" + "a" * 400 + "b",
+        "?*" * 200 + "b",
+        "[!b]*" * 99 + "b",
+        "*a?" * 160 + "b",
+    ],
+)
+def test_no_pattern_takes_more_than_time_linear_in_a_name(checkpoints, pattern):
+    ask(checkpoints, at=pattern)
+    assert_linear(checkpoints._pause.concerns, lambda size: "a" * size + "!")
 
 
 def test_a_request_that_cannot_be_told_changes_nothing(checkpoints):

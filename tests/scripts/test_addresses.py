@@ -1,10 +1,9 @@
 """Addresses of repositories: what git is called with, what everybody sees, and what is taken out of texts."""
 
-import time
-
 import pytest
 
 from oet_kernel.scripts.addresses import name_of, parse, public_text, relative
+from tests.growth import assert_linear
 
 ADDRESSES = [
     # address, what everybody sees, what git is called with, user name and password
@@ -67,16 +66,7 @@ def test_credentials_are_taken_out_of_any_text(said, shown):
 @pytest.mark.parametrize("unit", ["x", "x://", "://a", "a@", "http://a:b@", "?a=b&", "a ", "x://a?"])
 @pytest.mark.parametrize("function", [public_text, parse, parse("https://me:secret@h.org/r").scrub])
 def test_time_grows_with_length_alone(function, unit):
-    def seconds(length):
-        text = unit * (length // len(unit))
-        best = 1e9
-        for _ in range(3):
-            begun = time.process_time()
-            function(text)
-            best = min(best, time.process_time() - begun)
-        return best
-
-    assert seconds(100_000) < 40 * seconds(10_000) + 0.02
+    assert_linear(function, lambda length: unit * (length // len(unit)))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def properties(parameters, *cells):
         ("n = 3  # how many", {"default": 3, "description": "how many"}),
         ("n = [1,\n     2]  # two", {"default": [1, 2], "description": "two"}),
         ("n = 3  # type: not a type", {"default": 3}),
+        ("n = 3  # type: " + "a." * 50_000 + "a", {"default": 3}),
         ("n = now()", {"x-default": "now()"}),
         ("n = 1\nn = 2", {"default": 2}),
         ("%matplotlib inline\nn = 3", {"default": 3}),
