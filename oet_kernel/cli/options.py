@@ -28,7 +28,7 @@ class ServiceOptions(Struct, frozen=True):
     """Which service a command is for, as its user has named it."""
 
     url: str | None = None
-    """API root; None for what the environment names, or the newest service on this machine."""
+    """API root; None for what the environment names, or the one service on this machine."""
     token: str | None = None
     ca: str | None = None
     """PEM file of the authority that has issued its certificate."""

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 from oet_kernel.client._listening import RESUME
 from oet_kernel.client._sync import Client
 from oet_kernel.client._wire import AWAY, BACK, LOST, Event, script_of
-from oet_kernel.client.errors import ApiError, ClientError, ConnectionFailed, EventsLost, StreamEnded, TlsFailed
+from oet_kernel.client.errors import (
+    ApiError,
+    ClientError,
+    ConnectionFailed,
+    EventsLost,
+    ProcedureEnded,
+    StreamEnded,
+    TlsFailed,
+)
 
 if TYPE_CHECKING:
     from oet_kernel.client._async import AsyncClient
@@ -22,6 +30,7 @@ __all__ = [
     "ConnectionFailed",
     "Event",
     "EventsLost",
+    "ProcedureEnded",
     "StreamEnded",
     "TlsFailed",
     "script_of",

@@ -3,6 +3,7 @@
 import getpass
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,11 +11,15 @@ import msgspec
 from msgspec import Struct
 
 from oet_kernel import discovery
-from oet_kernel.client.errors import ClientError
+from oet_kernel.client.errors import ClientError, ConnectionFailed
+from oet_kernel.discovery import Service
 from oet_kernel.models import USER
 
-DEFAULT_URL = "http://127.0.0.1:5000/api/v1.0"
+ROOT = "/api/v1.0"
+"""End of an API root."""
+DEFAULT_URL = f"http://127.0.0.1:5000{ROOT}"
 """Where a service is when nothing says otherwise."""
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Address(Struct, frozen=True):
@@ -58,8 +63,9 @@ def find_address(url: str | None, token: str | None, user: str | None = None, ca
     Parameters
     ----------
     url
-        API root; without it ``OET_URL``, the older ``OET_REST_URI`` (which ends in ``/procedures``), the newest service
-        that this user runs on this machine, or the default address.
+        API root, or the address of a server, to which ``/api/v1.0`` is added; without it ``OET_URL``, the older
+        ``OET_REST_URI`` (which ends in ``/procedures``), the one service that this user runs on this machine, or the
+        default address.
     token
         Its token; without it ``OET_TOKEN``, or that of the service on this machine which has this address.
     user
@@ -70,33 +76,97 @@ def find_address(url: str | None, token: str | None, user: str | None = None, ca
     Raises
     ------
     ClientError
-        When the token cannot be sent in a header.
+        When the token cannot be sent in a header, the address is none of a service, or no service is named and several
+        run on this machine.
     """
     user = user or own_name()
-    older = os.environ.get("OET_REST_URI", "").rstrip("/").removesuffix("/procedures")
-    url = (url or os.environ.get("OET_URL") or older).rstrip("/")
+    url = url or os.environ.get("OET_URL") or os.environ.get("OET_REST_URI") or ""
     token = token or os.environ.get("OET_TOKEN")
     if token and not (token.isascii() and token.isprintable()):
         raise ClientError("The token holds characters that no token has (not ASCII, or a line end); give it anew")
     ca = ca or os.environ.get("OET_CA")
-    address = Address(url or DEFAULT_URL, token, user, str(Path(ca).expanduser().absolute()) if ca else None)
     services = discovery.find()
+    root = read_root(url, [service.url for service in services]) if url else DEFAULT_URL
+    address = Address(root, token, user, str(Path(ca).expanduser().absolute()) if ca else None)
     if not url:
         if not services:
             return address
-        newest = services[0]
+        found = the_one(services)
         return msgspec.structs.replace(
             address,
-            url=newest.url,
-            token=token or newest.token,
-            state_dir=newest.state_dir,
+            url=found.url,
+            token=token or found.token,
+            state_dir=found.state_dir,
             found_url=True,
             found_token=not token,
         )
-    same = next((service for service in services if _port_and_path(service.url) == _port_and_path(url)), None)
+    same = next((service for service in services if _port_and_path(service.url) == _port_and_path(root)), None)
     if same is None:
         return address
     return msgspec.structs.replace(address, token=token or same.token, state_dir=same.state_dir, found_token=not token)
+
+
+def read_root(text: str, here: Sequence[str]) -> str:
+    """Read the API root of a service from what a person has typed.
+
+    Parameters
+    ----------
+    text
+        An API root, one with ``/procedures`` behind it, the address of a server, or that of a Jupyter server of this
+        machine; ``http://`` may be left out of one of this machine.
+    here
+        API roots of the services that run on this machine.
+
+    Raises
+    ------
+    ConnectionFailed
+        When it is the address of nothing.
+    """
+    url, mark, _ = text.partition("?") if "?" in text else text.partition("#")
+    if mark:
+        said = f"it has a part behind {mark}; write it as http://host:5000{ROOT}, and the token in --token or OET_TOKEN"
+        raise ConnectionFailed(f"{url!r} is not a valid address of a service: {said}")
+    url = url.rstrip("/").removesuffix("/procedures").rstrip("/")
+    if "://" not in url:
+        if not any(url == host or url.startswith((f"{host}:", f"{host}/")) for host in _LOOPBACK):
+            said = f"it begins with neither http:// nor https://; write it as http://host:5000{ROOT}"
+            raise ConnectionFailed(f"{text!r} is not a valid address of a service: {said}")
+        url = f"http://{url}"
+    if is_root(url):
+        return url
+    begin = _port_and_path(url)
+    for root in here:
+        rest = _port_and_path(root).removeprefix(begin)
+        if _port_and_path(root).startswith(f"{begin}/") and rest in (ROOT, f"/oet{ROOT}"):
+            return f"{url}{rest}"
+    return url if "/" in url.partition("://")[2] else f"{url}{ROOT}"
+
+
+def is_root(url: str) -> bool:
+    """Return whether an address ends as an API root does."""
+    return url.endswith((ROOT, ROOT.removesuffix(".0")))
+
+
+def the_one(services: Sequence[Service]) -> Service:
+    """Return the service that is meant where none was named: there must be one, among those that serve.
+
+    Parameters
+    ----------
+    services
+        From `discovery.find`, not empty; of servers that wait to be asked the newest is taken.
+
+    Raises
+    ------
+    ClientError
+        When several serve.
+    """
+    serving = [service for service in services if service.serves]
+    if len(serving) > 1:
+        listed = "".join(f"\n  {one.url} (state folder {one.state_dir}, process {one.pid})" for one in serving)
+        raise ClientError(
+            f"{len(serving)} services run on this machine; name one with --server-url or OET_URL:{listed}"
+        )
+    return services[0]
 
 
 def find_again(address: Address) -> Address:
@@ -126,7 +196,7 @@ def find_again(address: Address) -> Address:
 
 def _port_and_path(url: str) -> str:
     """Compare addresses of this machine, whatever name it has in them."""
-    for host in ("localhost", "127.0.0.1", "[::1]"):
+    for host in _LOOPBACK:
         for scheme in ("http", "https"):
             if url.startswith(f"{scheme}://{host}:"):
                 return url.removeprefix(f"{scheme}://{host}")

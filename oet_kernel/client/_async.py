@@ -24,6 +24,7 @@ from oet_kernel.models import (
     ScriptList,
     ScriptSchema,
 )
+from oet_kernel.topics import STATECHANGE
 
 
 class AsyncClient:
@@ -32,7 +33,7 @@ class AsyncClient:
     Parameters
     ----------
     url
-        API root; without it ``OET_URL``, or the newest service of this user on this machine.
+        API root; without it ``OET_URL``, or the service of this user on this machine, of which there must be one.
     token
         Its token; without it ``OET_TOKEN``, or what the service on this machine has left for its user.
     timeout
@@ -219,6 +220,31 @@ class AsyncClient:
                 raise
             return found
 
+    async def wait(self, pid: int, *states: ProcedureState) -> ProcedureSummary:
+        """Wait until a procedure is, or was meanwhile, in one of these states; without any, for its end.
+
+        Parameters
+        ----------
+        pid
+            Id of the procedure.
+        states
+            What to wait for.
+
+        Raises
+        ------
+        ProcedureEnded
+            When it has ended in none of these states; the message holds the script's own error.
+        StreamEnded
+            When the service went away, and has not come back.
+        """
+        async with self.events((STATECHANGE,), procedure=pid, notices=True) as events:
+            summary = await self.find(pid)
+            known = len(summary.history.process_states) - 1
+            while not _wire.has_reached(summary, states, known):
+                await anext(events)
+                summary = await self.find(pid)
+        return summary
+
     async def procedure_events(
         self, pid: int, after: int = 0, topics: Sequence[str] = (), exclude: Sequence[str] = ()
     ) -> AsyncIterator[Event]:
@@ -299,7 +325,7 @@ class AsyncClient:
                 )
             )
             if reply.status_code != 200:
-                raise _wire.error_of(reply.status_code, reply.reason_phrase, await reply.aread())
+                raise _wire.error_of(reply.status_code, reply.reason_phrase, await reply.aread(), self.address.url)
             chunks = reply.aiter_bytes()
             return _after(await anext(chunks, b""), chunks)
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -339,9 +365,7 @@ class AsyncClient:
         if reply.status_code == 403 and (found := await _find_again(self.address)) != self.address:
             self.address = found  # the service was started anew
             reply = await self._ask(request)
-        if not reply.is_success:
-            raise _wire.error_of(reply.status_code, reply.reason_phrase, reply.content)
-        return reply.content
+        return _wire.read(reply, request, self.address)
 
     async def _ask(self, request: Request) -> httpx.Response:
         self._trust.prepare(self.address.url)

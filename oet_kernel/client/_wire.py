@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct, field
 
 from oet_kernel.client import _trust
-from oet_kernel.client._address import Address
-from oet_kernel.client.errors import ApiError, ConnectionFailed, StreamEnded, TlsFailed
+from oet_kernel.client._address import DEFAULT_URL, ROOT, Address, is_root
+from oet_kernel.client.errors import ApiError, ConnectionFailed, ProcedureEnded, StreamEnded, TlsFailed
 from oet_kernel.errors import ErrorBody
 from oet_kernel.events.sse import Message
 from oet_kernel.models import (
@@ -52,6 +52,8 @@ SILENCE = 60.0
 """Seconds without a byte, heartbeats included, after which a stream is given up."""
 PAGE = 500
 """Procedures, or events, that are asked for at once."""
+_UNKNOWN_PATH = ("Forbidden", "ResourceNotFound", "MethodNotAllowed")
+"""Types of errors that a path of no API gets."""
 
 
 class Request(Struct, frozen=True):
@@ -323,14 +325,36 @@ def read_health(body: bytes) -> dict[str, Any]:
     return _decode(body, dict[str, Any])
 
 
-def error_of(status: int, reason: str, body: bytes) -> ApiError:
-    """Read a reply that is an error."""
+def error_of(status: int, reason: str, body: bytes, url: str = DEFAULT_URL) -> ApiError:
+    """Read a reply that is an error.
+
+    Parameters
+    ----------
+    status, reason, body
+        The reply.
+    url
+        API root that was asked. Where it looks like none, and nothing in the reply says that it is one, that is told:
+        any server refuses what it does not know.
+    """
     try:
         error = msgspec.json.decode(body, type=ErrorBody)
     except msgspec.DecodeError:
+        if not is_root(url):
+            return no_root(status, reason, url)
         return ApiError(f"{status} {reason}", reason, body.decode(errors="replace")[:500] or reason)
+    if not is_root(url) and error.type in _UNKNOWN_PATH and ROOT.removesuffix(".0") not in error.Message:
+        return no_root(status, reason, url)
     where = f" ({error.detail})" if error.detail else ""
     return ApiError(error.error, error.type, f"{error.Message}{where}")
+
+
+def no_root(status: int, reason: str, url: str) -> ApiError:
+    """Say that an address is none of this API."""
+    scheme, _, rest = url.partition("://")
+    origin = f"{scheme}://{rest.partition('/')[0]}"
+    said = f"{url} is not the root of this API, which ends in {ROOT}: {origin}{ROOT} of 'oet serve', "
+    said += f"{url}/oet{ROOT} of a Jupyter server that serves at {url}"
+    return ApiError(f"{status} {reason}", "NoApiRoot", said)
 
 
 def event_of(message: Message) -> Event | None:
@@ -350,6 +374,48 @@ def stream_query(topics: tuple[str, ...], exclude: tuple[str, ...], procedure: i
         "procedure": "" if procedure is None else procedure,
     }
     return {name: str(value) for name, value in query.items() if value != ""}
+
+
+def read(reply: httpx.Response, request: Request, address: Address) -> bytes:
+    """Return the body of a reply.
+
+    Raises
+    ------
+    ApiError
+        When it is an error, or no answer of this API.
+    """
+    if not reply.is_success:
+        raise error_of(reply.status_code, reply.reason_phrase, reply.content, address.url)
+    is_page = reply.headers.get("Content-Type", "").startswith("text/html")
+    if is_page and not is_root(address.url) and not request.path.endswith("format=html"):
+        raise no_root(reply.status_code, reply.reason_phrase, address.url)
+    return reply.content
+
+
+def has_reached(summary: ProcedureSummary, states: Sequence[ProcedureState], known: int) -> bool:
+    """Return whether the wait for a procedure is over.
+
+    Parameters
+    ----------
+    summary
+        As it is now.
+    states
+        What is waited for; none for the end.
+    known
+        Index of the first state in its history that counts.
+
+    Raises
+    ------
+    ProcedureEnded
+        When it has ended otherwise.
+    """
+    if any(state in states for state, _ in summary.history.process_states[known:]):
+        return True
+    if not summary.state.inactive:
+        return False
+    if states:
+        raise ProcedureEnded(summary, states)
+    return True
 
 
 def arguments(address: Address, request: Request) -> dict[str, Any]:

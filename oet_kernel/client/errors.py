@@ -1,5 +1,9 @@
 """What a client can be told."""
 
+from collections.abc import Sequence
+
+from oet_kernel.models import ProcedureState, ProcedureSummary
+
 
 class ClientError(Exception):
     """A request to a service did not succeed."""
@@ -51,3 +55,22 @@ class ApiError(ClientError):
         self.status = status
         self.type = type
         self.message = message
+
+
+class ProcedureEnded(ClientError):
+    """A procedure has ended otherwise than was waited for.
+
+    Parameters
+    ----------
+    summary
+        The procedure; its history holds the stack trace.
+    wanted
+        States that were waited for.
+    """
+
+    def __init__(self, summary: ProcedureSummary, wanted: Sequence[ProcedureState]) -> None:
+        names = " or ".join(state.name for state in wanted)
+        last_line = (summary.history.stacktrace or "").rstrip().rpartition("\n")[2]
+        why = f": {last_line}" if last_line else ""
+        super().__init__(f"Procedure {summary.id} is {summary.state.name}, and will not be {names}{why}")
+        self.summary = summary

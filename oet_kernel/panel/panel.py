@@ -28,7 +28,7 @@ class ControlPanel(VBox):
     Parameters
     ----------
     url
-        API root; without it ``OET_URL``, or the newest service of this user on this machine.
+        API root; without it ``OET_URL``, or the service of this user on this machine, of which there must be one.
     token
         Its token; without it ``OET_TOKEN``, or what the service on this machine has left for its user.
     ca

@@ -49,8 +49,8 @@ class PanelSession:
         """Follow the service until cancelled, or until it refuses; a service that is away is waited for."""
         self._set(replace(self.model, connection=Connection(Link.CONNECTING)))
         await self._client.close()
-        self._client = self._new()  # which looks for the service anew
         try:
+            self._client = self._new()  # which looks for the service anew
             async with self._client.events(exclude=_UNHEARD, resume=math.inf, notices=True) as events:
                 self._set(replace(self.model, connection=Connection(Link.HERE)))
                 await self._refresh()

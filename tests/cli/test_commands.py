@@ -293,12 +293,16 @@ def test_script_that_is_not_there_is_refused_with_what_to_do(served, oet, tmp_pa
 @pytest.mark.parametrize(
     "words", [["list"], ["create", "/x.py"], ["start"], ["stop"], ["describe"], ["listen"], ["activity", "list"]]
 )
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/api/v1.0", "nonsense", "http://[bad", "http://127.0.0.1:x/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/api/v1.0", "http://127.0.0.1:1", "nonsense", "http://[bad", "http://127.0.0.1:x/"]
+)
 def test_absent_service_is_said_in_one_line(oet, words, url):
     result = oet(f"--server-url={url}", *words)
     assert (result.status, result.out) == (1, "")
     address = url.rstrip("/")
-    assert result.err.startswith((f"No service answers at {address} ", f"{address!r} is not a valid address"))
+    said = result.err.replace("/api/v1.0", "", 1) if address.startswith("http://") else result.err
+    address = address.removesuffix("/api/v1.0")
+    assert said.startswith((f"No service answers at {address} ", f"{address!r} is not a valid address"))
     assert result.err.count("\n") == 1
 
 
@@ -307,6 +311,17 @@ def test_address_of_older_clients_is_understood(fresh, monkeypatch, oet):
     monkeypatch.setenv("OET_RUNTIME_DIR", "/nowhere")
     monkeypatch.setenv("OET_TOKEN", fresh.token)
     assert (oet("list").status, oet("list", "--json").out) == (0, "[]\n")
+
+
+def test_address_of_the_server_alone_is_enough(served, oet):
+    assert oet("--server-url", served.url.removesuffix("/api/v1.0"), "list").status == 0
+
+
+def test_wrong_path_is_told_and_not_read_as_a_wrong_token(served, oet):
+    for words in (["list"], ["listen"]):
+        result = oet("--server-url", served.url.removesuffix("/api/v1.0") + "/tree", *words)
+        assert (result.status, "token" in result.err) == (1, False), result.err
+        assert f"is not the root of this API, which ends in /api/v1.0: {served.url}" in result.err
 
 
 def test_wrong_token_is_said(served, oet):

@@ -2,14 +2,19 @@
 
 import inspect
 import json
+import subprocess
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
 
+import httpx
 import pytest
 from msgspec.structs import replace
 
 from oet_kernel import discovery
-from oet_kernel.client import ApiError, AsyncClient, Client, ConnectionFailed, _wire
-from oet_kernel.client._address import DEFAULT_URL, Address, find_address, find_again
+from oet_kernel.client import ApiError, AsyncClient, Client, ClientError, ConnectionFailed, ProcedureEnded, _wire
+from oet_kernel.client._address import DEFAULT_URL, Address, find_address, find_again, read_root
 from oet_kernel.client._wire import error_of, script_of
+from oet_kernel.identity import start_of
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput, ProcedureState
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +97,61 @@ async def test_async_client_does_the_same(server, script):
         assert created.id in [one.id for one in await client.procedures()]
 
 
+def test_wait_ends_in_the_state_that_is_waited_for(client, script):
+    pid = client.create(script, ProcedureInput(["x"])).id
+    assert client.wait(pid, ProcedureState.READY).state is ProcedureState.READY
+    assert client.wait(pid, ProcedureState.RUNNING, ProcedureState.READY).state is ProcedureState.READY
+    client.start(pid, ProcedureInput(kwargs={"y": 3}))
+    assert client.wait(pid).state is ProcedureState.COMPLETE
+    assert client.wait(pid).state is ProcedureState.COMPLETE, "it has ended before"
+
+
+def test_wait_for_what_never_comes_ends_with_the_error_of_the_script(client, script):
+    script.write_text("def init(sb): open(sb)\ndef main(): ...\n")
+    pid = client.create(script, ProcedureInput(["/nowhere.json"])).id
+    says = rf"^Procedure {pid} is FAILED, and will not be READY: FileNotFoundError: .*'/nowhere.json'$"
+    for _ in range(2):  # while it is being prepared, and when it has ended
+        with pytest.raises(ProcedureEnded, match=says) as ended:
+            client.wait(pid, ProcedureState.READY)
+        assert ended.value.summary.history.stacktrace.startswith("Traceback")
+    assert client.wait(pid).state is ProcedureState.FAILED
+
+
+def test_wait_for_a_procedure_that_is_stopped_ends(client, script):
+    pid = client.create(script, ProcedureInput(["x"])).id
+    client.wait(pid, ProcedureState.READY)
+    client.stop(pid, abort=False)
+    with pytest.raises(ProcedureEnded, match=rf"^Procedure {pid} is STOPPED, and will not be RUNNING or COMPLETE$"):
+        client.wait(pid, ProcedureState.RUNNING, ProcedureState.COMPLETE)
+    with pytest.raises(ApiError, match="No information available for PID=1000000"):
+        client.wait(10**6)
+
+
+async def test_async_client_waits_the_same(server, script):
+    async with AsyncClient(server.url, server.token) as client:
+        pid = (await client.create(script, ProcedureInput(["x"]))).id
+        assert (await client.wait(pid, ProcedureState.READY)).state is ProcedureState.READY
+        await client.start(pid, ProcedureInput(kwargs={"y": 3}))
+        with pytest.raises(ProcedureEnded, match=r"is COMPLETE, and will not be STOPPED$"):
+            await client.wait(pid, ProcedureState.STOPPED)
+
+
+@pytest.mark.parametrize(("init", "says"), [("open(sb)", "COMPLETE"), ("open(sb + '.gone')", "FileNotFoundError")])
+def test_example_of_the_readme_ends_whether_init_succeeds_or_not(server, tmp_path, monkeypatch, capsys, init, says):
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    example = text.partition("**The Python client**")[2].partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "observe.py").write_text(f"def init(sb): {init}\ndef main(): ...\n")
+    block = tmp_path / "sbd-mid.json"
+    block.write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OET_URL", server.url)
+    monkeypatch.setenv("OET_TOKEN", server.token)
+    example = example.replace('"sbd-mid.json"', repr(str(block)))  # as to a service on another machine
+    with pytest.raises(ProcedureEnded, match=says) if says != "COMPLETE" else nullcontext():
+        exec(compile(example, "README.md", "exec"), {})
+    assert ("COMPLETE" in capsys.readouterr().out) is (says == "COMPLETE")
+
+
 def test_both_clients_offer_the_same():
     def surface(kind):
         return {
@@ -132,9 +192,14 @@ def test_absent_service_is_said_with_what_to_do():
         ({}, None, None, Address(DEFAULT_URL, None, "me")),
         ({"OET_URL": "http://a/b/"}, None, None, Address("http://a/b", None, "me")),
         ({"OET_REST_URI": "http://a/api/v1.0/procedures"}, None, None, Address("http://a/api/v1.0", None, "me")),
-        ({"OET_URL": "http://a", "OET_REST_URI": "http://b/procedures"}, None, None, Address("http://a", None, "me")),
-        ({"OET_URL": "http://a", "OET_TOKEN": "t"}, "http://c", None, Address("http://c", "t", "me")),
-        ({"OET_TOKEN": "t"}, "http://c", "u", Address("http://c", "u", "me")),
+        (
+            {"OET_URL": "http://a/b", "OET_REST_URI": "http://c/procedures"},
+            None,
+            None,
+            Address("http://a/b", None, "me"),
+        ),
+        ({"OET_URL": "http://a", "OET_TOKEN": "t"}, "http://c/d", None, Address("http://c/d", "t", "me")),
+        ({"OET_TOKEN": "t"}, "http://c", "u", Address("http://c/api/v1.0", "u", "me")),
     ],
 )
 def test_address_comes_from_arguments_then_environment(monkeypatch, environment, url, token, address):
@@ -150,6 +215,129 @@ def test_service_on_this_machine_is_found_with_its_token():
     assert find_address("http://127.0.0.1:5007/api/v1.0/", None).token == "secret"
     assert find_address("http://127.0.0.1:5008/api/v1.0", None).token is None
     discovery.withdraw(path)
+
+
+HERE_ROOTS = ["http://localhost:5000/api/v1.0", "http://localhost:8888/user/me/oet/api/v1.0"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "root"),
+    [
+        ("http://telescope:5000", "http://telescope:5000/api/v1.0"),
+        ("http://telescope:5000/", "http://telescope:5000/api/v1.0"),
+        ("https://telescope", "https://telescope/api/v1.0"),
+        ("http://telescope:5000/api/v1.0/", "http://telescope:5000/api/v1.0"),
+        ("http://telescope:5000/api/v1", "http://telescope:5000/api/v1"),
+        ("http://telescope:5000/api/v1.0/procedures", "http://telescope:5000/api/v1.0"),
+        ("http://telescope/behind/a/proxy", "http://telescope/behind/a/proxy"),
+        ("http://localhost:5000", "http://localhost:5000/api/v1.0"),
+        ("localhost:5000", "http://localhost:5000/api/v1.0"),
+        ("127.0.0.1:7/api/v1.0", "http://127.0.0.1:7/api/v1.0"),
+        ("[::1]:7", "http://[::1]:7/api/v1.0"),
+        ("localhost", "http://localhost/api/v1.0"),
+        ("http://127.0.0.1:8888/user/me", "http://127.0.0.1:8888/user/me/oet/api/v1.0"),
+        ("http://127.0.0.1:8888/user/me/", "http://127.0.0.1:8888/user/me/oet/api/v1.0"),
+        ("http://127.0.0.1:8888/user/you", "http://127.0.0.1:8888/user/you"),
+        ("http://127.0.0.1:888", "http://127.0.0.1:888/api/v1.0"),
+    ],
+)
+def test_address_that_users_type_is_that_of_the_api(typed, root):
+    assert read_root(typed, HERE_ROOTS) == root
+    assert read_root(root, HERE_ROOTS) == root
+
+
+def test_jupyter_server_of_this_machine_is_known_by_its_address_alone():
+    assert read_root("localhost:8888", ["http://localhost:8888/oet/api/v1.0"]) == "http://localhost:8888/oet/api/v1.0"
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("telescope:5000", "'telescope:5000' .* neither http:// nor https://; write it as http://host:5000/api/v1.0"),
+        ("localhost.example.org", "neither http:// nor https://"),
+        (
+            "http://localhost:8888/lab?token=secret",
+            "'http://localhost:8888/lab' .* a part behind \\?.* in --token",
+        ),
+        ("http://localhost:8888/#x", "a part behind #"),
+    ],
+)
+def test_address_of_nothing_is_refused_and_no_token_shown(typed, says):
+    with pytest.raises(ConnectionFailed, match=says) as refused:
+        find_address(typed, None)
+    assert "secret" not in str(refused.value)
+
+
+FORBIDDEN = b'{"error": "403 Forbidden", "type": "Forbidden", "Message": "PATH needs a valid token"}'
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "body", "told"),
+    [
+        ("http://t:5/lab", 403, FORBIDDEN.replace(b"PATH", b"/lab/procedures"), True),
+        ("http://t:5/lab", 404, b"<html>", True),
+        ("http://t:5/lab", 302, b"", True),
+        ("http://t:5/api/v1.0", 403, FORBIDDEN.replace(b"PATH", b"/api/v1.0/procedures"), False),
+        ("http://t:5/api/v1.0", 502, b"<html>", False),
+        ("http://proxy/oet", 403, FORBIDDEN.replace(b"PATH", b"/api/v1.0/procedures"), False),
+        ("http://proxy/oet", 400, b'{"error": "400 Bad Request", "type": "Malformed Request", "Message": "x"}', False),
+    ],
+)
+def test_wrong_path_is_told_and_never_read_as_a_wrong_token(url, status, body, told):
+    error = error_of(status, "Reason", body, url)
+    assert ("is not the root of this API, which ends in /api/v1.0: http://t:5/api/v1.0" in str(error)) is told
+    assert not (told and "token" in str(error))
+
+
+def test_login_page_is_no_answer_of_this_api():
+    reply = httpx.Response(200, headers={"Content-Type": "text/html; charset=UTF-8"}, content=b"<html>")
+    with pytest.raises(ApiError, match="is not the root of this API"):
+        _wire.read(reply, _wire.Request("GET", "/procedures"), Address("http://t:5/tree", None, "me"))
+    assert _wire.read(reply, _wire.record(1, "html"), Address("http://t:5/proxied", None, "me")) == b"<html>"
+
+
+def announced(folder, process, url, *, serves=True):
+    """Put another process of this machine in the place of the one that has announced a service."""
+    path = discovery.announce(url, "secret", f"/state/{process.pid}", serves=serves)
+    found = json.loads(path.read_text())
+    path.unlink()
+    found |= {"pid": process.pid, "started": start_of(process.pid)}
+    path.with_name(f"{process.pid}.json").write_text(json.dumps(found))
+
+
+@pytest.fixture
+def processes():
+    with ExitStack() as stack:
+        started = [stack.enter_context(subprocess.Popen(["sleep", "600"])) for _ in range(2)]
+        yield started
+        for one in started:
+            one.kill()
+
+
+def test_with_several_services_one_has_to_be_named(tmp_path, processes):
+    for port, process in enumerate(processes, 5001):
+        announced(tmp_path, process, f"http://localhost:{port}/api/v1.0")
+    with pytest.raises(ClientError) as refused:
+        find_address(None, None)
+    lines = str(refused.value).splitlines()
+    assert lines[0] == "2 services run on this machine; name one with --server-url or OET_URL:"
+    assert {line.split()[0] for line in lines[1:]} == {f"http://localhost:{port}/api/v1.0" for port in (5001, 5002)}
+    named = find_address("localhost:5001", None)
+    assert (named.token, named.state_dir, named.is_here) == ("secret", f"/state/{processes[0].pid}", True)
+
+
+def test_service_that_waits_to_be_asked_is_not_counted(tmp_path, processes):
+    announced(tmp_path, processes[0], "http://localhost:5001/api/v1.0")
+    announced(tmp_path, processes[1], "http://localhost:8888/oet/api/v1.0", serves=False)
+    assert find_address(None, None).url == "http://localhost:5001/api/v1.0"
+
+
+def test_service_that_has_ended_is_not_counted(tmp_path, processes):
+    for port, process in enumerate(processes, 5001):
+        announced(tmp_path, process, f"http://localhost:{port}/api/v1.0")
+    processes[1].kill()
+    processes[1].wait()
+    assert find_address(None, None).url == "http://localhost:5001/api/v1.0"
 
 
 @pytest.mark.parametrize(
