@@ -1,14 +1,13 @@
 """The fields of a form as widgets."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ipywidgets import (
     HTML,
     Checkbox,
     Dropdown,
-    FloatText,
-    IntText,
     Layout,
     Text,
     Textarea,
@@ -20,7 +19,7 @@ from msgspec import UNSET
 
 from oet_kernel.models import ProcedureInput
 from oet_kernel.panel.closing import close_all
-from oet_kernel.panel.form import Field, Kind, fields_of, fill
+from oet_kernel.panel.form import Field, Kind, fields_of, fill, left
 from oet_kernel.panel.rendering import message_html, note_html
 
 
@@ -46,6 +45,9 @@ class ArgumentForm(VBox):
         self.fields = fields_of(schema)
         self.inputs = {field.name: make_input(field) for field in self.fields}
         self._complaints = {field.name: HTML() for field in self.fields}
+        for field in self.fields:
+            if field.kind is Kind.INTEGER:
+                self.inputs[field.name].observe(partial(self._left, field), "value")
         old = self.children
         self.children = tuple(self._row(field) for field in self.fields)
         for widget in old:
@@ -57,6 +59,13 @@ class ArgumentForm(VBox):
         for name, shown in self._complaints.items():
             shown.value = message_html(filled.complaints.get(name, ""), trouble=True)
         return None if filled.complaints else filled.arguments
+
+    def _left(self, field: Field, change: Mapping[str, Any]) -> None:
+        """Show the integer that is sent."""
+        shown, note = left(field, change["new"])
+        if shown != change["new"]:
+            self.inputs[field.name].value = shown
+            self._complaints[field.name].value = message_html(note, trouble=True)
 
     def _row(self, field: Field) -> VBox:
         hint = HTML(note_html(" ".join(field.description.split())))
@@ -84,16 +93,10 @@ def make_input(field: Field) -> ValueWidget:
             return Dropdown(options=labels, value=field.first_choice, **usual)
         case Kind.FLAG:
             return Checkbox(value=field.default, **usual)
-        case Kind.INTEGER if _is_number(field.default) and not field.nullable:
-            return IntText(value=field.default, **usual)
-        case Kind.NUMBER if _is_number(field.default) and not field.nullable:
-            return FloatText(value=field.default, **usual)
         case kind:
-            # a number that has no default has to be typed: what a number field shows by itself would be sent
+            # numbers are typed: a number field of the browser shows 2.7 where 2 is sent, and the mouse wheel changes it
             usual["value"] = field.default_text if field.default is not UNSET and field.default is not None else ""
             usual["placeholder"] = "required" if field.required else "none" if field.nullable else field.default_text
-            return Textarea(rows=2, **usual) if kind is Kind.JSON else Text(**usual)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+            if kind is Kind.JSON:
+                return Textarea(rows=2, **usual)
+            return Text(continuous_update=kind is not Kind.INTEGER, **usual)

@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -12,6 +14,11 @@ from oet_kernel.cli.values import read_value
 from oet_kernel.models import ProcedureInput, Typed
 from oet_kernel.scripts.fitting import mismatch
 from oet_kernel.scripts.typed import choose
+
+_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
+"""A number as it may be typed."""
+_LARGEST = 2**63
+"""Beyond it, what was typed stays, to be refused or taken as it is."""
 
 
 class Kind(Enum):
@@ -153,6 +160,27 @@ def fill(fields: Sequence[Field], values: Mapping[str, Any]) -> Filled:
             read[field.name] = value
     arguments = _with_texts(_arranged(fields, read, complaints), fields, values)
     return Filled(arguments, complaints)
+
+
+def left(field: Field, text: str) -> tuple[str, str]:
+    """Return what a field shows once it is left, and a note where that is not what was typed.
+
+    An integer field shows the integer that is sent, and never a fraction that is not.
+
+    Parameters
+    ----------
+    field
+        The field.
+    text
+        What was typed.
+    """
+    if field.kind is not Kind.INTEGER or not _NUMBER.fullmatch(text.strip()):
+        return text, ""
+    number = Decimal(text.strip())
+    if abs(number) >= _LARGEST:
+        return text, ""
+    whole = str(int(number))
+    return whole, "" if number == int(number) else f"{text.strip()} is not an integer: {whole} is sent"
 
 
 def _with_texts(arguments: ProcedureInput, fields: Sequence[Field], values: Mapping[str, Any]) -> ProcedureInput:

@@ -38,6 +38,7 @@ class History(VBox):
         self.look = Button(description="Look", icon="search", tooltip="List the newest that match", layout=button)
         self.more = Button(description="More", tooltip="List older ones too", disabled=True, layout=button)
         self.rows = VBox(layout=Layout(max_height="230px", overflow="auto"))
+        self.rows.add_class("oet-rows")
         self._note = HTML()
         search = HBox([self.script, self.state, self.look, self.more], layout=Layout(flex_flow="row wrap"))
         super().__init__([search, self.rows, self._note])
@@ -63,14 +64,18 @@ class History(VBox):
                 break
         if found is not self._found:
             return  # somebody looks for something else by now
-        self.rows.children = (*self.rows.children, *map(self._row, page))
+        first = not self.rows.children
+        rows = [self._row(summary, tabbable=first and not number) for number, summary in enumerate(page)]
+        self.rows.children = (*self.rows.children, *rows)
         self.more.disabled = len(page) < _PAGE
         self._note.value = note_html("" if self.rows.children else "There are none.")
 
-    def _row(self, summary: ProcedureSummary) -> HBox:
+    def _row(self, summary: ProcedureSummary, *, tabbable: bool) -> HBox:
+        """Return a line; the Tab key reaches the first one, and arrow keys the others from there."""
         select = Button(
             description=f"#{summary.id}",
             tooltip=f"Select procedure {summary.id}",
+            tabbable=tabbable,
             layout=Layout(width="60px", flex="0 0 auto"),
         )
         select.on_click(self._doing.on_loop(lambda: self._session.select(summary.id, summary)))

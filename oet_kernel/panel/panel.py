@@ -9,6 +9,7 @@ from oet_kernel.panel.create import CreateForm
 from oet_kernel.panel.details import Details
 from oet_kernel.panel.doing import Doing
 from oet_kernel.panel.history import History
+from oet_kernel.panel.keys import Keys
 from oet_kernel.panel.logview import LogView
 from oet_kernel.panel.model import Link
 from oet_kernel.panel.procedures import ProcedureList
@@ -23,7 +24,7 @@ class ControlPanel(VBox):
     """Shows what the procedures of a service do, live, and creates, starts, pauses and stops them.
 
     What it shows comes from the service's event stream. Buttons answer while no cell of the notebook runs; a cell that
-    computes freezes them until it ends, and ``oet stop`` in a terminal works all the while.
+    computes has their clicks wait until it ends, and ``oet stop`` in a terminal works all the while.
 
     Parameters
     ----------
@@ -59,6 +60,7 @@ class ControlPanel(VBox):
                 HTML(STYLE),
                 HBox([self.connection, self.reconnect], layout=Layout(align_items="center")),
                 self.doing.message,
+                Keys(),
                 HBox([left, right], layout=Layout(flex_flow="row wrap")),
             ]
         )

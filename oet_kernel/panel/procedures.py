@@ -19,8 +19,19 @@ class ProcedureRow(HBox):
         self.about.add_class("oet-about")
         super().__init__([self.select, self.state, self.about], layout=Layout(align_items="center", flex="0 0 auto"))
 
-    def show(self, row: Row, *, selected: bool) -> None:
-        """Show how far a procedure got."""
+    def show(self, row: Row, *, selected: bool, tabbable: bool) -> None:
+        """Show how far a procedure got.
+
+        Parameters
+        ----------
+        row
+            The procedure.
+        selected
+            Whether it is the one that is shown in full.
+        tabbable
+            Whether the Tab key reaches it; the others are reached from it by arrow keys.
+        """
+        self.select.tabbable = tabbable
         self.select.description = f"#{row.id}"
         self.select.tooltip = f"Select procedure {row.id}"
         self.select.button_style = "info" if selected else ""
@@ -45,15 +56,17 @@ class ProcedureList(VBox):
         self.rows: dict[int, ProcedureRow] = {}
         self.note = HTML()
         self.box = VBox(layout=Layout(max_height="210px", overflow="auto"))
+        self.box.add_class("oet-rows")
         super().__init__([HTML(title_html("Procedures")), self.note, self.box])
 
     def show(self, model: PanelModel) -> None:
         """Show the procedures of a model."""
         gone = [self.rows.pop(pid) for pid in list(self.rows) if pid not in model.rows]
+        entry = model.selected if model.selected in model.rows else max(model.rows, default=None)
         for pid, row in model.rows.items():
             if pid not in self.rows:
                 self.rows[pid] = self._row(pid)
-            self.rows[pid].show(row, selected=pid == model.selected)
+            self.rows[pid].show(row, selected=pid == model.selected, tabbable=pid == entry)
         children = tuple(self.rows[pid] for pid in sorted(self.rows, reverse=True))
         if children != self.box.children:
             self.box.children = children

@@ -25,6 +25,8 @@ STYLE = """<style>
 .oet-panel .oet-log {display: flex; flex-direction: column-reverse; height: 300px; overflow: auto; padding: 2px 6px}
 .oet-panel .oet-log {border: 1px solid var(--jp-border-color2, #ccc)}
 .oet-panel .oet-log pre {margin-bottom: auto; flex: 0 0 auto; overflow: visible}
+.oet-panel .oet-waiting {outline: 2px dashed var(--jp-warn-color1, #b26a00); outline-offset: 1px}
+.oet-panel .oet-note:not(:empty) {color: var(--jp-warn-color0, #8a5200)}
 .oet-panel .oet-about > .widget-html-content {min-width: 0; width: 100%; overflow: hidden}
 </style>"""
 

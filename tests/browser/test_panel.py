@@ -90,8 +90,15 @@ def test_an_operator_creates_starts_pauses_and_stops_an_observation(page, tmp_pa
     panel.locator("button", has_text="Create").click()
     expect(selected).to_contain_text("Procedure 2 READY")
 
-    panel.locator("button", has_text="Start 2").click()
+    panel.locator("button", has_text="Start 2").focus()
+    page.keyboard.press("Enter")
     expect(selected).to_contain_text("Procedure 2 RUNNING")
+    expect(panel.locator("button:focus")).to_have_text("#2")  # which is where Enter does no harm
+    cells = page.locator(".jp-Cell").count()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowDown")
+    expect(panel.locator("button:focus")).to_have_text("#1")
+    assert page.locator(".jp-Cell").count() == cells
     expect(panel.get_by_role("log")).to_contain_text("Scan 1/4")
     panel.locator("button", has_text="Pause 2").click()
     expect(selected).to_contain_text(re.compile(r"Procedure 2 RUNNING\s*paused at scan [2-4]"))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from oet_kernel.models import ProcedureInput, Typed
-from oet_kernel.panel.form import Kind, Place, fields_of, fill
+from oet_kernel.panel.form import Kind, Place, fields_of, fill, left
 from oet_kernel.scripts.fitting import faults
 from oet_kernel.scripts.schema import read_script
 
@@ -125,6 +125,37 @@ def test_what_is_typed_is_read_by_the_type(parameter, typed, sent):
     (field,) = form(parameter)
     made = called(parameter, **{field.name: typed})
     assert (made.args, made.kwargs) == ([], sent)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "typed", "shown"),
+    [
+        ("a: int = 1", "2.7", "2"),
+        ("a: int = 1", "-2.7", "-2"),
+        ("a: int", ".5", "0"),
+        ("a: int = 1", "2.0", "2"),
+        ("a: int | None = 1", " 1e3 ", "1000"),
+        ("a: int = 1", "007", "7"),
+        ("a: int = 1", "12345678901234567890", "12345678901234567890"),
+        ("a: int = 1", "1e99999", "1e99999"),
+        ("a: int = 1", "9" * 1000, "9" * 1000),
+        ("a: int = 1", "two", "two"),
+        ("a: int = 1", "nan", "nan"),
+        ("a: int | None = 1", "", ""),
+        ("a: float = 1", "2.7", "2.7"),
+        ("a: str = ''", "2.7", "2.7"),
+        ("a", "2.7", "2.7"),
+    ],
+)
+def test_a_number_field_that_is_left_shows_what_is_sent(parameter, typed, shown):
+    (field,) = form(parameter)
+    text, note = left(field, typed)
+    assert text == shown
+    assert left(field, shown) == (shown, "")
+    assert bool(note) is (field.kind is Kind.INTEGER and typed in ("2.7", "-2.7", ".5"))
+    filled = fill([field], {"a": text})
+    if not filled.complaints and text and field.kind is Kind.INTEGER:
+        assert str(filled.arguments.kwargs["a"]) == shown
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,38 @@ async def test_the_form_is_made_from_the_script_and_says_what_is_wrong_where_it_
 
 
 @pytest.mark.anyio
+async def test_numbers_are_typed_and_an_integer_is_shown_as_it_is_sent(panel, script):
+    panel.create.path.value = script("def init(subarray_id: int = 1, speed: float = 1.5): pass\ndef main(): pass\n")
+    await until(panel.create.arguments, "children", len)
+    inputs = panel.create.arguments.inputs
+    assert {name: (type(one).__name__, one.value) for name, one in inputs.items()} == {
+        "subarray_id": ("Text", "1"),
+        "speed": ("Text", "1.5"),
+    }
+    assert not inputs["subarray_id"].continuous_update, "a number is read when it is whole"
+    inputs["subarray_id"].value = "2.7"
+    assert inputs["subarray_id"].value == "2"
+    assert "2.7 is not an integer: 2 is sent" in panel.create.arguments.children[0].children[-1].value
+
+
+@pytest.mark.anyio
+async def test_the_tab_key_stops_at_one_procedure_of_the_list(panel, script):
+    path = script(FOREVER)
+    first, second = await create(panel, path), await create(panel, path)
+    rows = panel.procedures.rows
+
+    def reached():
+        return [pid for pid, row in rows.items() if row.select.tabbable]
+
+    await until(rows[second].select, "tabbable", bool)
+    assert reached() == [second]
+    rows[first].select.click()
+    await until(rows[first].select, "tabbable", bool)
+    assert reached() == [first]
+    assert all(row.select.tabbable is not None for row in rows.values())
+
+
+@pytest.mark.anyio
 async def test_notebook_is_run_in_another_kernel_and_its_own_folder(panel, tmp_path):
     assert panel.create.kernel.layout.display == "none"
     path = tmp_path / "scan.ipynb"
