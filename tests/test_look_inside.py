@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from oet_kernel.errors import ControlTaken, NoKernel, ResourceNotFound
+from oet_kernel.kernel.guests import SUBSHELLS
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import DEADLINE, Bench
 from tests.guests import Guest, attached
@@ -70,7 +71,93 @@ async def test_guest_may_look_at_names_without_control(bench):
         history = guest.ask("history_request", hist_access_type="tail", n=1, output=False, raw=True)
         return info["implementation"], complete["matches"], is_complete["status"], history["status"]
 
-    assert await guest_does(bench, pid, look) == ("oet_kernel", ["counter"], "incomplete", "ok")
+    assert await guest_does(bench, pid, look) == ("oet_kernel", ["counter"], "unknown", "ok")
+
+
+LAZY = """
+import pathlib
+class Lazy:
+    @property
+    def x(self):
+        pathlib.Path(marks, "property").touch()
+    def __dir__(self):
+        pathlib.Path(marks, "dir").touch()
+        return []
+    def __repr__(self):
+        pathlib.Path(marks, "repr").touch()
+        return "lazy"
+lazy = Lazy()
+def init(folder):
+    global marks
+    marks = folder
+def main(): pass
+"""
+REQUESTS = [
+    # request, its channel, its content, status without control, status with it
+    ("execute_request", "shell", {"code": "1"}, "error", "ok"),
+    ("complete_request", "shell", {"code": "lazy.x.", "cursor_pos": 7}, "ok", "ok"),
+    ("complete_request", "shell", {"code": "import beside.", "cursor_pos": 14}, "ok", "ok"),
+    ("complete_request", "shell", {}, "ok", None),
+    ("inspect_request", "shell", {"code": "lazy", "cursor_pos": 4, "detail_level": 1}, "ok", "ok"),
+    ("inspect_request", "shell", {"code": "lazy.x", "cursor_pos": 6}, "ok", "ok"),
+    ("is_complete_request", "shell", {"code": "'\\d'"}, "unknown", "complete"),
+    ("history_request", "shell", {"hist_access_type": "tail", "n": 9, "output": False, "raw": True}, "ok", "ok"),
+    ("comm_info_request", "shell", {}, "ok", "ok"),
+    ("kernel_info_request", "shell", {}, "ok", "ok"),
+    ("connect_request", "shell", {}, "ok", "ok"),
+    ("interrupt_request", "control", {}, "error", "ok"),
+    ("usage_request", "control", {}, "error", None),
+    ("debug_request", "control", {"type": "request", "seq": 1, "command": "initialize"}, "error", "error"),
+    ("shutdown_request", "control", {"restart": False}, "error", "error"),
+    ("create_subshell_request", "control", {}, "ok", "ok"),
+    ("list_subshell_request", "control", {}, "ok", "ok"),
+    ("delete_subshell_request", "control", {"subshell_id": "nobody's"}, "ok", "error"),
+]
+
+
+async def test_every_request_is_answered_and_without_control_none_runs_code_of_the_script(bench, tmp_path):
+    pid = await bench.ready(LAZY, str(tmp_path))
+    (tmp_path / "beside.py").write_text(f"open({str(tmp_path / 'import')!r}, 'w').close()")
+
+    def ask(guest):
+        for comm in ("comm_open", "comm_msg", "comm_close"):  # have no reply
+            guest.client.shell_channel.send(guest.client.session.msg(comm, {"comm_id": "1", "target_name": "x"}))
+        return [guest.ask(kind, channel, **content).get("status") for kind, channel, content, _, _ in REQUESTS]
+
+    assert await guest_does(bench, pid, ask) == [without for *_, without, _ in REQUESTS]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file() and not path.suffix) == []
+    await bench.service.inside.control(pid, "alice", True)
+    answered = [one for one in REQUESTS if one[-1] is not None]
+
+    def ask_with_control(guest):
+        return [guest.ask(kind, channel, **content).get("status") for kind, channel, content, _, _ in answered]
+
+    assert await guest_does(bench, pid, ask_with_control) == [one[-1] for one in answered]
+
+
+async def test_guests_who_look_share_a_subshell_and_those_who_type_have_a_bounded_number(bench):
+    pid = await bench.ready(IDLE)
+
+    def make(guest):
+        return [guest.ask("create_subshell_request", "control") for _ in range(SUBSHELLS + 5)]
+
+    looking = await guest_does(bench, pid, make)
+    assert {one["status"] for one in looking} == {"ok"}
+    assert len({one["subshell_id"] for one in looking}) == 1
+    await bench.service.inside.control(pid, "alice", True)
+    typing = await guest_does(bench, pid, make)
+    assert [one["status"] for one in typing] == ["ok"] * (SUBSHELLS - 1) + ["error"] * 6
+    assert typing[-1]["evalue"] == f"procedure {pid} has {SUBSHELLS} subshells; delete one"
+
+    def delete(guest):
+        ids = (looking[0]["subshell_id"], typing[0]["subshell_id"])
+        replies = [guest.ask("delete_subshell_request", "control", subshell_id=one)["status"] for one in ids]
+        return replies, guest.ask("list_subshell_request", "control")["subshell_id"]
+
+    replies, left = await guest_does(bench, pid, delete)
+    assert replies == ["ok", "ok"]
+    assert looking[0]["subshell_id"] in left, "others look through it"
+    assert typing[0]["subshell_id"] not in left
 
 
 @pytest.mark.parametrize("controlled", [False, True])

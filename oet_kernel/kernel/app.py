@@ -11,7 +11,7 @@ import inspect
 import logging
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -27,10 +27,11 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Float, Type, Unicode
 
+from oet_kernel.kernel import looking
 from oet_kernel.kernel.checkpoints import PauseRequest
 from oet_kernel.kernel.collector import STREAMS
 from oet_kernel.kernel.console import Console
-from oet_kernel.kernel.guests import FROM_SERVICE, KernelSession, refusal
+from oet_kernel.kernel.guests import FROM_SERVICE, SUBSHELLS, KernelSession, refusal
 from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel.last_words import keep, write_to
 from oet_kernel.kernel.orphan import OrphanWatch
@@ -77,6 +78,8 @@ class OetKernel(IPythonKernel):
         self._publisher = Publisher(self.session, self.iopub_thread)
         self.runner = Runner(self._publisher, lambda: self.shell.events.trigger("post_execute"), self._open_notebook)
         self.console = Console(self.runner.tell)
+        self.session.may_answer = lambda reply: reply[FROM_SERVICE] or self.console.controller is not None
+        self._looking_subshell: str | None = None
         self.control_handlers = {
             msg_type: partial(self._admit, handler) for msg_type, handler in self.control_handlers.items()
         }
@@ -120,8 +123,88 @@ class OetKernel(IPythonKernel):
         if why is not None:
             self._refuse(stream, msg, idents, why)
             return False
-        self.console.show(self.runner.module, self.shell.user_ns)
+        if self.console.controller is not None:
+            self.console.show(self.runner.module, self.shell.user_ns)
         return True
+
+    def _only_looks(self, message: dict[str, Any]) -> bool:
+        """Return whether a request is to be answered without any code of the script."""
+        return not message[FROM_SERVICE] and self.console.controller is None
+
+    def _namespaces(self) -> list[Mapping[str, Any]]:
+        module = self.runner.module
+        if module is not None:
+            return [looking.names_of(module), {"script": module}]
+        # of a notebook, whose cells run in the shell's own names
+        return [looking.without(self.shell.user_ns, self.shell.user_ns_hidden)]
+
+    async def complete_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Complete names; for a guest who only looks, those that are stored."""
+        if not self._only_looks(parent):
+            await super().complete_request(stream, ident, parent)
+            return
+        content = parent["content"]
+        found = looking.complete(content.get("code"), content.get("cursor_pos"), self._namespaces())
+        self.session.send(stream, "complete_reply", found, parent, ident)
+
+    async def inspect_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Describe what has a name; for a guest who only looks, without its ``__repr__``."""
+        if not self._only_looks(parent):
+            await super().inspect_request(stream, ident, parent)
+            return
+        content = parent["content"]
+        asked = (content.get("code"), content.get("cursor_pos"), content.get("omit_sections"))
+        self.session.send(stream, "inspect_reply", looking.inspect(*asked, self._namespaces()), parent, ident)
+
+    async def is_complete_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Tell whether code is complete; a guest who only looks may run none, so that it does not matter."""
+        if self._only_looks(parent):  # to compile it would give warnings, which a script may take
+            self.session.send(stream, "is_complete_reply", {"status": "unknown"}, parent, ident)
+        else:
+            await super().is_complete_request(stream, ident, parent)
+
+    async def history_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Give what was typed, to who may type."""
+        if self._only_looks(parent):
+            self.session.send(stream, "history_reply", {"status": "ok", "history": []}, parent, ident)
+        else:
+            await super().history_request(stream, ident, parent)
+
+    async def comm_info_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Name the comms, which are objects of the script, to who may use them."""
+        if self._only_looks(parent):
+            self.session.send(stream, "comm_info_reply", {"status": "ok", "comms": {}}, parent, ident)
+        else:
+            await super().comm_info_request(stream, ident, parent)
+
+    async def create_subshell_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Make a subshell; guests who only look share one."""
+        manager = self.shell_channel_thread.manager
+        there = manager.list_subshell()
+        if self._only_looks(parent):
+            if self._looking_subshell not in there:
+                reply = self._ask_for_subshell()
+                self._looking_subshell = reply.get("subshell_id")
+            else:
+                reply = {"status": "ok", "subshell_id": self._looking_subshell}
+            self.session.send(stream, "create_subshell_reply", reply, parent, ident)
+        elif len(there) >= SUBSHELLS:
+            self._refuse(stream, parent, ident, f"procedure {self.runner.name} has {SUBSHELLS} subshells; delete one")
+        else:
+            await super().create_subshell_request(stream, ident, parent)
+
+    def _ask_for_subshell(self) -> dict[str, Any]:
+        socket = self.shell_channel_thread.manager.control_to_shell_channel.from_socket
+        socket.send_json({"type": "create"})
+        reply: dict[str, Any] = socket.recv_json()
+        return reply
+
+    async def delete_subshell_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
+        """Delete a subshell, but for the one that guests share who only look."""
+        if self._only_looks(parent) or parent["content"].get("subshell_id") == self._looking_subshell:
+            self.session.send(stream, "delete_subshell_reply", {"status": "ok"}, parent, ident)
+        else:
+            await super().delete_subshell_request(stream, ident, parent)
 
     async def _admit(
         self, handler: Callable[..., Any], stream: Any, ident: list[bytes], parent: dict[str, Any]

@@ -7,7 +7,7 @@ kernel takes both, and signs what it sends with the guests', since the service r
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jupyter_client.jsonutil import json_clean, json_default
@@ -28,12 +28,16 @@ LOOKING = frozenset(
         "is_complete_request",
         "kernel_info_request",
         "list_subshell_request",
-        "usage_request",
     }
 )
-"""What any guest may ask for: none of it changes what the script has."""
-TYPING = frozenset({"comm_close", "comm_msg", "comm_open", "execute_request", "interrupt_request"})
-"""What needs control. A debugger's requests are not among them: what is evaluated there would be no event."""
+"""What any guest may ask for: without control none of it is answered by code of the script (see `looking`)."""
+TYPING = frozenset(
+    {"comm_close", "comm_msg", "comm_open", "execute_request", "input_reply", "interrupt_request", "usage_request"}
+)
+"""What needs control; ``usage_request`` imports a module. A debugger's requests are not among them: what is evaluated
+there would be no event."""
+SUBSHELLS = 20
+"""Subshells that a kernel has, each a thread."""
 
 
 def guest_key(service_key: bytes) -> bytes:
@@ -96,6 +100,14 @@ class KernelSession(Session):
     key: Any
     _service_auth: Any = None
     """The service's key, ready to sign; None while there is one key, and whoever has it may do everything."""
+
+    may_answer: Callable[[dict[str, Any]], bool] = staticmethod(lambda reply: True)
+    """Whether a reply may answer the prompt for which the kernel waits."""
+
+    def recv(self, *args: Any, **kwargs: Any) -> Any:
+        """Receive on the stdin channel; an answer that nobody may give is none."""
+        idents, message = super().recv(*args, **kwargs)
+        return (idents, message) if message is None or self.may_answer(message) else (None, None)
 
     def admit_guests(self) -> None:
         """Take the guests' key too from now on, and sign with it."""

@@ -69,6 +69,23 @@ def test_frames_of_zeromq_are_read_as_well(kernel_session):
     assert [bytes(buffer) for buffer in message["buffers"]] == [b"buffer"]
 
 
+def test_prompt_is_answered_by_nobody_who_may_not(kernel_session):
+    controlled = False
+    kernel_session.may_answer = lambda reply: reply[FROM_SERVICE] or controlled
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as stdin, context.socket(zmq.DEALER) as guest:
+        port = stdin.bind_to_random_port("tcp://127.0.0.1")
+        guest.connect(f"tcp://127.0.0.1:{port}")
+        heard = []
+        for key, controlled in ((guest_key(KEY), False), (guest_key(KEY), True), (KEY, False)):
+            session = Session(key=key)
+            session.send(guest, "input_reply", {"value": str(controlled)})
+            assert stdin.poll(10_000)
+            _, message = kernel_session.recv(stdin)
+            heard.append(message and message["content"]["value"])
+        guest.linger = stdin.linger = 0
+    assert heard == [None, "True", "False"]
+
+
 def test_what_the_kernel_sends_is_signed_with_the_guests_key(kernel_session):
     sent = kernel_session.serialize(kernel_session.msg("status", {}))[1:]
     assert Session(key=guest_key(KEY)).deserialize(sent)["msg_type"] == "status"
