@@ -7,7 +7,7 @@ import click
 
 from oet_kernel.cli import tables
 from oet_kernel.cli.grammar import with_id
-from oet_kernel.cli.options import PROCEDURE_ID, ServiceOptions, split_topics, with_service, with_topics
+from oet_kernel.cli.options import PROCEDURE_ID, CommaList, ServiceOptions, split_topics, with_service, with_topics
 from oet_kernel.cli.results import Answer, Said
 from oet_kernel.cli.times import read_when
 from oet_kernel.models import ProcedureState
@@ -32,7 +32,15 @@ def _states(context: click.Context, option: click.Parameter, given: str) -> tupl
 
 
 @click.command()
-@click.option("--state", "states", callback=_states, default="", metavar="STATES", help="FAILED,STOPPED: any of these.")
+@click.option(
+    "--state",
+    "states",
+    type=CommaList(lambda: ProcedureState.__members__),
+    callback=_states,
+    default="",
+    metavar="STATES",
+    help="FAILED,STOPPED: any of these.",
+)
 @click.option("--script", metavar="TEXT", help="Part of the script's URI.")
 @click.option("--subarray", type=int, metavar="N", help="On this subarray.")
 @click.option(

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from msgspec import Struct
 
 from oet_kernel.client import ApiError, Client, ClientError
+from oet_kernel.topics import TOPICS
 
 if TYPE_CHECKING:
     from oet_kernel.client import AsyncClient
@@ -124,11 +125,44 @@ class StartWords(click.types.UnprocessedParamType):
         return [] if given else PROCEDURE_ID.shell_complete(ctx, param, incomplete)
 
 
-class ScriptWords(click.types.UnprocessedParamType):
-    """A script and its arguments, of which the paths can be completed."""
+class CommaList(click.types.StringParamType):
+    """Names joined by commas, which can be completed.
+
+    Parameters
+    ----------
+    names
+        Those that there are.
+    """
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        self._names = names
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """List the folders, scripts and notebooks that begin so."""
+        """List what the last name can be, whatever its case, without those that stand before it."""
+        before, comma, last = incomplete.rpartition(",")
+        given = before.split(",")
+        return [
+            CompletionItem(f"{before}{comma}{name}")
+            for name in self._names()
+            if name.lower().startswith(last.lower()) and name not in given
+        ]
+
+
+def _topics() -> list[str]:
+    """List the topics of the catalogue, and what they begin with."""
+    words = [topic.split(".") for topic in TOPICS]
+    return sorted({"all", *(".".join(parts[:count]) for parts in words for count in range(1, len(parts) + 1))})
+
+
+class ScriptWords(click.types.UnprocessedParamType):
+    """A script and its arguments, of which the paths and the options behind ``--`` can be completed."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """List the folders, scripts and notebooks that begin so; behind ``--`` the options of the second call."""
+        if incomplete.startswith("-"):
+            from oet_kernel.cli.scripthelp import second_options  # which imports this module
+
+            return second_options(ctx, incomplete)
         folder, slash, start = incomplete.rpartition("/")
         try:
             places = sorted(Path(folder + slash or ".").expanduser().iterdir())
@@ -145,6 +179,7 @@ class ScriptWords(click.types.UnprocessedParamType):
 PROCEDURE_ID = ServiceId("procedure", "pid", "oet list", _procedures)
 ACTIVITY_ID = ServiceId("activity", "aid", "oet activity list", _activities)
 SCRIPT_WORDS = ScriptWords()
+TOPIC_LIST = CommaList(_topics)
 START_WORDS = StartWords()
 
 
@@ -211,10 +246,20 @@ def with_topics(command: F) -> F:
     """Add the options that say which events are wanted."""
     for option in (
         click.option(
-            "--exclude", default="request,procedure.pool", show_default=True, help="The same, for what is left out."
+            "--exclude",
+            type=TOPIC_LIST,
+            metavar="TEXT",
+            default="request,procedure.pool",
+            show_default=True,
+            help="The same, for what is left out.",
         ),
         click.option(
-            "--topics", default="all", show_default=True, help="Topics or beginnings of topics, joined by commas."
+            "--topics",
+            type=TOPIC_LIST,
+            metavar="TEXT",
+            default="all",
+            show_default=True,
+            help="Topics or beginnings of topics, joined by commas.",
         ),
     ):
         command = option(command)

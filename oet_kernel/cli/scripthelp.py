@@ -1,16 +1,18 @@
 """What a script takes, in the help of the commands that it is given to: ``oet run observe.py --help``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 import click
+from click.shell_completion import CompletionItem
 
+from oet_kernel.cli.grammar import TwoCalls
 from oet_kernel.cli.options import Follows
 from oet_kernel.cli.values import read_call
 
 if TYPE_CHECKING:
-    from oet_kernel.scripts.schema import Function, Parameter
+    from oet_kernel.scripts.schema import Function, Parameter, Reading
 
 _WORDS = "oet_kernel.cli.scripthelp.words"
 
@@ -26,11 +28,58 @@ class ScriptCommand(Follows):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Describe the script that stands on the command line, if there is one."""
         super().format_epilog(ctx, formatter)
-        words = [word for word in ctx.meta.get(_WORDS, []) if word not in ctx.help_option_names]
-        given, *_ = self.make_parser(ctx).parse_args(words)
-        typed = given["words"]
-        if isinstance(typed, list | tuple) and (script := read_call(typed)[0]) is not None:
+        if (script := _script_of(ctx)) is not None:
             describe(script, formatter)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """List the options of the command, and of the ``init`` of the script that stands before."""
+        return [*super().shell_complete(ctx, incomplete), *_options(ctx, "init", incomplete)]
+
+
+def second_options(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """List the options behind ``--``: those of ``main``, or of ``init`` where the command calls nothing else.
+
+    Parameters
+    ----------
+    ctx
+        Of a command whose first argument is a script.
+    incomplete
+        What they begin with.
+    """
+    return _options(ctx, "main" if isinstance(ctx.command, TwoCalls) else "init", incomplete)
+
+
+def _options(ctx: click.Context, function: Literal["init", "main"], incomplete: str) -> list[CompletionItem]:
+    from oet_kernel.scripts.names import ScriptUnreadable
+
+    try:
+        reading = None if (script := _script_of(ctx)) is None else _read(script)
+    except (OSError, ValueError, ScriptUnreadable, click.UsageError):
+        return []
+    found = None if reading is None else reading.init if function == "init" else reading.main
+    given = {word.partition("=")[0] for word in ctx.meta.get(_WORDS, [])}
+    return [
+        CompletionItem(f"--{one.name}", help=_explain(one))
+        for one in (() if found is None else found.parameters)
+        if one.by_name
+        and f"--{one.name}".startswith(incomplete)
+        and (function == "main" or f"--{one.name}" not in given)
+    ]
+
+
+def _script_of(ctx: click.Context) -> str | None:
+    """Find the script that stands on the command line."""
+    words = [word for word in ctx.meta.get(_WORDS, []) if word not in ctx.help_option_names]
+    given, *_ = ctx.command.make_parser(ctx).parse_args(words)
+    typed = given["words"]
+    return read_call(typed)[0] if isinstance(typed, list | tuple) else None
+
+
+def _read(script: str) -> "Reading":
+    from oet_kernel.scripts.notebooks import read_file  # only help and completion need it
+
+    path = _path(script)
+    return read_file(path, path.read_bytes())
 
 
 def describe(script: str, formatter: click.HelpFormatter) -> None:
@@ -43,13 +92,11 @@ def describe(script: str, formatter: click.HelpFormatter) -> None:
     formatter
         Takes the text.
     """
-    from oet_kernel.scripts.names import ScriptUnreadable  # only help needs it
-    from oet_kernel.scripts.notebooks import read_file
+    from oet_kernel.scripts.names import ScriptUnreadable  # only help and completion need it
 
     with formatter.section(f"Script {script}"):
         try:
-            path = _path(script)
-            reading = read_file(path, path.read_bytes())
+            reading = _read(script)
         except ScriptUnreadable as error:
             formatter.write_text(f"It cannot be run: {f'line {error.line}: ' if error.line else ''}{error.why}")
             return

@@ -170,7 +170,7 @@ def test_service_that_says_nothing_and_addresses_that_are_none(kind):
         pytest.raises(ConnectionFailed, match="has not answered in time"),
     ):
         ask(kind, f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.1)
-    for url in ("localhost:5000/api/v1.0", "ftp://localhost/", "http://[::1", "http://a:b/"):
+    for url in ("telescope:5000/api/v1.0", "ftp://localhost/", "http://[::1", "http://a:b/"):
         with pytest.raises(ConnectionFailed, match="not a valid address"):
             ask(kind, url)
 
