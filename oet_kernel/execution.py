@@ -14,6 +14,7 @@ from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
 from oet_kernel.bounds import NAME_CHARACTERS, TOPICS, OutOfBounds, check_json, check_text
 from oet_kernel.control import KernelControl
+from oet_kernel.errors import MalformedRequest
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import (
     UNREADABLE,
@@ -34,6 +35,7 @@ from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
 from oet_kernel.pause import KernelPause, event_of, fact_of
 from oet_kernel.procedure import Fact
+from oet_kernel.scripts.catalogue import check_fetched
 from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.steps import StepDeadline
 from oet_kernel.store.rows import KernelRow, ProcedureRow
@@ -119,6 +121,8 @@ class Execution:
         """The procedure of that abort script; None before it was created."""
         self.autostart = row.autostart
         """It is to be started as soon as it is READY."""
+        self.planned = row.main if row.autostart else None
+        """What its start is going to call ``main`` with; None where that is not known."""
         self.control = KernelControl(row.id, row.controller)
         """Who has control of its kernel."""
         self.pausing = KernelPause(row.id)
@@ -364,6 +368,12 @@ class Execution:
         if self.path is None:
             self._found(await workshop.sources.fetch(self.id, script, self._repository, self._note))
         assert self.path is not None
+        if self.planned is not None and isinstance(script, GitScript):  # others were looked into at the request
+            try:
+                await asyncio.to_thread(check_fetched, self.path, self.planned)
+            except MalformedRequest as error:
+                self.learn(lifecycle.Failed(time.time(), f"{error.type}: {error.message}; init was not called"))
+                return
         await workshop.journal.written()  # from here on the script acts: what runs must be on record
         kernel.prepare(
             self.id,

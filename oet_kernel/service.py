@@ -223,6 +223,7 @@ class ScriptExecutionService:
         command: PrepareProcessCommand,
         main: ProcedureInput | None = None,
         *,
+        planned: ProcedureInput | None = None,
         autostart: bool = False,
         who: str | None = None,
         on_created: Callable[[int], None] = lambda pid: None,
@@ -235,6 +236,9 @@ class ScriptExecutionService:
             The script, and what its ``init`` is called with.
         main
             What ``main`` is called with where its start does not say.
+        planned
+            What its start is going to say: checked before ``init`` is called where the script had to be fetched, and
+            not kept.
         autostart
             Start it as soon as it is READY.
         who
@@ -250,8 +254,9 @@ class ScriptExecutionService:
             kernels, the service is ending, or nothing can be written down.
         """
         _check_script(command.script)
-        for name, given in (("init", command.init_args), ("main", main or ProcedureInput())):
-            _check_arguments(name, given)
+        for name, given in (("init", command.init_args), ("main", main), ("main", planned)):
+            if given is not None:
+                _check_arguments(name, given)
         self._take_command()
         script, repository = self._workshop.sources.admit(command.script)
         command = replace(command, script=script)
@@ -263,6 +268,8 @@ class ScriptExecutionService:
             )
         self._kept.make_room(self._limits.kernels - alive - 1)
         execution = self._create(command, main or ProcedureInput(), autostart=autostart, who=who, repository=repository)
+        if planned is not None:
+            execution.planned = planned
         on_created(execution.id)
         created = self._summary(execution)  # its preparation does not wait for the disk
         try:

@@ -42,7 +42,9 @@ class ProceduresHandler(ProcedureResource):
         checked = await self.context.catalogue.check_creation(
             request.script, request.script_args, required=request.require_script
         )
-        summary = await self.service.prepare(PrepareProcessCommand(request.script, checked.init), who=self.caller)
+        planned = checked.main if request.script_args.has_main else None
+        command = PrepareProcessCommand(request.script, checked.init)
+        summary = await self.service.prepare(command, planned=planned, who=self.caller)
         self.context.catalogue.follow(summary.id, checked.seen)
         summary = self.localise(summary, root)
         self.set_header("Location", summary.uri)

@@ -285,6 +285,29 @@ class _Cache(Generic[T]):
         return made
 
 
+def check_fetched(path: Path, main: ProcedureInput) -> None:
+    """Refuse arguments that the ``main`` of a script certainly does not take; none where it cannot be read.
+
+    Parameters
+    ----------
+    path
+        Its file, wherever it lies.
+    main
+        What its ``main`` is to be called with.
+
+    Raises
+    ------
+    MalformedRequest
+        When they do not fit.
+    """
+    try:
+        reading = _interpret(path, _load(path, _LARGEST)[0])
+    except OSError:
+        return
+    if isinstance(reading, Reading):
+        _checked(reading.main, main, "main")
+
+
 def _checked(function: Function | None, arguments: ProcedureInput, name: str) -> ProcedureInput:
     if function is None:
         return arguments

@@ -4,7 +4,14 @@ import os
 
 import pytest
 
-from oet_kernel.models import GitArgs, GitScript, PrepareProcessCommand, ProcedureState, StopProcessCommand
+from oet_kernel.models import (
+    GitArgs,
+    GitScript,
+    PrepareProcessCommand,
+    ProcedureInput,
+    ProcedureState,
+    StopProcessCommand,
+)
 from oet_kernel.scripts.sources import ScriptSources
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +56,39 @@ async def test_script_runs_in_its_own_environment_which_need_not_have_this_packa
     assert str(bench.state.path / "environments") in prefix
     log = [event["text"] for event in bench.said("procedure.environment.log", pid)]
     assert any("Building an environment" in line for line in log)
+
+
+INIT = "def init(**k): print('INIT RAN')\ndef main(seconds: float = 1): ...\n"
+
+
+@pytest.mark.parametrize("create_env", [False, True])
+async def test_arguments_of_main_that_do_not_fit_are_found_before_init_is_called(bench, repository, create_env):
+    repository.commit(observe_py=INIT)
+    wanted, planned = PrepareProcessCommand(script(repository, create_env)), ProcedureInput([], {"secnds": 4})
+    pid = (await bench.service.prepare(wanted, planned=planned)).id
+    summary = await bench.until(pid, ProcedureState.READY)
+    says = "Malformed Request: $.script_args.main.kwargs.secnds: unexpected, main takes seconds; init was not called"
+    assert (summary.state, summary.history.stacktrace) == (ProcedureState.FAILED, says)
+    assert bench.output(pid) == ""
+
+
+async def test_arguments_of_an_activity_that_do_not_fit_are_found_before_init_is_called(bench, repository):
+    repository.commit(observe_py=INIT)
+    main = ProcedureInput([], {"secnds": 4})
+    pid = (await bench.service.prepare(PrepareProcessCommand(script(repository)), main, autostart=True)).id
+    summary = await bench.until(pid)
+    assert summary.state is ProcedureState.FAILED
+    assert summary.history.stacktrace.endswith("init was not called")
+
+
+async def test_arguments_of_main_that_fit_are_given_by_the_start_alone(bench, repository):
+    repository.commit(observe_py="def main(seconds: float = 1): print(seconds)\n")
+    wanted = PrepareProcessCommand(script(repository))
+    pid = (await bench.service.prepare(wanted, planned=ProcedureInput([], {"seconds": 4}))).id
+    assert (await bench.until(pid, ProcedureState.READY)).state is ProcedureState.READY
+    await bench.start(pid)
+    await bench.until(pid)
+    assert bench.output(pid) == "1\n"
 
 
 async def test_failed_fetch_is_failed_with_gits_message(bench, repository):
