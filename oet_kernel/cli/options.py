@@ -100,12 +100,38 @@ class ServiceId(click.types.IntParamType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """List the ids that begin so; none where no service answers at once."""
         try:
-            given = (_inherited(ctx, name, ctx.params.get(name)) for name in _SERVICE)
-            with ServiceOptions(*given).client(timeout=2.0) as client:
+            with _asking(ctx) as client:
                 listed = list(self._list_ids(client))
         except ClientError:
             return []
         return [CompletionItem(str(one), help=text) for one, text in listed if str(one).startswith(incomplete)]
+
+
+def _asking(ctx: click.Context) -> Client:
+    """Create a client for a completion, which nobody waits long for."""
+    return ServiceOptions(*(_inherited(ctx, name, ctx.params.get(name)) for name in _SERVICE)).client(timeout=2.0)
+
+
+def main_options(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """List the options of the ``main`` of the procedure that is to be started; none where they are not known.
+
+    Parameters
+    ----------
+    ctx
+        Of a command that takes a procedure and the arguments of its main.
+    incomplete
+        What they begin with.
+    """
+    words = [word for word in ctx.params.get("words") or () if word.isdecimal()]
+    named = ctx.params.get(PROCEDURE_ID.option) or (int(words[0]) if words else None)
+    try:
+        with _asking(ctx) as client:
+            procedures = client.procedures() if named is None else [client.procedure(named)]
+            schema = client.schema(procedures[-1].script.script_uri).main if procedures else None
+    except ClientError:
+        return []
+    options = [f"--{name}" for name in (schema or {}).get("properties", {})]
+    return [CompletionItem(option) for option in options if option.startswith(incomplete)]
 
 
 def _procedures(client: Client) -> Iterator[tuple[int, str]]:
@@ -117,10 +143,12 @@ def _activities(client: Client) -> Iterator[tuple[int, str]]:
 
 
 class StartWords(click.types.UnprocessedParamType):
-    """A procedure and the arguments of its main, of which the first can be completed."""
+    """A procedure and the arguments of its main, of which the first can be completed, and the options."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """List the ids that begin so, where none has been given."""
+        """List the ids that begin so, where none has been given; behind ``--`` the options of main."""
+        if incomplete.startswith("-"):
+            return main_options(ctx, incomplete)
         given = ctx.params.get(param.name or "") or ctx.params.get(PROCEDURE_ID.option)
         return [] if given else PROCEDURE_ID.shell_complete(ctx, param, incomplete)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import click
+from click.shell_completion import CompletionItem
 from msgspec.structs import replace
 
 from oet_kernel.cli import tables
@@ -16,6 +17,7 @@ from oet_kernel.cli.options import (
     Failure,
     ScriptOptions,
     ServiceOptions,
+    main_options,
     truth,
     with_script,
     with_service,
@@ -67,7 +69,13 @@ def list_(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
     return Answer(summaries, tables.list_procedures(summaries), as_json)
 
 
-@procedure.command(cls=TwoCalls, context_settings=FREE)
+class _StartCommand(TwoCalls):
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """List the options of the command, and of the main of the procedure."""
+        return [*super().shell_complete(ctx, incomplete), *main_options(ctx, incomplete)]
+
+
+@procedure.command(cls=_StartCommand, context_settings=FREE)
 @click.argument("words", nargs=-1, type=START_WORDS, metavar="[PID] [ARGUMENTS]... [-- ARGUMENTS...]")
 @click.option("--pid", type=PROCEDURE_ID, help="The procedure, instead of PID; without either, the newest.")
 @truth("--listen", default=True, help="Print events until the procedure ends.")

@@ -1,5 +1,7 @@
 """What a script takes, in the help of the commands that it is given to: ``oet run observe.py --help``."""
 
+import errno
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
@@ -79,6 +81,8 @@ def _read(script: str) -> "Reading":
     from oet_kernel.scripts.notebooks import read_file  # only help and completion need it
 
     path = _path(script)
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), script)
     return read_file(path, path.read_bytes())
 
 

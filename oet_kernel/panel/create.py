@@ -46,7 +46,7 @@ class CreateForm(VBox):
         )
         self.own_folder = Checkbox(
             description="in its own folder",
-            tooltip="Run in the folder that the script is in, and not in the service's",
+            tooltip="Run in the folder that the script is in, and not in this notebook's, or a far service's",
             indent=False,
             layout=Layout(width="auto", display="none"),
         )

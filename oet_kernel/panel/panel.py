@@ -39,6 +39,8 @@ class ControlPanel(VBox):
     ------
     RuntimeError
         Outside a notebook and a coroutine: no event loop runs there.
+    ClientError
+        When no service is named, and several run on this machine.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None, *, ca: str | Path | None = None) -> None:

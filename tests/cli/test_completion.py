@@ -1,5 +1,7 @@
 """Tab offers what can stand there: states, topics, and a script's own options, as the help knows them."""
 
+import os
+
 import pytest
 from click.shell_completion import ShellComplete
 
@@ -80,3 +82,26 @@ def test_options_of_the_command_come_before_those_of_the_script(complete):
     offered = complete("run long.py --")
     assert {"--fields", "--subarray_id", "--band", "--git-repo", "--json"} <= set(offered)
     assert not {"--scans", "--more", "--seconds"} & set(offered)
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("start PID --sec", ["--seconds"]),
+        ("start --pid PID --sec", ["--seconds"]),
+        ("start PID -- --sec", ["--seconds"]),
+        ("procedure start PID --fi", []),
+        ("start 1000000 --sec", []),
+        ("--server-url http://127.0.0.1:1 start PID --sec", []),
+    ],
+)
+def test_options_of_the_main_of_a_procedure(complete, served, line, offered):
+    pid = served.create(SCRIPT)
+    assert complete(line.replace("PID", str(pid))) == offered
+    served.http.put(f"/procedures/{pid}", json={"state": "STOPPED"})
+
+
+@pytest.mark.parametrize("line", ["run pipe.py --fi", "run . --fi"])
+def test_completion_never_waits_for_what_is_no_file(complete, tmp_path, line):
+    os.mkfifo(tmp_path / "pipe.py")
+    assert complete(line) == []
