@@ -125,7 +125,7 @@ class Execution:
         """What its start is going to call ``main`` with; None where that is not known."""
         self.control = KernelControl(row.id, row.controller)
         """Who has control of its kernel."""
-        self.pausing = KernelPause(row.id)
+        self.pausing = KernelPause()
         """What its kernel is asked about pauses."""
         self.quiet = False
         """Its script has failed by an exception of its own, and has left nothing at work."""
@@ -176,6 +176,15 @@ class Execution:
         return self.procedure.stopping
 
     @property
+    def takes_requests(self) -> bool:
+        """True once its kernel is there and takes requests."""
+        return self.kernel is not None and self.kernel.takes_requests
+
+    def say_pause(self, report: PauseReport) -> None:
+        """Change the pause without the kernel, which does not know of it; and tell what has changed."""
+        self._hear_pause(report, time.time())
+
+    @property
     def kernel_alive(self) -> bool:
         """True while there is a process that may act."""
         return self.kernel is not None and self.kernel.alive
@@ -208,9 +217,13 @@ class Execution:
         self._catching_up = False
         if self.state.inactive or self.stopping:
             return
-        if self.state in _BEFORE_INIT:
+        pause, begun = self.procedure.pause, self.state not in _BEFORE_INIT
+        if pause is not None and (pause.pending == "resume" or (begun and pause.pending == "pause")):
+            self.pausing.ask_again(kernel, pause)
+        if not begun:
             self._preparation = self._supervise("preparing", self._guarded(self._hand_over_script()))
-        elif self.state is ProcedureState.READY and "main" in self.procedure.calls:
+            return
+        if self.state is ProcedureState.READY and "main" in self.procedure.calls:
             self.run(self.procedure.calls["main"])  # again, if it had arrived: the kernel runs it once
 
     def _resume_without_process(self) -> None:
@@ -280,7 +293,8 @@ class Execution:
             and not (self._catching_up or self.pausing.has_asked(report))
         ):
             raise OutOfBounds("nobody has asked for that, and the script does not pause itself")
-        if (fact := fact_of(report, at)) is not None:
+        pending = before.pause is not None and before.pause.pending is not None and self.pausing.has_asked(report)
+        if (fact := fact_of(report, at, pending)) is not None:
             self.learn(fact)
         if self.procedure is not before and (announcement := event_of(report, self.id)) is not None:
             self._audience.say(self, announcement, at)
@@ -375,6 +389,9 @@ class Execution:
                 self.learn(lifecycle.Failed(time.time(), f"{error.type}: {error.message}; init was not called"))
                 return
         await workshop.journal.written()  # from here on the script acts: what runs must be on record
+        pause = self.procedure.pause
+        if pause is not None and pause.pending == "pause":  # accepted while there was nobody to tell of it
+            await self.pausing.pause(kernel, pause.at, pause.who)
         kernel.prepare(
             self.id,
             self.path,

@@ -191,11 +191,16 @@ class Pause(Struct, frozen=True):
     """Where the procedure waits; None while it has come to no such checkpoint."""
     since: float | None = None
     """Since when it waits there, in Unix seconds."""
+    pending: Literal["pause", "resume"] | None = None
+    """The newest request, where the kernel has not confirmed it yet: the script may pass checkpoints until then."""
 
     def __str__(self) -> str:
+        if self.pending == "resume":
+            return "resume pending"
         if self.checkpoint is not None:
             return f"paused at {self.checkpoint}"
-        return "pausing" if self.at is None else f"pausing at {self.at}"
+        said = "pausing" if self.pending is None else "pause pending"
+        return said if self.at is None else f"{said} at {self.at}"
 
 
 class PauseRequest(Struct, frozen=True):

@@ -3,38 +3,30 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from uuid import uuid4
 
 from oet_kernel import topics
-from oet_kernel.errors import DeadlineExceeded
 from oet_kernel.events.mapping import Announcement, announce
 from oet_kernel.kernel.checkpoints import PauseReport
 from oet_kernel.kernels.local import LocalKernel
+from oet_kernel.models import Pause
 from oet_kernel.procedure import Fact, PauseAsked, Paused, PauseEnded
 
-_SECONDS = 10.0
-"""For a kernel to be ready and to answer, on its control channel, which it does while the script runs."""
+_SECONDS = 5.0
+"""For a kernel to answer, on its control channel, which it does while the script runs."""
 _SECONDS_OF_STOP = 0.5
 """The same ahead of a stop, which ends whether there is an answer or not."""
 _ENDED = "its kernel has ended"
 
 
 class KernelPause:
-    """The requests to one kernel that are about a pause, and its answers.
+    """The requests to one kernel that are about a pause, and its answers."""
 
-    Parameters
-    ----------
-    procedure
-        Id of the procedure.
-    """
-
-    def __init__(self, procedure: int) -> None:
-        self._procedure = procedure
+    def __init__(self) -> None:
         self._asked: deque[str] = deque(maxlen=100)
         self._answers: dict[str, asyncio.Future[PauseReport]] = {}
 
-    async def pause(self, kernel: LocalKernel, at: str | None, who: str | None) -> PauseReport:
+    async def pause(self, kernel: LocalKernel, at: str | None, who: str | None) -> PauseReport | None:
         """Have the script wait at a checkpoint.
 
         Parameters
@@ -46,21 +38,36 @@ class KernelPause:
         who
             Who asks for it.
 
-        Raises
-        ------
-        DeadlineExceeded
-            When the kernel does not answer.
+        Returns
+        -------
+        PauseReport | None
+            What the kernel answers; None where it does not yet: it has the request, and answers when it can.
         """
         return await self._ask(kernel, lambda request: kernel.pause(request, at, who))
 
-    async def resume(self, kernel: LocalKernel, who: str | None) -> PauseReport:
+    async def resume(self, kernel: LocalKernel, who: str | None) -> PauseReport | None:
         """Let the script go on; as `pause` otherwise."""
         return await self._ask(kernel, lambda request: kernel.resume(request, who))
 
+    def ask_again(self, kernel: LocalKernel, pause: Pause) -> None:
+        """Send what another service has asked for, and its kernel has not confirmed; its answer is heard as any.
+
+        Parameters
+        ----------
+        kernel
+            The procedure's kernel, adopted.
+        pause
+            With a request that is pending.
+        """
+        request = self._new_request()
+        if pause.pending == "resume":
+            kernel.resume(request, pause.who)
+        else:
+            kernel.pause(request, pause.at, pause.who)
+
     async def stop(self, kernel: LocalKernel) -> None:
         """Let nothing wait any more but for the interrupt that comes now; nothing where the kernel does not answer."""
-        with suppress(DeadlineExceeded):
-            await self._ask(kernel, kernel.stop_pausing, _SECONDS_OF_STOP)
+        await self._ask(kernel, kernel.stop_pausing, _SECONDS_OF_STOP)
 
     @property
     def asked(self) -> bool:
@@ -82,26 +89,27 @@ class KernelPause:
         for request in self._answers:
             self.heard(PauseReport("refused", why=_ENDED, answers=request))
 
-    async def _ask(self, kernel: LocalKernel, send: Callable[[str], None], seconds: float = _SECONDS) -> PauseReport:
+    def _new_request(self) -> str:
         request = uuid4().hex
         self._asked.append(request)
-        self._answers[request] = asyncio.get_running_loop().create_future()
+        return request
+
+    async def _ask(
+        self, kernel: LocalKernel, send: Callable[[str], None], seconds: float | None = None
+    ) -> PauseReport | None:
+        if not kernel.alive:
+            return PauseReport("refused", why=_ENDED)
+        request = self._new_request()
+        answer = self._answers[request] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(seconds):
-                if not await kernel.ready():
-                    return PauseReport("refused", why=_ENDED)
-                send(request)
-                return await self._answers[request]
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"The kernel of procedure {self._procedure} has not answered within {seconds:g} s: it is busy below "
-                "Python, or was started by a version that cannot pause; try again, or stop the procedure"
-            ) from None
+            send(request)
+            await asyncio.wait([answer], timeout=_SECONDS if seconds is None else seconds)
+            return answer.result() if answer.done() else None
         finally:
             del self._answers[request]
 
 
-def fact_of(report: PauseReport, at: float) -> Fact | None:
+def fact_of(report: PauseReport, at: float, pending: bool) -> Fact | None:
     """Say what a kernel's message means for the procedure; None for a mere answer.
 
     Parameters
@@ -110,8 +118,12 @@ def fact_of(report: PauseReport, at: float) -> Fact | None:
         What the kernel has said.
     at
         When; Unix seconds.
+    pending
+        Whether a request was accepted that the kernel had not confirmed.
     """
     match report.phase:
+        case "refused" if pending:
+            return PauseEnded(at)
         case "pausing":
             return PauseAsked(at, report.at, report.who)
         case "paused":
@@ -140,7 +152,7 @@ def event_of(report: PauseReport, procedure: int) -> Announcement | None:
             return announce(topics.PAUSED, source, checkpoint=report.checkpoint)
         case "resumed":
             return announce(topics.RESUMED, source, checkpoint=report.checkpoint, who=report.who)
-        case "missed":
+        case "missed" | "refused":
             return announce(topics.UNPAUSED, source, why=report.why)
         case _:
             return None

@@ -3,6 +3,7 @@
 A pause holds when the kernel says so, which it does in its journal: so the next service knows of it too.
 """
 
+import time
 from contextlib import suppress
 
 from oet_kernel import topics
@@ -10,7 +11,9 @@ from oet_kernel.announcer import Announcer
 from oet_kernel.bounds import PATTERN_CHARACTERS, OutOfBounds, check_text
 from oet_kernel.errors import MalformedRequest, NotPaused, PauseRefused, StoreUnusable
 from oet_kernel.events.journal import Journal
+from oet_kernel.kernel.checkpoints import PauseReport
 from oet_kernel.models import PauseProcessCommand, ProcedureSummary, ResumeProcessCommand
+from oet_kernel.procedure import PausePending, ResumePending
 from oet_kernel.roster import Roster
 
 
@@ -35,7 +38,8 @@ class Pauses:
     async def pause(self, command: PauseProcessCommand, who: str | None = None) -> ProcedureSummary:
         """Have a procedure wait at a checkpoint; one that waits already goes on waiting.
 
-        A pause that is asked for anew while no checkpoint was reached takes the place of the one before.
+        A pause that is asked for anew while no checkpoint was reached takes the place of the one before. One that the
+        kernel cannot take yet, since it is not there or is busy below Python, is accepted as pending.
 
         Parameters
         ----------
@@ -47,7 +51,7 @@ class Pauses:
         Returns
         -------
         ProcedureSummary
-            With the pause that is asked for; the checkpoint is reached later.
+            With the pause that is asked for, or pending; the checkpoint is reached later.
 
         Raises
         ------
@@ -56,11 +60,9 @@ class Pauses:
         MalformedRequest
             When the pattern is too long.
         PauseRefused
-            When it has ended, has no kernel yet, or one in which nothing can wait.
+            When it has ended, or has a kernel in which nothing can wait.
         StoreUnusable
             When nothing can be written down.
-        DeadlineExceeded
-            When the kernel does not answer.
         """
         pid = command.process_uid
         execution = self._roster.find(pid)
@@ -68,21 +70,21 @@ class Pauses:
         if execution.state.inactive or execution.stopping:
             state = execution.state.name if execution.state.inactive else "being stopped"
             raise PauseRefused(f"Cannot pause PID {pid}: it is {state}")
-        kernel = execution.kernel
-        if kernel is None:
-            raise PauseRefused(
-                f"Cannot pause PID {pid}: it is {execution.state.name} and has no kernel yet; ask when it is LOADING"
-            )
         self._take_command()
         request = self._announcer.request_id()
         self._announcer.request(topics.REQUEST_PAUSE, request, pid, cmd=command)
-        report = await execution.pausing.pause(kernel, command.at, who)
-        if report.phase == "refused":
+        kernel = execution.kernel if execution.takes_requests else None
+        report = None if kernel is None else await execution.pausing.pause(kernel, command.at, who)
+        if report is None:
+            execution.learn(PausePending(time.time(), command.at, who))
+        elif report.phase == "refused":
             raise PauseRefused(f"Cannot pause PID {pid}: {report.why}")
         return await self._told(pid)
 
     async def resume(self, command: ResumeProcessCommand, who: str | None = None) -> ProcedureSummary:
         """Let a procedure go on; one that has not come to its checkpoint is not to wait there.
+
+        What the kernel cannot take yet is accepted as pending.
 
         Parameters
         ----------
@@ -99,20 +101,23 @@ class Pauses:
             When no pause is asked for.
         StoreUnusable
             When nothing can be written down.
-        DeadlineExceeded
-            When the kernel does not answer.
         """
         pid = command.process_uid
         execution = self._roster.find(pid)
-        kernel = execution.kernel
-        if kernel is None or execution.procedure.pause is None or execution.stopping:
+        if execution.procedure.pause is None or execution.stopping:
             state = "being stopped" if execution.stopping and not execution.state.inactive else execution.state.name
             raise NotPaused(f"Cannot resume PID {pid}: it is {state}, and not paused")
         self._take_command()
         request = self._announcer.request_id()
         self._announcer.request(topics.REQUEST_RESUME, request, pid, cmd=command)
+        kernel = execution.kernel if execution.takes_requests else None
+        if kernel is None:
+            execution.say_pause(PauseReport("resumed", who=who))
+            return await self._told(pid)
         report = await execution.pausing.resume(kernel, who)
-        if report.phase == "refused":
+        if report is None:
+            execution.learn(ResumePending(time.time()))
+        elif report.phase == "refused":
             raise NotPaused(f"Cannot resume PID {pid}: {report.why}")
         return await self._told(pid)
 

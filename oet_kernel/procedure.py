@@ -7,7 +7,7 @@ publishes the states that were added.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -199,6 +199,20 @@ class PauseAsked(Struct, frozen=True):
     """Who has asked for it."""
 
 
+class PausePending(Struct, frozen=True):
+    """A pause is asked for, of which the kernel does not know yet."""
+
+    at: float
+    checkpoints: str | None
+    who: str | None = None
+
+
+class ResumePending(Struct, frozen=True):
+    """The end of a pause is asked for, of which the kernel does not know yet."""
+
+    at: float
+
+
 class Paused(Struct, frozen=True):
     """The script waits at a checkpoint."""
 
@@ -228,6 +242,8 @@ Fact = (
     | Started
     | StartWithdrawn
     | PauseAsked
+    | PausePending
+    | ResumePending
     | Paused
     | PauseEnded
 )
@@ -328,7 +344,7 @@ def apply(procedure: Procedure, fact: Fact) -> Procedure:
                 return procedure
             calls = {name: given for name, given in procedure.calls.items() if name != "main"}
             return replace(procedure, calls=calls, requested_by=_noted(procedure.requested_by, "start", None))
-        case PauseAsked() | Paused() | PauseEnded():
+        case PauseAsked() | PausePending() | ResumePending() | Paused() | PauseEnded():
             return _paused(procedure, fact)
         case _:
             return _step(procedure, fact)
@@ -343,20 +359,31 @@ def _noted(requested_by: Mapping[RequestName, str], request: RequestName, who: s
     return {**others, request: who} if who else others
 
 
-def _paused(procedure: Procedure, fact: PauseAsked | Paused | PauseEnded) -> Procedure:
+def _paused(procedure: Procedure, fact: PauseAsked | PausePending | ResumePending | Paused | PauseEnded) -> Procedure:
     """Follow a pause. Its state stays what it is: a procedure that is paused in ``main`` is RUNNING."""
     pause = procedure.pause
     match fact:
         case PauseAsked():
             # a task that waited may have been cancelled: the pause is the one that was asked for before
-            asked = fact.at if pause is None or pause.checkpoint is None else pause.asked
-            return replace(procedure, pause=Pause(asked, fact.checkpoints, fact.who))
+            kept = pause is not None and (pause.checkpoint is not None or pause.pending == "pause")
+            asked = pause.asked if pause is not None and kept else fact.at
+            return replace(procedure, pause=Pause(asked, fact.checkpoints, fact.who, pending=_not_confirmed(pause)))
+        case PausePending() if pause is None or pause.checkpoint is None:
+            return replace(procedure, pause=Pause(fact.at, fact.checkpoints, fact.who, pending="pause"))
+        case ResumePending() if pause is not None:
+            return replace(procedure, pause=replace(pause, pending="resume"))
         case Paused() if pause is not None and pause.checkpoint != fact.checkpoint:
-            return replace(procedure, pause=replace(pause, checkpoint=fact.checkpoint, since=fact.at))
+            pause = replace(pause, checkpoint=fact.checkpoint, since=fact.at, pending=_not_confirmed(pause))
+            return replace(procedure, pause=pause)
         case PauseEnded() if pause is not None:
             return replace(procedure, pause=None)
         case _:
             return procedure
+
+
+def _not_confirmed(pause: Pause | None) -> Literal["resume"] | None:
+    """Return what is still to be confirmed once the kernel has said that it pauses."""
+    return "resume" if pause is not None and pause.pending == "resume" else None
 
 
 def _step(procedure: Procedure, fact: Any) -> Procedure:

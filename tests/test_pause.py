@@ -1,7 +1,9 @@
 """A procedure waits at its checkpoints while a pause is asked for, goes on when it is resumed, and can be stopped."""
 
 import asyncio
+import contextlib
 import os
+import pathlib
 import signal
 
 import msgspec
@@ -10,7 +12,6 @@ import pytest
 from oet_kernel import pause as pause_module
 from oet_kernel import topics
 from oet_kernel.errors import (
-    DeadlineExceeded,
     MalformedRequest,
     NotPaused,
     PauseRefused,
@@ -458,14 +459,158 @@ async def test_a_pause_that_was_missed_while_no_service_was_there_is_over(succes
     assert told(second, pid) == [("unpaused", "main has ended")]
 
 
-async def test_a_kernel_that_knows_nothing_of_pauses_is_said_to_be_one(bench, monkeypatch):
+async def test_a_kernel_that_knows_nothing_of_pauses_is_waited_for_and_keeps_nobody(bench, monkeypatch):
     monkeypatch.setattr(pause_module, "_SECONDS", 0.1)
     monkeypatch.setattr(LocalKernel, "pause", lambda self, request, at, who: self._send("control", "x_request", {}))
     pid = await bench.ready(SCANS)
-    with pytest.raises(DeadlineExceeded, match="was started by a version that cannot pause"):
+    assert (await pause(bench, pid)).pending == "pause"
+    await bench.start(pid)
+    summary = await bench.until(pid)
+    assert (summary.state, summary.pause) == (S.COMPLETE, None)
+
+
+# --- what a kernel cannot take yet
+
+
+FROM_THE_BEGINNING = """
+from oet_kernel.api import checkpoint
+checkpoint("import")
+def init(): checkpoint("init")
+def main(): checkpoint("main")
+"""
+
+
+@contextlib.contextmanager
+def frozen(bench, pid, monkeypatch):
+    """Keep a kernel from answering, as one that is busy below Python does."""
+    monkeypatch.setattr(pause_module, "_SECONDS", 0.1)
+    process = bench.service._roster.find(pid).kernel.pid
+    os.kill(process, signal.SIGSTOP)
+    tasks = pathlib.Path(f"/proc/{process}/task")
+    while any(") T " not in (task / "stat").read_text() for task in tasks.iterdir()):
+        os.sched_yield()  # each thread stops when it runs next
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it was stopped
+            os.kill(process, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(("at", "state"), [("import", S.LOADING), ("init", S.INITIALISING), ("main", S.RUNNING)])
+async def test_a_pause_is_taken_before_there_is_a_kernel_and_holds_from_the_beginning(bench, at, state):
+    pid = await bench.create(FROM_THE_BEGINNING)
+    assert bench.service.summarise([pid])[0].state is S.CREATING
+    asked = await pause(bench, pid, at)
+    assert (asked.at, asked.who, asked.pending, str(asked)) == (at, "alice", "pause", f"pause pending at {at}")
+    if at == "main":
+        await bench.until(pid, S.READY)
+        await bench.start(pid)
+    await heard(bench, pid, topics.PAUSED)
+    summary = bench.service.summarise([pid])[0]
+    assert (summary.state, summary.pause.checkpoint, summary.pause.pending) == (state, at, None)
+    await resume(bench, pid)
+    if at != "main":
+        await bench.until(pid, S.READY)
+        await bench.start(pid)
+    assert (await bench.until(pid)).state is S.COMPLETE
+    assert told(bench, pid) == [("pausing", at), ("paused", at), ("resumed", at)]
+
+
+async def test_before_there_is_a_kernel_a_pause_is_replaced_and_taken_back(bench):
+    pid = await bench.create(FROM_THE_BEGINNING)
+    with pytest.raises(NotPaused, match="it is CREATING, and not paused"):
+        await resume(bench, pid)
+    await pause(bench, pid, "import")
+    assert (await pause(bench, pid, "init")).at == "init"
+    assert await resume(bench, pid) is None
+    with pytest.raises(NotPaused, match="and not paused"):
+        await resume(bench, pid)
+    await bench.until(pid, S.READY)
+    assert told(bench, pid) == [("resumed", None)]
+    await stop(bench, pid)
+
+
+async def test_a_pause_of_a_frozen_kernel_is_accepted_and_told_when_it_takes_effect(bench, monkeypatch):
+    pid = await bench.ready(SCANS)
+    with frozen(bench, pid, monkeypatch):
+        with pytest.raises(NotPaused, match="it is READY, and not paused"):
+            await resume(bench, pid)
+        assert (await pause(bench, pid, "scan 1")).pending == "pause"
+        again = await pause(bench, pid, "scan 2")
+        assert (again.at, again.pending) == ("scan 2", "pause")
+        assert told(bench, pid) == [], "what is told is what the kernel says"
+    await heard(bench, pid, topics.PAUSING, 2)
+    assert (pause_of(bench, pid).at, pause_of(bench, pid).pending) == ("scan 2", None)
+    await bench.start(pid)
+    await heard(bench, pid, topics.PAUSED)
+    await resume(bench, pid)
+    assert (await bench.until(pid)).state is S.COMPLETE
+    assert told(bench, pid) == [
+        ("pausing", "scan 1"), ("pausing", "scan 2"), ("paused", "scan 2"), ("resumed", "scan 2"),
+    ]  # fmt: skip
+
+
+async def test_a_resume_of_a_frozen_kernel_is_accepted_and_told_when_it_takes_effect(bench, monkeypatch):
+    pid = await bench.ready(SCANS)
+    await pause(bench, pid)
+    await bench.start(pid)
+    await heard(bench, pid, topics.PAUSED)
+    with frozen(bench, pid, monkeypatch):
+        pending = await resume(bench, pid)
+        assert (pending.checkpoint, pending.pending, str(pending)) == ("scan 1", "resume", "resume pending")
+        assert (await pause(bench, pid)).checkpoint == "scan 1", "it waits, and goes on waiting"
+    await heard(bench, pid, topics.RESUMED)
+    await stop(bench, pid)
+    assert told(bench, pid)[:3] == [("pausing", None), ("paused", "scan 1"), ("resumed", "scan 1")]
+
+
+async def test_a_pause_and_its_end_are_carried_out_in_their_order_by_a_kernel_that_was_frozen(bench, monkeypatch):
+    pid = await bench.ready(SCANS)
+    with frozen(bench, pid, monkeypatch):
         await pause(bench, pid)
+        assert (await resume(bench, pid)).pending == "resume"
+    await heard(bench, pid, topics.RESUMED)
+    assert pause_of(bench, pid) is None
     await bench.start(pid)
     assert (await bench.until(pid)).state is S.COMPLETE
+
+
+async def test_what_was_accepted_and_is_refused_in_the_end_is_told(bench, monkeypatch):
+    pid = await bench.ready(SCANS)
+    monkeypatch.setattr(LocalKernel, "pause", lambda self, request, at, who: self._send(
+        "control", "oet_pause_request", {"id": request, "action": "pause", "at": "x" * 501, "who": who}
+    ))  # fmt: skip
+    with frozen(bench, pid, monkeypatch):
+        assert (await pause(bench, pid)).pending == "pause"
+    await heard(bench, pid, topics.UNPAUSED)
+    assert pause_of(bench, pid) is None
+    assert told(bench, pid) == [("unpaused", "a pattern of 501 characters is too long; 500 are allowed")]
+
+
+async def test_the_next_service_sees_to_it_that_an_accepted_pause_takes_effect(successors, monkeypatch):
+    first = await successors()
+    pid = await first.ready(SCANS)
+    with frozen(first, pid, monkeypatch):
+        assert (await pause(first, pid, "scan 2")).pending == "pause"
+        await first.detach()
+        second = await successors()
+        assert pause_of(second, pid).pending == "pause"
+    await heard(second, pid, topics.PAUSING)
+    await second.start(pid)
+    assert (await heard(second, pid, topics.PAUSED))["checkpoint"] == "scan 2"
+    assert pause_of(second, pid).pending is None
+    await stop(second, pid)
+
+
+async def test_a_stop_ends_what_was_to_be_paused(make_bench, monkeypatch):
+    bench = make_bench()
+    pid = await bench.ready(SCANS)
+    with frozen(bench, pid, monkeypatch):
+        await pause(bench, pid)
+        assert (await stop(bench, pid)).stopped
+        assert bench.service.summarise([pid])[0].pause is None
+        with pytest.raises(PauseRefused, match="it is STOPPED"):
+            await pause(bench, pid)
 
 
 async def test_a_kernel_that_does_not_answer_is_stopped_all_the_same(make_bench, monkeypatch):

@@ -278,6 +278,11 @@ class LocalKernel:
         """
         self._on_records, self._on_exit, self._on_fault = on_records, on_exit, on_fault
 
+    @property
+    def takes_requests(self) -> bool:
+        """True once it has said that it takes requests."""
+        return self._ready.is_set()
+
     async def ready(self, deadline: float = KERNEL_DEADLINE) -> bool:
         """Wait until the kernel takes requests.
 
