@@ -27,6 +27,7 @@ from oet_kernel.handlers import about, activities, archive, kernels, pausing, pr
 from oet_kernel.handlers.base import NotFoundHandler
 from oet_kernel.kernel.exit_work import EXIT_SECONDS
 from oet_kernel.kernels.local import KERNEL_DEADLINE
+from oet_kernel.logs import moderated
 from oet_kernel.record.notebook import OUTPUT_LIMIT
 from oet_kernel.state import usual_folder
 
@@ -241,6 +242,12 @@ class OetApp(ExtensionApp):
                     f"--port {self.serverapp.port} is not a port; 0 to 65535 are, 0 for any free one"
                 )
             self._shared.make()
+
+    def get_default_logging_config(self) -> dict[str, Any]:
+        """Return the logging configuration of Jupyter's applications, with bounds, for this package's messages too."""
+        config = moderated(super().get_default_logging_config())
+        config["loggers"]["oet_kernel"] = {"level": "DEBUG", "handlers": list(config["handlers"])}
+        return config
 
     def initialize_handlers(self) -> None:
         """List the handlers under each root of the API."""

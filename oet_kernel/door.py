@@ -21,6 +21,7 @@ from traitlets import default
 
 from oet_kernel.access import TokenIdentityProvider, cookie_secret
 from oet_kernel.errors import AddressTooLong, BadConfiguration, BodyTooLarge, OetError, Unauthorized
+from oet_kernel.logs import moderated
 from oet_kernel.models import to_json
 
 IDLE_SECONDS = 60.0
@@ -217,6 +218,10 @@ class GuardedServerApp(ServerApp):
     @default("identity_provider_class")
     def _default_identity_provider_class(self) -> type[IdentityProvider]:
         return TokenIdentityProvider
+
+    def get_default_logging_config(self) -> dict[str, Any]:
+        """Return the logging configuration of Jupyter Server, with bounds."""
+        return moderated(super().get_default_logging_config())
 
     @default("cookie_secret")
     def _default_cookie_secret(self) -> bytes:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -234,6 +233,42 @@ async def test_in_a_subshell_code_is_answered_while_main_runs(bench, tmp_path):
     assert calls == {"at work\n": "main", "beside\n": "console"}
 
 
+def interrupted(guest, code):
+    """Have code carried out, interrupt it once it prints that it has begun, and give the content of the reply."""
+    msg_id = guest.client.execute(code)
+    while guest.client.get_iopub_msg(timeout=DEADLINE)["content"].get("text") != "begun\n":
+        pass
+    guest.ask("interrupt_request", "control")
+    return guest.reply(msg_id)
+
+
+SLOW_READING = """
+import threading
+from IPython import get_ipython
+def read(lines):
+    if "slow" in lines[0]:
+        print("begun", flush=True)
+        while True: pass
+    return lines
+def init(): get_ipython().input_transformers_cleanup.append(read)
+def main(): threading.Event().wait()
+"""
+
+
+async def test_interrupt_that_comes_before_the_code_is_answered_and_the_next_line_is_carried_out(bench):
+    pid = await bench.ready(SLOW_READING)
+    await bench.service.inside.control(pid, "alice", True)
+    await bench.start(pid)
+    await bench.until(pid, _S.RUNNING)
+
+    def typed(guest):
+        guest.subshell()
+        return interrupted(guest, "slow"), guest.execute("1 + 1")
+
+    reply, behind = await guest_does(bench, pid, typed)
+    assert (reply["status"], reply["ename"], behind["status"]) == ("error", "KeyboardInterrupt", "ok")
+
+
 async def test_guests_interrupt_ends_what_was_typed_and_never_the_script(bench, tmp_path):
     os.mkfifo(gate := tmp_path / "gate")
     pid = await bench.ready(COUNTS)
@@ -244,18 +279,7 @@ async def test_guests_interrupt_ends_what_was_typed_and_never_the_script(bench, 
     def typed(guest):
         guest.subshell()
         guest.ask("interrupt_request", "control")  # nothing was typed: nothing is interrupted
-        began = threading.Event()
-        msg_id = guest.client.execute("print('begun', flush=True)\nwhile True: pass")
-
-        def spin() -> None:
-            while guest.client.get_iopub_msg(timeout=DEADLINE)["content"].get("text") != "begun\n":
-                pass
-            began.set()
-
-        spin()
-        assert began.is_set()
-        guest.ask("interrupt_request", "control")
-        return guest.reply(msg_id)
+        return interrupted(guest, "print('begun', flush=True)\nwhile True: pass")
 
     assert (await guest_does(bench, pid, typed))["ename"] == "KeyboardInterrupt"
     assert bench.service.summarise([pid])[0].state is _S.RUNNING

@@ -128,7 +128,7 @@ async def test_lines_of_output_are_whole_and_in_order_across_streams_and_below_p
         "import os, sys, subprocess\ndef main():\n"
         "    print('one', end=' '); print('two')\n"
         "    subprocess.run(['echo', 'from a child'])\n"
-        "    print('\\n'.join(str(n) for n in range(100)))\n"
+        "    for n in range(100): print(n)\n"
         "    os.write(1, 'ünï\\n'.encode())\n    print('no end', end='')\n"
     )
     summary = await bench.run(text)

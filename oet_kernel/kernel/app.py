@@ -236,8 +236,13 @@ class OetKernel(IPythonKernel):
         content = parent["content"]
         expressions = content.get("user_expressions") or {}
         code = "\n".join(map(str, [content.get("code", ""), *expressions.values()]))
-        with self.console.typed(code, parent):
-            await super().execute_request(stream, ident, parent)
+        try:
+            with self.console.typed(code, parent):
+                await super().execute_request(stream, ident, parent)
+        except KeyboardInterrupt:  # it has come before the code, or behind it; a console waits for the reply
+            error = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]}
+            self.session.send(self.iopub_socket, "error", error, parent, ident=self._topic("error"))
+            self.session.send(stream, "execute_reply", {"status": "error", **error}, parent, ident=ident)
 
     def _input_request(self, prompt: str, ident: Any, parent: Any, password: bool = False) -> str:
         value: str = super()._input_request(prompt, ident, parent, password)

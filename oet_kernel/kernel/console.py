@@ -54,9 +54,12 @@ class Console:
         try:
             yield
         finally:
-            with self._lock:  # an interrupt is on its way, or finds nothing any more
+            try:
+                with self._lock:  # an interrupt is on its way, or finds nothing any more
+                    self._at_work.pop(thread, None)
+            finally:  # one that was on its way may be raised here
                 self._at_work.pop(thread, None)
-            CALL.reset(token)
+                CALL.reset(token)
 
     def answered(self, prompt: str, value: str, secret: bool) -> None:
         """Tell what was typed at a prompt, a debugger's for one; nothing where no code of the console asks.

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.outcome import Outcome
-from tests.faults.stand import Follower, Stand, data, numbers, stand
+from tests.faults.stand import DEADLINE, Follower, Stand, data, numbers, stand
 
 _WITNESSED = """
 import itertools, os, time
@@ -22,8 +22,6 @@ def main(witness, pause):
         if pause:
             time.sleep(pause)
 """
-_DEADLINE = 1.0
-"""Seconds within which the service must say FAILED."""
 
 
 def kernel_killed(trials: int, seed: int) -> Outcome:
@@ -61,13 +59,13 @@ def _trial(site: Stand, follower: Follower, random: Random, outcome: Outcome, na
             time.sleep(0.001)
         os.kill(kernel, signal.SIGKILL)
         killed = time.monotonic()
-        failed = follower.state(pid, "FAILED", deadline=10)
+        failed = follower.state(pid, "FAILED", deadline=DEADLINE)
         took = time.monotonic() - killed
         while chunk := reading.read(1 << 16):
             said += chunk
     Path(witness).write_bytes(said)
     outcome.most("longest until FAILED, s", round(took, 3))
-    outcome.check(failed and took < _DEADLINE, f"{name}: FAILED after {took:.2f} s")
+    outcome.check(failed, f"{name}: is not FAILED after {took:.2f} s")
     trace = site.describe(pid)["history"]["stacktrace"] or ""
     outcome.check("SIGKILL" in trace, f"{name}: the stack trace does not name the signal: {trace[:200]}")
     returned = [int(line) for line in said.decode().split("\n")[:-1]]

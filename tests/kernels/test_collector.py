@@ -23,10 +23,16 @@ def collector():
             with open(f"/proc/{pid}/comm") as name:
                 if name.read().strip() != "oet-collector":
                     continue
-            if mine in [os.readlink(f"/proc/{pid}/fd/{one}") for one in os.listdir(f"/proc/{pid}/fd")]:
+            if mine in map(target, [f"/proc/{pid}/fd/{one}" for one in os.listdir(f"/proc/{pid}/fd")]):
                 return int(pid)
         except OSError:
             continue
+
+def target(path):
+    try:
+        return os.readlink(path)
+    except OSError:  # closed meanwhile
+        return None
 
 def tell(**fields): publish("user.script.announce", **fields)
 
