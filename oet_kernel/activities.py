@@ -32,6 +32,7 @@ from oet_kernel.models import (
     Script,
     ScriptArgs,
 )
+from oet_kernel.printable import has_controls
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
 from oet_kernel.store.rows import ActivityRow
@@ -199,6 +200,8 @@ class ActivityService:
         for what, name in (("$.sbd_id", command.sbd_id), ("$.activity_name", command.activity_name)):
             if len(name) > NAME_CHARACTERS:
                 raise MalformedRequest(f"{what}: has {len(name)} characters and {NAME_CHARACTERS} are allowed")
+            if has_controls(name):
+                raise MalformedRequest(f"{what}: {name!r} holds control characters; leave them out")
         block = await asyncio.to_thread(self._archive.definition, command.sbd_id)
         planned = _planned(block, command)
         script = planned.script(command.create_env)

@@ -28,6 +28,7 @@ from oet_kernel.handlers.base import NotFoundHandler
 from oet_kernel.kernel.exit_work import EXIT_SECONDS
 from oet_kernel.kernels.local import KERNEL_DEADLINE
 from oet_kernel.logs import moderated
+from oet_kernel.printable import printable
 from oet_kernel.record.notebook import OUTPUT_LIMIT
 from oet_kernel.state import usual_folder
 
@@ -417,7 +418,7 @@ def main(argv: list[str] | None = None) -> None:
         OetApp.launch_instance(arguments(words, os.environ))
         failed = OetServerApp.instance().failed
     except (OetError, OSError) as error:
-        sys.stderr.write(f"The service cannot start: {error}\n")
+        sys.stderr.write(printable(f"The service cannot start: {error}\n"))
         sys.exit(2 if isinstance(error, BadConfiguration) else 1)
     if failed:
         sys.exit(1)

@@ -14,6 +14,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from oet_kernel.printable import has_controls
+
 DEPTH = 100
 """Levels of arrays and objects; readers and writers of JSON in Python end at 1,000 less the frames of the caller."""
 EVENT_BYTES = 16 << 20
@@ -213,7 +215,7 @@ def check_topic(topic: str) -> str:
         When it is too long, empty, or has blanks or control characters.
     """
     check_text(topic, f"the topic {topic[:40]!r}...", TOPIC_CHARACTERS)
-    if not _TOPIC.fullmatch(topic):
+    if not _TOPIC.fullmatch(topic) or has_controls(topic):
         raise OutOfBounds(f"the topic {topic!r} is not words joined by dots, user.script.announce")
     return topic
 

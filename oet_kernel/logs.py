@@ -15,6 +15,8 @@ LINE_CHARACTERS = 500
 BURST = 50
 """Lines that one place in the code may write at once; as many seconds of silence allow as many again."""
 
+_formatter = logging.Formatter()
+
 
 def moderated(config: dict[str, Any]) -> dict[str, Any]:
     """Return a logging configuration whose handlers have a `Moderator` each.
@@ -37,7 +39,7 @@ class _Place(Struct):
 
 
 class Moderator(logging.Filter):
-    """Shortens messages, escapes control characters in them, and drops those that come too often.
+    """Shortens messages, escapes control characters in them and in tracebacks, and drops those that come too often.
 
     Parameters
     ----------
@@ -70,4 +72,6 @@ class Moderator(logging.Filter):
             message += f" (and {place.dropped} more of this kind, which were left out)"
             place.dropped = 0
         record.msg, record.args = message, ()
+        if record.exc_info and not record.exc_text:  # which formatters take as it is
+            record.exc_text = printable(_formatter.formatException(record.exc_info))
         return True

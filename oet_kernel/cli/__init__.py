@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 
 import click
 
@@ -12,6 +12,7 @@ from oet_kernel.cli.attach import attach
 from oet_kernel.cli.doctor import doctor
 from oet_kernel.cli.history import events, history
 from oet_kernel.cli.options import Failure, Follows, ServiceOptions, explain, split_topics, with_service, with_topics
+from oet_kernel.cli.printing import say
 from oet_kernel.cli.procedures import create, describe, list_, pause, procedure, resume, start, stop
 from oet_kernel.cli.records import record
 from oet_kernel.cli.results import Listening
@@ -19,7 +20,6 @@ from oet_kernel.cli.run import run
 from oet_kernel.cli.streams import cannot_write, open_missing
 from oet_kernel.cli.terminal import present
 from oet_kernel.client.errors import ClientError
-from oet_kernel.printable import printable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -100,15 +100,17 @@ def _carry_out(words: list[str]) -> int:
         result = cli.main(words, prog_name="oet", standalone_mode=False)
         status = result if isinstance(result, int) else present(result)  # an int is the status of a command's own Exit
     except click.ClickException as error:
-        error.show()
+        said = StringIO()
+        error.show(said)
+        say(said.getvalue().rstrip("\n"), err=True)
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except Failure as error:
-        click.echo(printable(str(error)), err=True)
+        say(str(error), err=True)
         status = error.status
     except ClientError as error:
-        click.echo(printable(explain(error)), err=True)
+        say(explain(error), err=True)
         status = 1
     return status
 

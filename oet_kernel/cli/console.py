@@ -15,7 +15,9 @@ from jupyter_console.ptshell import ZMQTerminalInteractiveShell
 from jupyter_console.utils import run_sync
 
 from oet_kernel.cli.attach import rights
+from oet_kernel.cli.printing import say
 from oet_kernel.models import KernelInfo
+from oet_kernel.printable import OutputText
 
 _LEAVE = frozenset({"exit", "quit", "exit()", "quit()"})
 _NAME = re.compile(r"\?{0,2}\s*(?P<name>[^\W\d]\w*(?:\.\w+)*)\s*\?{0,2}")
@@ -31,6 +33,21 @@ class SubshellSession(Session):
         """Make a header that names the subshell."""
         header: dict[str, Any] = super().msg_header(msg_type)
         return header if self.subshell_id is None else {**header, "subshell_id": self.subshell_id}
+
+    def deserialize(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a message of the kernel, whose texts are a script's, and go to a terminal."""
+        message: dict[str, Any] = super().deserialize(*args, **kwargs)
+        message["content"] = _shown(message["content"])
+        return message
+
+
+def _shown(value: Any, depth: int = 3) -> Any:
+    """Return the texts in a message without what controls a terminal; nothing is printed that lies deeper."""
+    if isinstance(value, str):
+        return OutputText().take(value)
+    if isinstance(value, list) and depth:
+        return [_shown(one, depth - 1) for one in value]
+    return {name: _shown(one, depth - 1) for name, one in value.items()} if isinstance(value, dict) and depth else value
 
 
 class ConsoleShell(ZMQTerminalInteractiveShell):
@@ -56,10 +73,10 @@ class ConsoleShell(ZMQTerminalInteractiveShell):
             try:
                 reply = run_sync(self.client.shell_channel.get_msg)(timeout=_ANSWER_SECONDS)
             except Empty:
-                click.echo("The kernel does not answer", err=True)
+                say("The kernel does not answer", err=True)
                 return
             if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
-                click.echo(reply["content"].get("data", {}).get("text/plain", "").rstrip() or f"{name} is not defined")
+                say(reply["content"].get("data", {}).get("text/plain", "").rstrip() or f"{name} is not defined")
                 return
 
 
@@ -99,13 +116,13 @@ class ConsoleApp(ZMQTerminalIPythonApp):
 
     def init_banner(self) -> None:
         """Say what may be done here."""
-        click.echo(f"Attached to procedure {self._info.procedure} ({self._info.state.name}); {rights(self._info)}")
+        say(f"Attached to procedure {self._info.procedure} ({self._info.state.name}); {rights(self._info)}")
         if self.shell.read_only:
-            click.echo("Output comes as the script writes it; a name that is typed is inspected. Leave with exit")
+            say("Output comes as the script writes it; a name that is typed is inspected. Leave with exit")
         elif self.session.subshell_id is None:
-            click.echo("This kernel has no subshells: what is typed waits until the script's function is done")
+            say("This kernel has no subshells: what is typed waits until the script's function is done")
         else:
-            click.echo("script is the script, and its names are here. What is typed runs beside it. Leave with exit")
+            say("script is the script, and its names are here. What is typed runs beside it. Leave with exit")
 
     def handle_sigint(self, *args: Any) -> None:
         """Interrupt what was typed, never the script; where nothing is carried out, begin the line anew."""

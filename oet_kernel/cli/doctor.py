@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from oet_kernel.cli.options import Failure
-from oet_kernel.cli.printing import print_json
+from oet_kernel.cli.printing import print_json, say
 
 
 @click.command()
@@ -38,5 +38,5 @@ def doctor(context: click.Context, state_dir: Path | None, fix: bool, as_json: b
         for one in findings:
             mark = "mended" if one.mended else "PROBLEM" if one.problem else "ok"
             remedy = f" -> {one.remedy}" if one.remedy and not one.mended else ""
-            click.echo(f"{mark:8} {one.about}: {one.text}{remedy}")
+            say(f"{mark:8} {one.about}: {one.text}{remedy}")
     context.exit(any(one.problem for one in findings))

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from msgspec import Struct
 
 from oet_kernel.client import ApiError, Client, ClientError
+from oet_kernel.printable import has_controls, one_line
 from oet_kernel.topics import TOPICS
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class ServiceId(click.types.IntParamType):
                 listed = list(self._list_ids(client))
         except ClientError:
             return []
-        return [CompletionItem(str(one), help=text) for one, text in listed if str(one).startswith(incomplete)]
+        return offered((str(one), text) for one, text in listed if str(one).startswith(incomplete))
 
 
 def _asking(ctx: click.Context) -> Client:
@@ -140,6 +141,21 @@ def _procedures(client: Client) -> Iterator[tuple[int, str]]:
 
 def _activities(client: Client) -> Iterator[tuple[int, str]]:
     return ((one.id, f"{one.state.name} {one.activity_name} on {one.sbd_id}") for one in client.activities())
+
+
+def offered(values: Iterable[tuple[str, str | None]]) -> list[CompletionItem]:
+    """Return completions with a word on each; a shell reads them by lines, and puts them on the command line.
+
+    Parameters
+    ----------
+    values
+        Those with control characters are left out.
+    """
+    return [
+        CompletionItem(value, help=None if text is None else one_line(text))
+        for value, text in values
+        if not has_controls(value)
+    ]
 
 
 class StartWords(click.types.UnprocessedParamType):
@@ -196,12 +212,12 @@ class ScriptWords(click.types.UnprocessedParamType):
             places = sorted(Path(folder + slash or ".").expanduser().iterdir())
         except OSError:
             return []
-        return [
-            CompletionItem(f"{folder}{slash}{place.name}{'/' if place.is_dir() else ''}")
+        return offered(
+            (f"{folder}{slash}{place.name}{'/' if place.is_dir() else ''}", None)
             for place in places
             if place.name.startswith(start) and (start.startswith(".") or not place.name.startswith("."))
             if place.is_dir() or place.suffix in (".py", ".ipynb")
-        ]
+        )
 
 
 PROCEDURE_ID = ServiceId("procedure", "pid", "oet list", _procedures)

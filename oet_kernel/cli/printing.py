@@ -1,5 +1,6 @@
 """Printing: JSON documents, states in their colours, and events without breaking a script's lines."""
 
+import re
 import sys
 from typing import Any
 
@@ -8,7 +9,7 @@ import msgspec
 
 from oet_kernel.cli.texts import Preparations, describe, marked, owner
 from oet_kernel.client import Event
-from oet_kernel.printable import printable
+from oet_kernel.printable import OutputText, printable
 from oet_kernel.topics import OUTPUT_STREAM
 
 _COLOURS = {
@@ -20,6 +21,9 @@ _COLOURS = {
     "FAILED": "red",
     "UNKNOWN": "red",
 }
+
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Characters that control a terminal or turn the direction of writing, and that JSON leaves as they are."""
 
 
 def coloured(state: str) -> str:
@@ -34,16 +38,31 @@ def coloured(state: str) -> str:
     return click.style(state, fg=colour) if colour else state
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text, whose control characters are escaped: whatever it quotes controls no terminal.
+
+    Parameters
+    ----------
+    text
+        One line or several; colours stay.
+    err
+        On standard error.
+    """
+    click.echo(printable(text), err=err)
+
+
 def print_json(value: Any) -> None:
-    """Print one JSON document on one line."""
-    click.echo(msgspec.json.encode(value))
+    """Print one JSON document on one line; control characters are escaped as JSON escapes them."""
+    text = msgspec.json.encode(value).decode()
+    # bytes: JSON is UTF-8 whatever the locale says
+    click.echo(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode())
 
 
 class Printer:
     """Prints events and what is said between them.
 
-    A script's output goes out exactly as it was written, however the kernel has cut it. Whatever else is printed begins
-    on a line of its own.
+    A script's output goes out exactly as it was written, however the kernel has cut it; to a terminal, without what
+    controls it. Whatever else is printed begins on a line of its own.
 
     Parameters
     ----------
@@ -59,6 +78,8 @@ class Printer:
         self._preparations = Preparations()
         self._unfinished: tuple[str, bool] | None = None
         """Whose line has no end yet, and whether it is on standard error."""
+        self._texts: dict[tuple[str, bool], OutputText] = {}
+        """What scripts write to a terminal, by procedure and stream."""
 
     def event(self, event: Event) -> None:
         """Print an event, if it says anything to who reads it."""
@@ -76,7 +97,8 @@ class Printer:
         """Print a line that is not the script's."""
         if self._unfinished is not None and (self._unfinished[1] is err or self._seen()):
             self._finish()
-        click.echo(printable(text), err=err)
+        self._end_colours()
+        say(text, err=err)
 
     def _output(self, event: Event, err: bool, text: str) -> None:
         source = event.msg_src
@@ -84,11 +106,21 @@ class Printer:
             other_source, other_stream = self._unfinished[0] != source, self._unfinished[1] is not err
             if other_source or (self._marks and other_stream):
                 self._finish()
-        if not text:
+        mark = owner(event) if self._marks else ""
+        shown = text
+        if (sys.stderr if err else sys.stdout).isatty():
+            shown = self._texts.setdefault((source, err), OutputText(mark)).take(text)
+        if not shown:
             return
-        shown = marked(text, owner(event), self._unfinished is None) if self._marks else text
-        click.echo(shown, nl=False, err=err)
+        click.echo(marked(shown, mark, self._unfinished is None), nl=False, err=err)
         self._unfinished = None if text.endswith("\n") else (source, err)
+
+    def _end_colours(self) -> None:
+        """Take back the colours that a script has left on, which would hide or colour what is not its own."""
+        for (_, err), text in self._texts.items():
+            if text.coloured:
+                text.coloured = False
+                click.echo("\x1b[0m", nl=False, err=err)
 
     def _seen(self) -> bool:
         """Tell whether the unfinished line is on a terminal, where the next line would go on in it."""

@@ -22,6 +22,7 @@ from oet_kernel.cli.options import (
     with_script,
     with_service,
 )
+from oet_kernel.cli.printing import say
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
 from oet_kernel.cli.values import call_of, read_call, say_readings
@@ -100,7 +101,7 @@ def start(
     def begin(client: Client) -> Begun:
         summary = client.start(found, main)
         if pid is None:
-            click.echo(f"[starting procedure {found}, the newest: {call_of('main', main)}]", err=True)
+            say(f"[starting procedure {found}, the newest: {call_of('main', main)}]", err=True)
         say_readings(main, summary, "main")
         started = begun(summary, as_json)
         return Begun(started.summary) if listen and as_json else started  # the last of the events tells it all

@@ -8,7 +8,7 @@ import click
 
 from oet_kernel.cli.grammar import with_id
 from oet_kernel.cli.options import PROCEDURE_ID, Failure, ServiceOptions, with_service
-from oet_kernel.cli.printing import print_json
+from oet_kernel.cli.printing import print_json, say
 from oet_kernel.cli.procedures import newest
 
 
@@ -36,10 +36,13 @@ def record(
     with service.client() as client:
         if pid is None:
             pid = newest(client).id
-            click.echo(f"[record of procedure {pid}, the newest]", err=True)
+            say(f"[record of procedure {pid}, the newest]", err=True)
         data = client.record(pid, kind)
     if output == "-":
-        sys.stdout.buffer.write(data)
+        if sys.stdout.isatty():
+            say(data.decode())
+        else:
+            sys.stdout.buffer.write(data)
         return
     path = Path(output or f"procedure-{pid}.{kind}")
     try:
@@ -49,6 +52,6 @@ def record(
     if as_json:
         print_json({"record": str(path)})
     else:
-        click.echo(str(path))
+        say(str(path))
     if show and not webbrowser.open(path.resolve().as_uri()):
-        click.echo("There is no browser here; open the file above in one", err=True)
+        say("There is no browser here; open the file above in one", err=True)

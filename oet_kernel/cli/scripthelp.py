@@ -10,8 +10,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from oet_kernel.cli.grammar import TwoCalls
-from oet_kernel.cli.options import Follows
+from oet_kernel.cli.options import Follows, offered
 from oet_kernel.cli.values import read_call
+from oet_kernel.printable import printable
 
 if TYPE_CHECKING:
     from oet_kernel.scripts.schema import Function, Parameter, Reading
@@ -26,6 +27,10 @@ class ScriptCommand(Follows):
         """Keep the words, since help is printed before they are told apart."""
         ctx.meta[_WORDS] = list(args)
         return super().parse_args(ctx, args)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help, in which nothing that a script says controls a terminal."""
+        return printable(super().get_help(ctx))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Describe the script that stands on the command line, if there is one."""
@@ -60,13 +65,13 @@ def _options(ctx: click.Context, function: Literal["init", "main"], incomplete: 
         return []
     found = None if reading is None else reading.init if function == "init" else reading.main
     given = {word.partition("=")[0] for word in ctx.meta.get(_WORDS, [])}
-    return [
-        CompletionItem(f"--{one.name}", help=_explain(one))
+    return offered(
+        (f"--{one.name}", _explain(one))
         for one in (() if found is None else found.parameters)
         if one.by_name
         and f"--{one.name}".startswith(incomplete)
         and (function == "main" or f"--{one.name}" not in given)
-    ]
+    )
 
 
 def _script_of(ctx: click.Context) -> str | None:

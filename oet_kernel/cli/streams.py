@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import click
+from oet_kernel.cli.printing import say
 
 CLOSED_PIPE = 141
 """Exit status where nobody reads the output any more: what a shell shows for programs that SIGPIPE ends."""
@@ -47,7 +47,7 @@ def cannot_write(error: OSError) -> int:
     if error.errno == errno.EPIPE or (sys.platform == "win32" and error.errno == errno.EINVAL):
         return CLOSED_PIPE
     with suppress(OSError):
-        click.echo(f"{error.filename or 'Cannot write the output'}: {error.strerror or error}", err=True)
+        say(f"{error.filename or 'Cannot write the output'}: {error.strerror or error}", err=True)
     return 1
 
 

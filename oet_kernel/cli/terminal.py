@@ -10,12 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self, assert_never
 
-import click
-
 from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.follow import follow, patiently
 from oet_kernel.cli.options import Failure, ServiceOptions, explain
-from oet_kernel.cli.printing import Printer, print_json
+from oet_kernel.cli.printing import Printer, print_json, say
 from oet_kernel.cli.results import Answer, Attaching, Following, Listening, Result, Said
 from oet_kernel.cli.streams import CLOSED_PIPE, until_reader_leaves
 from oet_kernel.cli.values import say_readings
@@ -68,7 +66,7 @@ def show(answer: Answer) -> None:
     if answer.as_json:
         print_json(answer.value)
     else:
-        click.echo(str(answer.document))
+        say(str(answer.document))
 
 
 def listen(listening: Listening) -> None:
@@ -119,7 +117,7 @@ def _follow(following: Following) -> int:
     with ExitStack() as stack:
         if following.embedded:
             unwinding = stack.enter_context(_Unwinding())
-            click.echo(NO_SERVICE.format("for this command"), err=True)
+            say(NO_SERVICE.format("for this command"), err=True)
             service = ServiceOptions(*stack.enter_context(embedded_service()))
             stack.callback(unwinding.hold)  # before the service is ended
         client = stack.enter_context(service.client())
@@ -196,7 +194,7 @@ class _Run:
                 if begun.answer is not None:
                     show(begun.answer)
                     if not begun.answer.as_json:
-                        click.echo("\nEvents\n------\n")
+                        say("\nEvents\n------\n")
                 return begun.summary
 
             try:
@@ -247,13 +245,13 @@ def stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
 
     def stop() -> None:
         # not in the signal's handler, which may have interrupted a print
-        click.echo(f"\n[stopping procedure {pid}; Ctrl-C again to leave it]", err=True)
+        say(f"\n[stopping procedure {pid}; Ctrl-C again to leave it]", err=True)
         try:
             at = client.address
             with Client(at.url, at.token, user=at.user, ca=at.ca) as stopping:
-                click.echo(stopping.stop(pid, abort=abort), err=True)
+                say(stopping.stop(pid, abort=abort), err=True)
         except ClientError as error:
-            click.echo(explain(error), err=True)
+            say(explain(error), err=True)
 
     def on_signal(signum: int, frame: object) -> None:
         for one in _SIGNALS:

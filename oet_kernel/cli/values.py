@@ -16,6 +16,7 @@ import click
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from oet_kernel.cli.printing import say
 from oet_kernel.models import FunctionName, ProcedureInput, ProcedureSummary, Typed
 
 _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)")
@@ -181,7 +182,7 @@ def readings(given: ProcedureInput, decided: ProcedureInput | None) -> list[str]
 def say_readings(given: ProcedureInput, summary: ProcedureSummary, function: FunctionName) -> None:
     """Print on standard error what `readings` says of a call."""
     for line in readings(given, summary.script_args.get(function)):
-        click.echo(f"[{line}]", err=True)
+        say(f"[{line}]", err=True)
 
 
 def _tell_apart(words: Sequence[str]) -> tuple[list[int], dict[str, str | None]]:

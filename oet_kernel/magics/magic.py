@@ -14,6 +14,7 @@ from oet_kernel.client import ClientError
 from oet_kernel.magics.commands import COMMANDS, notebook, oet_procedure, variable, waits
 from oet_kernel.magics.session import Interrupted, Session
 from oet_kernel.magics.shown import Shown
+from oet_kernel.printable import printable
 
 _VARIABLE = re.compile(r"\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\}")
 
@@ -22,7 +23,7 @@ class RequestFailed(Exception):
     """What the service, or the user, has ended: shown as a sentence, since a traceback would tell nothing."""
 
     def _render_traceback_(self) -> list[str]:
-        return [str(self)]
+        return [printable(str(self))]
 
 
 @magics_class
@@ -83,7 +84,7 @@ class OetMagics(Magics):
 
 def _usage(error: click.ClickException, name: str) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"{error.format_message()}\nTry '{context.command_path if context else name} --help' for help."
+    return f"{printable(error.format_message())}\nTry '{context.command_path if context else name} --help' for help."
 
 
 def _advised(error: Exception) -> str:

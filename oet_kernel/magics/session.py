@@ -7,12 +7,11 @@ from contextlib import ExitStack, closing, suppress
 from itertools import takewhile
 from pathlib import Path
 
-import click
 from IPython.core.interactiveshell import InteractiveShell
 
 from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.options import explain
-from oet_kernel.cli.printing import Printer, print_json
+from oet_kernel.cli.printing import Printer, print_json, say
 from oet_kernel.cli.results import Answer, Attaching, Following, Listening, Result, Said
 from oet_kernel.cli.terminal import NO_SERVICE, listen, show, tell
 from oet_kernel.client import Client, ClientError, Event
@@ -124,7 +123,7 @@ class Session:
 
     def _follow(self, following: Following, wait: bool) -> ProcedureHandle | None:
         if following.embedded:
-            click.echo(NO_SERVICE.format("that ends with this kernel"), err=True)
+            say(NO_SERVICE.format("that ends with this kernel"), err=True)
             self.embed()
         handle = ProcedureHandle(self._shell, following, pictures=not wait)
         events = handle.hear() if wait else None

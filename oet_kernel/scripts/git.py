@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.models import GitArgs
+from oet_kernel.printable import has_controls
 from oet_kernel.scripts.addresses import HIDDEN, LONGEST, Address, parse
 from oet_kernel.scripts.gitprogram import GitProgram
 from oet_kernel.scripts.sharing import Log, Shared
@@ -26,7 +27,6 @@ from oet_kernel.scripts.tools import ScriptSourceError
 _COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _NOT_IN_A_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PREFIX = "git://"
 _LONGEST_URI = 4096
 _NEAR = 8
@@ -87,7 +87,7 @@ def check(script_uri: str, args: GitArgs) -> None:
         ("git_branch", args.git_branch, args.git_branch),
         ("git_commit", args.git_commit, args.git_commit),
     ):
-        if value is not None and (not value or value.startswith("-") or len(value) > LONGEST or _CONTROL.search(value)):
+        if value is not None and (not value or value.startswith("-") or len(value) > LONGEST or has_controls(value)):
             raise MalformedRequest(f"$.script.git_args.{name}: {(shown or '')[:100]!r} is not a {name[4:]}")
     if "::" in address.url.split("/")[0]:
         raise MalformedRequest("$.script.git_args.git_repo: remote helpers (name::address) are not allowed")

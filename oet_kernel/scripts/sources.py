@@ -102,6 +102,9 @@ class ScriptSources:
                 f"{script.script_uri!r:.200} holds control characters, which nothing can show",
                 "$.script.script_uri: give them percent-encoded",
             )
+        for name, text in (("kernel", script.kernel), ("working_folder", script.working_folder)):
+            if text is not None and has_controls(text):
+                raise MalformedRequest(f"$.script.{name}: {text!r:.200} holds control characters; leave them out")
         if script.kernel is not None and not script.script_uri.endswith(SUFFIX):
             raise MalformedRequest(
                 f"{script.script_uri} is no notebook, and runs in no kernel of another name",
