@@ -18,6 +18,7 @@ from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.limits import Limits
+from oet_kernel.metrics import Metrics
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.record import About
 from oet_kernel.record.files import FOLDER as RECORDS
@@ -179,6 +180,7 @@ class Assembly:
         self.bus.tap(self._records.heard)
         self._retention = Retention(self.journal, self._records, settings.keep_days, settings.keep_bytes)
         self._history = settings.history
+        self._metrics = Metrics(self.service, self.bus, self.journal)
         self.context = HandlerContext(
             service=self.service,
             activities=self._activities,
@@ -205,6 +207,7 @@ class Assembly:
         await self.service.resume()
         self._records.revisit(await self._runs.newest(self._history))
         self._retention.start()
+        self._metrics.register()
 
     async def close(self, *, leave: bool) -> None:
         """End every stream and leave the state folder to the next service; each step is tried, whichever has failed.
@@ -222,6 +225,7 @@ class Assembly:
             steps.push_async_callback(self._settle)
             steps.push_async_callback(self._retention.stop)
             steps.push_async_callback(self.service.detach if leave else self.service.close)
+            steps.callback(self._metrics.unregister)
 
     async def _settle(self) -> None:
         with suppress(StoreUnusable):  # what cannot be written is told by the journal, when it closes

@@ -8,6 +8,7 @@ subarray and its claim, for one.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -475,6 +476,10 @@ class ScriptExecutionService:
         await asyncio.gather(*(execution.detach() for execution in self._roster))
         await self._workshop.kernels.detach()
 
+    def count_states(self) -> Counter[ProcedureState]:
+        """Return how many of the procedures that are listed are in each state."""
+        return Counter(execution.state for execution in self._roster)
+
     def _take_command(self) -> None:
         """Refuse a command that cannot be taken now."""
         if self._closing:
@@ -490,6 +495,8 @@ class ScriptExecutionService:
 
     def entered(self, execution: Execution, state: ProcedureState, at: float) -> None:
         """Publish a state of a procedure, and what follows from it."""
+        uri = execution.procedure.script.script_uri
+        log.info("Procedure %d, %s, is %s%s", execution.id, uri, state.name, _why(execution.procedure))
         told = not (state is ProcedureState.STOPPED and execution.abort)  # that is told when the abort script runs
         self._announcer.entered(execution.procedure, state, at, execution.request_id, told=told)
         if state.inactive:
@@ -571,6 +578,14 @@ class ScriptExecutionService:
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
         return self._announcer.summary(execution.procedure)
+
+
+def _why(procedure: lifecycle.Procedure) -> str:
+    """Return why a procedure has failed, for the log; nothing for one that has not."""
+    if procedure.state is not ProcedureState.FAILED:
+        return ""
+    lines = (procedure.history.stacktrace or "").strip().splitlines() or ["it is not known why"]
+    return f": {lines[-1]}"
 
 
 def _check_script(script: Script) -> None:

@@ -1,0 +1,57 @@
+"""Figures of the service for Prometheus, on Jupyter Server's own ``/metrics``."""
+
+from collections.abc import Iterator
+
+from prometheus_client import REGISTRY
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from oet_kernel.events.bus import EventBus
+from oet_kernel.events.journal import Journal
+from oet_kernel.models import ProcedureState
+from oet_kernel.service import ScriptExecutionService
+from oet_kernel.supervision import faults
+
+
+class Metrics(Collector):
+    """Reads the figures of one service when they are asked for.
+
+    Parameters
+    ----------
+    service, bus, journal
+        Whose figures they are.
+    """
+
+    def __init__(self, service: ScriptExecutionService, bus: EventBus, journal: Journal) -> None:
+        self._service = service
+        self._bus = bus
+        self._journal = journal
+        self._registered = False
+
+    def register(self) -> None:
+        """Have them on ``/metrics``; there is one service in a process."""
+        REGISTRY.register(self)
+        self._registered = True
+
+    def unregister(self) -> None:
+        """Have them there no longer; nothing where they were not."""
+        if self._registered:
+            REGISTRY.unregister(self)
+            self._registered = False
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """Return the figures of now."""
+        procedures = GaugeMetricFamily("oet_procedures", "Procedures that are listed, by state", labels=["state"])
+        counts = self._service.count_states()
+        for state in ProcedureState:
+            procedures.add_metric([state.name], counts[state])
+        yield procedures
+        yield GaugeMetricFamily("oet_listeners", "Connections to the event stream", value=self._bus.listeners)
+        yield CounterMetricFamily("oet_events", "Events since the state folder was made", value=self._bus.last_seq)
+        aside = CounterMetricFamily("oet_set_aside", "What could not be taken, and was set aside", labels=["kind"])
+        for kind, count in self._journal.set_aside.counts.items():
+            aside.add_metric([kind], count)
+        yield aside
+        yield CounterMetricFamily("oet_faults", "Exceptions that were not expected", value=faults.total())
+        trouble = self._journal.trouble is not None
+        yield GaugeMetricFamily("oet_writable", "1 while events can be written down, else 0", value=not trouble)
