@@ -1,8 +1,8 @@
 """Interrupts `oet run` and `oet serve` at every moment, and looks for what they leave.
 
-``python -m tests.faults.interrupted {run,serve} [--signal SIGINT] [--twice] [--step 0.02] [--until 3]``; the exit
-status is 1 where a process or a folder was left, a command hung, or a traceback was shown. Busy loops beside it make
-the moments finer.
+``python -m tests.faults.interrupted {run,serve} [--signal SIGINT] [--twice] [--step 0.02] [--until 3] [--busy 4]``; the
+exit status is 1 where a process or a folder was left, a command hung, or a traceback was shown. Busy loops beside it
+stretch a start, so that the moments are finer.
 """
 
 import argparse
@@ -75,7 +75,19 @@ def main() -> None:
     parser.add_argument("--twice", action="store_true", help=f"again after {_BETWEEN} s")
     parser.add_argument("--step", type=float, default=0.02, help="seconds between moments")
     parser.add_argument("--until", type=float, default=3.0, help="the last moment, in seconds")
+    parser.add_argument("--busy", type=int, default=0, help="processes that do nothing but take time, beside it")
     options = parser.parse_args()
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.busy)]
+    try:
+        sys.exit(not sweep(options))
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def sweep(options: argparse.Namespace) -> bool:
+    """Interrupt a command at every moment; gives whether nothing was left, ever."""
     moments = [n * options.step for n in range(int(options.until / options.step) + 1)]
     sound = 0
     for moment in moments:
@@ -84,7 +96,7 @@ def main() -> None:
         if wrong:
             print(f"after {moment:.2f} s: {'; '.join(wrong)}", flush=True)
     print(f"{sound} of {len(moments)} left nothing")
-    sys.exit(sound < len(moments))
+    return sound == len(moments)
 
 
 if __name__ == "__main__":
