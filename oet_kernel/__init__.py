@@ -4,26 +4,24 @@ Only the version and the hooks that Jupyter and IPython look for live here; each
 called, so that importing this package costs nothing.
 """
 
-from typing import Any
-
 __version__ = "0.1.0.dev0"
 
 
-def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+def _jupyter_server_extension_points() -> list[dict[str, object]]:
     """Tell Jupyter Server which application serves this extension."""
     from oet_kernel.app import OetApp
 
     return [{"module": "oet_kernel.app", "app": OetApp}]
 
 
-def load_ipython_extension(shell: Any) -> None:
+def load_ipython_extension(shell: object) -> None:
     """Bring the magics to a notebook: ``%load_ext oet_kernel``."""
     from oet_kernel.magics import load
 
     load(shell)
 
 
-def unload_ipython_extension(shell: Any) -> None:
+def unload_ipython_extension(shell: object) -> None:
     """Take the magics away again: ``%unload_ext oet_kernel``."""
     from oet_kernel.magics import unload
 

@@ -2,12 +2,12 @@
 
 import signal
 
-from oet_kernel.hidden import hidden
-
 
 def main() -> None:
     """Import the command, and run it."""
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from oet_kernel.hidden import hidden
+
     # httpx imports the libraries of a command of its own where it finds them, which takes long
     with hidden("pygments"):
         from oet_kernel.cli import main as run
