@@ -148,25 +148,24 @@ def is_root(url: str) -> bool:
 
 
 def the_one(services: Sequence[Service]) -> Service:
-    """Return the service that is meant where none was named: there must be one, among those that serve.
+    """Return the service that is meant where none was named: there must be one state folder, whoever serves it.
 
     Parameters
     ----------
     services
-        From `discovery.find`, not empty; of servers that wait to be asked the newest is taken.
+        From `discovery.find`, not empty. Servers that wait to be asked count where none serves; of those that would
+        serve one folder the newest is taken.
 
     Raises
     ------
     ClientError
-        When several serve.
+        When there are several.
     """
-    serving = [service for service in services if service.serves]
-    if len(serving) > 1:
-        listed = "".join(f"\n  {one.url} (state folder {one.state_dir}, process {one.pid})" for one in serving)
-        raise ClientError(
-            f"{len(serving)} services run on this machine; name one with --server-url or OET_URL:{listed}"
-        )
-    return services[0]
+    meant = [service for service in services if service.serves] or services
+    if len({service.state_dir for service in meant}) > 1:
+        listed = "".join(f"\n  {one.url} (state folder {one.state_dir}, process {one.pid})" for one in meant)
+        raise ClientError(f"{len(meant)} services run on this machine; name one with --server-url or OET_URL:{listed}")
+    return meant[0]
 
 
 def find_again(address: Address) -> Address:

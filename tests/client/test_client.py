@@ -332,6 +332,16 @@ def test_service_that_waits_to_be_asked_is_not_counted(tmp_path, processes):
     assert find_address(None, None).url == "http://localhost:5001/api/v1.0"
 
 
+def test_servers_that_wait_to_be_asked_are_named_where_they_would_not_serve_the_same(tmp_path, processes):
+    for port, process in enumerate(processes, 8001):
+        announced(tmp_path, process, f"http://localhost:{port}/oet/api/v1.0", serves=False)
+    with pytest.raises(ClientError, match="2 services run on this machine"):
+        find_address(None, None)
+    for path in discovery._folder().glob("*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "state_dir": "/one"}))
+    assert find_address(None, None).state_dir == "/one"
+
+
 def test_service_that_has_ended_is_not_counted(tmp_path, processes):
     for port, process in enumerate(processes, 5001):
         announced(tmp_path, process, f"http://localhost:{port}/api/v1.0")
