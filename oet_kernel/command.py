@@ -1,18 +1,18 @@
 """Where the ``oet`` command begins: a Ctrl-C while it is being imported ends it without a word."""
 
-import signal
+import _signal  # `signal` without what that imports, in the midst of which a Ctrl-C would be shown with a traceback
 
 
 def main() -> None:
     """Import the command, and run it."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    handler = _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from oet_kernel.hidden import hidden
 
     # httpx imports the libraries of a command of its own where it finds them, which takes long
     with hidden("pygments"):
         from oet_kernel.cli import main as run
 
-    signal.signal(signal.SIGINT, handler)
+    _signal.signal(_signal.SIGINT, handler)
     run()
 
 
