@@ -7,6 +7,8 @@ that ends is noticed whatever it has left; one that stays silent would be RUNNIN
 import fcntl
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 STATUS = 70
@@ -61,6 +63,24 @@ def end_untold(fault: BaseException, error: BaseException | None) -> NoReturn:
                 _write(_descriptor, _text(one).encode("utf-8", "backslashreplace"))
     finally:
         _exit(STATUS)
+
+
+@contextmanager
+def ending_unstarted() -> Iterator[None]:
+    """End the process at once where it cannot become a kernel, with the reason on its standard error.
+
+    What has begun by then may wait for threads that could not be had, ZeroMQ's for one: an orderly end would not come.
+    """
+    try:
+        yield
+    except SystemExit:
+        raise
+    except BaseException as error:
+        try:
+            _write(_descriptor, b"The kernel cannot start.\n")
+            _write(_descriptor, _text(error).encode("utf-8", "backslashreplace"))
+        finally:
+            _exit(STATUS)
 
 
 def _text(error: BaseException) -> str:

@@ -273,6 +273,10 @@ class ForkServerConnection:
             for kernel in message["kernels"]:
                 self._note(kernel)
             self._greeted.set()
+        elif "error" in message:
+            future = self._requests.pop(message["id"])
+            if not future.done():
+                future.set_exception(ForkServerDown(f"the fork server cannot fork: {message['error']}"))
         elif "id" in message:
             pid, started, pidfd = message["pid"], message["started"], self._descriptors.pop(0)
             os.set_inheritable(pidfd, False)

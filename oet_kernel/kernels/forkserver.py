@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 from oet_kernel.hidden import hidden
 from oet_kernel.identity import start_of, write_identity
 from oet_kernel.kernel.collector import start_collector
+from oet_kernel.kernel.last_words import ending_unstarted
 from oet_kernel.kernel.launch import Launch
 from oet_kernel.kernels.holes import fill_holes
 from oet_kernel.kernels.training import preload, train
@@ -196,12 +197,19 @@ class ForkServer:
     def _fork(self, request: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            self._become_kernel(request)
+        pid = None
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._become_kernel(request)
+            pidfd = os.pidfd_open(pid)
+        except OSError as error:  # no more processes, memory or descriptors: it goes on with what it has
+            if pid is not None:
+                kill_all(pid)
+            self._send({"id": request["id"], "error": error.strerror})
+            return
         started = start_of(pid)  # it stays as it is until it is reaped here
         self._kernels[pid] = {"pid": pid, "started": started, "folder": Launch.of(request["argv"]).journal_folder}
-        pidfd = os.pidfd_open(pid)
         self._send({"id": request["id"], "pid": pid, "started": started}, pidfd)
         os.close(pidfd)
 
@@ -214,8 +222,10 @@ class ForkServer:
                 return
             if pid == 0:
                 return
-            if pid == self._collector:  # its kernels do without; those to come have another
-                self._app.collector, self._collector = start_collector()
+            if pid == self._collector:  # its kernels do without; those to come have another, or none
+                self._app.collector, self._collector = None, 0
+                with contextlib.suppress(OSError):
+                    self._app.collector, self._collector = start_collector()
             if pid in self._kernels:
                 kernel = self._kernels.pop(pid)
                 kernel |= {"status": os.waitstatus_to_exitcode(status), "at": time.time()}
@@ -243,10 +253,11 @@ class ForkServer:
         """Undo what is the server's, be a kernel until its end, and end as a process of its own would."""
         code = 1
         try:
-            self._leave_server(request)
-            launch = Launch.of(request["argv"])
-            write_identity(Path(launch.journal_folder), forked=True)
-            self._app.finish(launch)
+            with ending_unstarted():
+                self._leave_server(request)
+                launch = Launch.of(request["argv"])
+                write_identity(Path(launch.journal_folder), forked=True)
+                self._app.finish(launch)
             self._app.start()
             code = 0
         except SystemExit as error:
