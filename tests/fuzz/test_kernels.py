@@ -79,21 +79,27 @@ def check(bench, pid, other):
     assert bench.service._roster.find(other).state is S.READY
 
 
-async def with_another(bench, scenario):
+def play(scenario):
     """Play a scenario in a service in which somebody else's script waits; that runs to its end afterwards."""
-    try:
-        other = await bench.ready("def main(): pass\n", name="other.py")
-        await scenario(other)
-        await bench.start(other)
-        assert (await bench.until(other)).state is S.COMPLETE
-    finally:
-        await bench.close()
+
+    async def work(folder):
+        bench = Bench(folder, exclusive=False)
+        try:
+            other = await bench.ready("def main(): pass\n", name="other.py")
+            await scenario(bench, other)
+            await bench.start(other)
+            assert (await bench.until(other)).state is S.COMPLETE
+        finally:
+            await bench.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(work(Path(folder)))
 
 
 @settings(max_examples=3)
 @given(spoken)
 def test_script_may_say_anything(values):
-    async def speak(other):
+    async def speak(bench, other):
         pid = await bench.ready(SPEAKS.format(values=pickle.dumps(values)), name="speaks.py", subarray_id=2)
         await bench.start(pid)
         summary = await bench.until(pid)
@@ -101,22 +107,14 @@ def test_script_may_say_anything(values):
         assert bench.said("user.last", pid)
         check(bench, pid, other)
 
-    async def play():
-        nonlocal bench
-        bench = Bench(Path(folder), exclusive=False)
-        await with_another(bench, speak)
-
-    bench = None
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(play())
+    play(speak)
 
 
 @settings(max_examples=3)
 @given(st.lists(records, min_size=60, max_size=120))
 def test_journal_of_a_kernel_may_hold_anything(lines):
-    async def forge(other):
+    async def forge(bench, other):
         pid = await bench.ready(WAITS, name="waits.py")
-        bench.service._roster.find(pid)
         await bench.start(pid)
         kernel = bench.service._roster.find(pid).kernel
         heard = asyncio.Event()
@@ -130,11 +128,4 @@ def test_journal_of_a_kernel_may_hold_anything(lines):
         await bench.service.stop(StopProcessCommand(pid))
         assert (await bench.until(pid)).state in (S.STOPPED, S.FAILED)
 
-    async def play():
-        nonlocal bench
-        bench = Bench(Path(folder), exclusive=False)
-        await with_another(bench, forge)
-
-    bench = None
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(play())
+    play(forge)
