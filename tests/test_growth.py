@@ -14,7 +14,7 @@ from oet_kernel.kernel.records import _AT
 from oet_kernel.notebook import _CALL
 from oet_kernel.printable import has_controls, printable
 from oet_kernel.record.allowed import _JSON_MIME, _OWN_ID
-from oet_kernel.record.files import _PIECE
+from oet_kernel.record.page import _PIECE
 from oet_kernel.record.tracebacks import raised
 from oet_kernel.scripts.docstrings import _text, described
 from oet_kernel.scripts.git import _NOT_IN_A_NAME

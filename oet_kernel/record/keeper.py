@@ -75,6 +75,8 @@ class RecordKeeper:
         Characters of output that a record holds.
     later
         Calls a function after some seconds; that of the event loop when None.
+    now
+        Clock, in seconds: the longer a record takes, the less often it is written.
     """
 
     def __init__(
@@ -84,12 +86,14 @@ class RecordKeeper:
         about: Callable[[ProcedureSummary], About],
         limit: int = OUTPUT_LIMIT,
         later: Callable[[float, Callable[[], None]], Timer] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
         self._runs = runs
         self._about = about
         self._limit = limit
         self._later = later or (lambda delay, function: asyncio.get_running_loop().call_later(delay, function))
+        self._now = now
         self._pages: dict[int, _Page] = {}
         self.writing = asyncio.Lock()
         """Held while a record is written."""
@@ -181,11 +185,11 @@ class RecordKeeper:
         page.task = supervise("records", self._write(pid, page))
 
     async def _write(self, pid: int, page: _Page) -> None:
-        began, ended = time.monotonic(), False
+        began, ended = self._now(), False
         page.stale = False
         try:
             async with self.writing:
-                began = time.monotonic()
+                began = self._now()
                 summary, data = await self._compose(pid, page)
                 await asyncio.to_thread(write_whole, self._path(pid), data)
                 ended = summary.state.inactive
@@ -193,7 +197,7 @@ class RecordKeeper:
             ended = True  # an event about a procedure that never was
         except Exception:
             log.exception("The record of procedure %d could not be written; its events are kept", pid)
-        page.delay = max(INTERVAL, _SHARE * (time.monotonic() - began))
+        page.delay = max(INTERVAL, _SHARE * (self._now() - began))
         page.task = None
         if page.stale:
             self._touch(pid)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oet_kernel.bounds import EVENT_BYTES, RECORD_BYTES, OutOfBounds
+from oet_kernel.bounds import EVENT_BYTES, RECORD_BYTES, OutOfBounds, check_json
 from oet_kernel.events.mapping import UNREADABLE
 from oet_kernel.kernel.journal import JOURNAL, Journal
 from oet_kernel.kernels.tail import JournalTail
@@ -125,7 +125,6 @@ def test_line_that_is_too_long_is_passed_over_in_pieces(tmp_path, tail):
 
 
 LINES = {
-    "deep": b'{"n":1,"t":1,"type":"x","call":null,"content":%s%s}' % (b"[" * 250_000, b"]" * 250_000),
     "again and again": b'{"n":1,"x":' * 50_000,
     "binary": bytes(range(1, 10)) + bytes(range(11, 256)),
     "no record": b'{"n":"1"}',
@@ -143,6 +142,19 @@ def test_line_that_is_no_record_costs_that_line_only(tmp_path, tail, name):
     read = tail.read()
     assert [record.type for record in read] == ["x", UNREADABLE, "x"]
     assert bytes(read[1].content) == LINES[name]
+
+
+def test_line_that_nests_deep_is_no_record_or_its_content_is_out_of_bounds(tmp_path, tail):
+    """Whose stack is deep enough, as Python 3.14's, takes it for a record."""
+    journal = Journal(tmp_path)
+    with open(tmp_path / JOURNAL, "ab") as file:
+        file.write(b'{"n":1,"t":1,"type":"x","call":null,"content":%s%s}\n' % (b"[" * 5000, b"]" * 5000))
+    journal.append("x", b'{"n":2}')
+    deep, behind = tail.read()
+    assert bytes(behind.content) == b'{"n":2}'
+    if deep.type != UNREADABLE:
+        with pytest.raises(OutOfBounds, match="nests more than"):
+            check_json(bytes(deep.content))
 
 
 def test_torn_records_longer_than_a_read_are_not_taken_for_the_end(tmp_path, tail):
