@@ -38,13 +38,14 @@ files = st.integers(0, 1000)
 
 def change_row(folder, _, where, row, value):
     table, column = where
-    with closing(sqlite3.connect(folder / NAME)) as database, suppress(sqlite3.Error), database:  # a constraint holds
+    # a constraint holds, or there is no database any more
+    with suppress(sqlite3.Error), closing(sqlite3.connect(folder / NAME)) as database, database:
         number = f"(select rowid from {table} limit 1 offset {row})"
         database.execute(f'update {table} set "{column}" = ? where rowid = {number}', (value,))
 
 
 def overwrite(folder, path, where, row, value):
-    with suppress(OSError):
+    if path.is_file():  # a pipe would be waited for
         path.write_bytes(value if isinstance(value, bytes) else repr(value).encode("utf-8", "replace"))
 
 

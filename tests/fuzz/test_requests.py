@@ -66,6 +66,7 @@ def service(tmp_path_factory):
         pid = server.create(COUNTING, subarray_id=1)
         server.until(pid, "READY")
         server.http.put(f"/procedures/{pid}", json={"state": "RUNNING"})
+        server.until(pid, "RUNNING")
         yield server, pid
         reply = server.http.put(f"/procedures/{pid}", json={"state": "STOPPED", "abort": False})
         assert reply.status_code == 200, reply.text

@@ -142,7 +142,9 @@ BOOKS = {
         "import contextvars\nv = contextvars.ContextVar('v', default=0)\nx = v.set(3)", "print(v.get())"
     ],
     "an asynchronous cell fails": ["import asyncio\nawait asyncio.sleep(0)\n1/0", "print('on')"],
-    "a cancelled task is awaited": [ASLEEP + "t = asyncio.create_task(f())", "x = t.cancel()\nawait t"],
+    "a cancelled task is awaited": [
+        "import asyncio\nt = asyncio.create_task(asyncio.sleep(3600))", "x = t.cancel()\nawait t",
+    ],
     "gather, async for and with": [
         ASLEEP + "print(await asyncio.gather(f(), f()))",
         "async def g():\n    yield 1\n    yield 2\nasync for x in g():\n    print(x)",
