@@ -205,8 +205,20 @@ def test_start_of_what_is_not_ready_changes_nothing(server, state):
     assert stop(server, pid).json()["abort_message"] == f"Successfully stopped script with ID {pid}"
 
 
+STUBBORN = """
+import threading
+def init(subarray_id): pass
+def main():
+    while True:
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            pass
+"""
+
+
 def test_two_stops_at_once_both_say_that_it_was_stopped(server):
-    pid = server.create(FOREVER, subarray_id=44)
+    pid = server.create(STUBBORN, subarray_id=44)  # the first takes its time, so that the second comes meanwhile
     server.until(pid, "READY")
     start(server, pid)
     with ThreadPoolExecutor(2) as threads:
