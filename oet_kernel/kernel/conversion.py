@@ -187,7 +187,10 @@ def _member(cls: type[Enum], value: Any, path: str) -> Enum:
         return member
     if not isinstance(value, bool):
         try:
-            return cls(value)  # several flags, or what its own _missing_ makes of it
+            member = cls(value)  # several flags, or what its own _missing_ makes of it
+            # bits that are no flags are dropped by some (`CONFORM`), and by Python 3.11.2 as a rule
+            if not isinstance(member, Flag) or same(_as_json(member.value), value):
+                return member
         except Exception:  # whatever it raises, it is no member  # nosec B110
             pass
     members = ", ".join(f"{name} ({one.value!r})" for name, one in cls.__members__.items())

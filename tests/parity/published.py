@@ -15,6 +15,8 @@ from pip._internal.models.index import PyPI  # the index that pip uses where nob
 
 LIST = tomllib.loads(Path(__file__).with_name("public.toml").read_text())
 _JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
+FILTER = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""Of what is unpacked; Python 3.11.2, of Debian 12, has none."""
 
 
 def source(folder: Path, package: str, version: str) -> Path:
@@ -28,7 +30,7 @@ def source(folder: Path, package: str, version: str) -> Path:
             data = httpx.get(found["url"], follow_redirects=True, timeout=120).content
             assert hashlib.sha256(data).hexdigest() == found["hashes"]["sha256"]
             with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-                archive.extractall(f"{target}.new", filter="data")
+                archive.extractall(f"{target}.new", **FILTER)
             Path(f"{target}.new").rename(target)
     (root,) = target.iterdir()
     return root
