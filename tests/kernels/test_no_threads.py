@@ -14,14 +14,15 @@ pytestmark = pytest.mark.anyio
 
 REFUSING = """
 import os, threading
-real, left, here = threading._start_new_thread, [THREADS], os.getpid()
-def start(*args):
+name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"  # from 3.13 on
+real, left, here = getattr(threading, name), [THREADS], os.getpid()
+def start(*args, **kwargs):
     if os.getpid() != here or HERE:
         left[0] -= 1
         if left[0] < 0:
             raise RuntimeError("can't start new thread")
-    return real(*args)
-threading._start_new_thread = start
+    return real(*args, **kwargs)
+setattr(threading, name, start)
 """
 
 
@@ -45,12 +46,14 @@ async def test_a_procedure_whose_forked_kernel_can_have_no_more_threads_is_faile
     (library / "oet_test_refusing.py").write_text(REFUSING.replace("THREADS", str(threads)).replace("HERE", "False"))
     async with forking("oet_test_refusing") as server:
         bench = Bench(tmp_path, fork_server=server)
-        pid = await bench.create("def main(): pass\n")
-        summary = await bench.until(pid)
-        assert summary.state is ProcedureState.FAILED
-        assert "can't start new thread" in summary.history.stacktrace
-        assert server.running
-        await bench.close()
+        try:
+            pid = await bench.create("def main(): pass\n")
+            summary = await bench.until(pid)
+            assert summary.state is ProcedureState.FAILED
+            assert "can't start new thread" in summary.history.stacktrace
+            assert server.running
+        finally:
+            await bench.close()
 
 
 @pytest.mark.parametrize("call", ["fork", "pidfd_open"])
