@@ -70,8 +70,11 @@ def host(folder, *options, **environment):
     try:
         yield Host(process, [])
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()  # so that it takes its fork server with it
+        try:
+            process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
 
 
 @pytest.fixture
