@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
@@ -59,34 +59,11 @@ class Supervisor:
     """Keeps tasks that have no other owner, until they end or all are cancelled."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(
-        self,
-        part: str,
-        work: Coroutine[Any, Any, Any],
-        on_failure: Callable[[Exception], None] = lambda error: None,
-    ) -> asyncio.Task[None]:
-        """Run something in the background.
-
-        Parameters
-        ----------
-        part
-            What it is part of, for the log.
-        work
-            What is run.
-        on_failure
-            Called with what it raises.
-        """
-
-        async def watched() -> None:
-            try:
-                await work
-            except Exception as error:
-                report_fault(part, error)
-                on_failure(error)
-
-        task = supervise(part, watched())  # which also reports what on_failure raises
+    def start(self, part: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something in the background; parameters and result as `supervise` has them."""
+        task = supervise(part, work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

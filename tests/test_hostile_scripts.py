@@ -8,7 +8,6 @@ import pytest
 from oet_kernel.execution import Execution
 from oet_kernel.models import ProcedureState as S
 from oet_kernel.models import StopProcessCommand
-from oet_kernel.supervision import Supervisor, faults
 from tests.conftest import Bench, gone
 
 pytestmark = pytest.mark.anyio
@@ -180,13 +179,3 @@ async def test_procedure_that_is_not_taken_up_in_time_keeps_no_other_from_it(tmp
     await bench.start(late)
     assert (await bench.until(late)).state is S.COMPLETE
     await bench.close()
-
-
-async def test_task_that_fails_is_counted_and_told():
-    async def failing():
-        raise LookupError("not expected")
-
-    before, told = faults["a part"], []
-    await Supervisor().start("a part", failing(), told.append)
-    assert faults["a part"] == before + 1
-    assert [str(error) for error in told] == ["not expected"]

@@ -40,16 +40,6 @@ async def test_cancelled_task_is_no_fault(faults):
     assert not faults
 
 
-async def test_what_handles_a_fault_may_fail_as_well(faults):
-    def handle(error):
-        raise KeyError(str(error))
-
-    supervisor = Supervisor()
-    supervisor.start("the work", fail(), on_failure=handle)
-    await supervisor.ended()
-    assert faults == {"the work": 2}
-
-
 async def test_supervisor_waits_for_what_it_has_started():
     supervisor, done = Supervisor(), []
 
