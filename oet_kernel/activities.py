@@ -1,6 +1,5 @@
 """ActivityService: does what a scheduling block says, by a procedure of the ScriptExecutionService."""
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,7 +10,7 @@ import msgspec
 from msgspec import Struct, field
 
 from oet_kernel import topics
-from oet_kernel.announcer import CLIENT, SERVICE
+from oet_kernel.announcer import CLIENT, SERVICE, publish_list
 from oet_kernel.archive import Archive
 from oet_kernel.bounds import NAME_CHARACTERS
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
@@ -36,6 +35,7 @@ from oet_kernel.printable import has_controls
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
 from oet_kernel.store.rows import ActivityRow
+from oet_kernel.threads import SCRIPTS, STATE
 
 _FOLLOWS = {
     ProcedureState.READY: ActivityState.PREPARED,
@@ -164,8 +164,8 @@ class ActivityService:
     async def resume(self) -> None:
         """Take up the activities of the service before this one; before its procedures are taken up."""
         store = self._journal.store
-        rows = await asyncio.to_thread(store.activities, self._keep)
-        procedures = await asyncio.to_thread(store.procedures, [row.procedure for row in rows])
+        rows = await STATE.run(store.activities, self._keep)
+        procedures = await STATE.run(store.procedures, [row.procedure for row in rows])
         for row in rows:
             try:
                 activity = Activity(row.id, row.procedure, _record.decode(row.record))
@@ -202,14 +202,14 @@ class ActivityService:
                 raise MalformedRequest(f"{what}: has {len(name)} characters and {NAME_CHARACTERS} are allowed")
             if has_controls(name):
                 raise MalformedRequest(f"{what}: {name!r} holds control characters; leave them out")
-        block = await asyncio.to_thread(self._archive.definition, command.sbd_id)
+        block = await SCRIPTS.run(self._archive.definition, command.sbd_id)
         planned = _planned(block, command)
         script = planned.script(command.create_env)
         calls = merge(planned.function_args, command.script_args)
         calls = await self._checked(script, calls, starts=not command.prepare_only)
-        sbi_id = await asyncio.to_thread(self._archive.record_instance, command.sbd_id, command.activity_name)
+        sbi_id = await STATE.run(self._archive.record_instance, command.sbd_id, command.activity_name)
         number = self._journal.next_id("activity")
-        path = await asyncio.to_thread(self._write_block, number, block)
+        path = await STATE.run(self._write_block, number, block)
         usual = ProcedureInput([], dict(zip(_OF_THE_BLOCK, (str(path), sbi_id), strict=True)))
         calls["main"] = merge({"main": usual}, calls)["main"]
         record = _Record(command, sbi_id, calls, time.time())
@@ -243,10 +243,8 @@ class ActivityService:
         """
         summaries = [self.summarise(number) for number in (self._activities if numbers is None else numbers)]
         if self._announce_lists:
-            request_id = time.time()
-            asked = announce(topics.REQUEST_ACTIVITY_LIST, CLIENT, request_id=request_id, activity_ids=numbers)
-            self._journal.publish(asked)
-            self._journal.publish(announce(topics.ACTIVITY_LIST, SERVICE, request_id=request_id, result=summaries))
+            asked, told = topics.REQUEST_ACTIVITY_LIST, topics.ACTIVITY_LIST
+            publish_list(self._journal, asked, told, time.time(), summaries, activity_ids=numbers)
         return summaries
 
     def summarise(self, number: int) -> ActivitySummary:

@@ -1,13 +1,20 @@
 """What the service itself says: events of the catalogue, in the words that existing listeners know."""
 
+import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from msgspec import Raw, Struct
+
 from oet_kernel import topics
+from oet_kernel.bounds import EVENT_BYTES
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import announce
-from oet_kernel.models import ProcedureState, ProcedureSummary
+from oet_kernel.models import ProcedureState, ProcedureSummary, to_json
 from oet_kernel.procedure import Procedure
+
+log = logging.getLogger(__name__)
 
 CLIENT = "FlaskWorker"
 """`msg_src` of requests; existing listeners know this name."""
@@ -104,6 +111,35 @@ class Announcer:
     def summary(self, procedure: Procedure) -> ProcedureSummary:
         """Tell clients all about a procedure."""
         return summary_of(procedure, self.base_url)
+
+
+def publish_list(
+    journal: Journal, asked: str, told: str, request_id: float, summaries: Sequence[Struct], **fields: Any
+) -> None:
+    """Tell that somebody has asked for a list, and what it holds, unless that is too large for an event.
+
+    Parameters
+    ----------
+    journal
+        Where events are written down.
+    asked, told
+        Topics of the request and of its result.
+    request_id
+        Of the request.
+    summaries
+        What is listed.
+    fields
+        The request's own fields.
+    """
+    journal.publish(announce(asked, CLIENT, request_id=request_id, **fields))
+    encoded, size = [], 0
+    for one in summaries:
+        encoded.append(Raw(to_json(one)))
+        size += len(encoded[-1])
+        if size > EVENT_BYTES:
+            log.warning("A list has more bytes than an event may have: only who has asked for it is told")
+            return
+    journal.publish(announce(told, SERVICE, request_id=request_id, result=encoded))
 
 
 def summary_of(procedure: Procedure, base_url: str) -> ProcedureSummary:

@@ -20,7 +20,7 @@ from oet_kernel import __version__, discovery
 from oet_kernel.access import TokenIdentityProvider
 from oet_kernel.assembly import Settings, SharedService
 from oet_kernel.children import variable
-from oet_kernel.door import GuardedServerApp
+from oet_kernel.door import MOST_CONNECTIONS, MOST_OF_ADDRESS, GuardedServerApp
 from oet_kernel.errors import BadConfiguration, OetError
 from oet_kernel.events.bus import QUEUE_BYTES
 from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
@@ -150,6 +150,10 @@ class OetApp(ExtensionApp):
     abort_seconds = Float(60.0, min=0, help="What the abort script has to get ready.").tag(config=True)
     announce_lists = Bool(False, help="Whether each listing is also an event, as in the original.").tag(config=True)
     body_limit = Integer(10 << 20, min=1, help="Bytes that the body of a request may have.").tag(config=True)
+    max_connections = Integer(MOST_CONNECTIONS, min=1, help="Connections that may be open at once.").tag(config=True)
+    max_address_connections = Integer(
+        MOST_OF_ADDRESS, min=1, help="Connections that may be open from one address; behind a proxy, all are from its."
+    ).tag(config=True)
     heartbeat = Float(15.0, min=0.01, help="Seconds between comments on a silent event stream.").tag(config=True)
     listener_bytes = Integer(QUEUE_BYTES, min=1, help="Bytes a listener may lag behind before it is cut off.").tag(
         config=True

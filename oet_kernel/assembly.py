@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from oet_kernel import __version__
+from oet_kernel import __version__, threads
 from oet_kernel.activities import ActivityService
 from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import BadConfiguration, ShuttingDown, StoreUnusable
@@ -136,13 +136,13 @@ class Assembly:
 
     Raises
     ------
-    BadConfiguration, StateFolderInUse, StoreTooNew, StoreUnusable
+    BadConfiguration, StateFolderInUse, StoreTooNew, StoreUnusable, OSError
         When it cannot work; nothing is held then.
     """
 
     def __init__(self, settings: Settings) -> None:
         settings.check()
-        self._leave = False
+        threads.start_all()
         self.state = StateFolder(settings.state_path)
         try:
             store = Store(settings.state_path / STORE, power_safe=settings.power_safe)

@@ -3,10 +3,15 @@
 Jupyter's own routes (login, static files, metrics) pass it as those of the API do.
 """
 
+import asyncio
 import ipaddress
+import logging
 import os
 import resource
+import socket
+from collections import Counter
 from collections.abc import Callable, Collection
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +29,8 @@ from oet_kernel.errors import AddressTooLong, BadConfiguration, BodyTooLarge, Oe
 from oet_kernel.logs import moderated
 from oet_kernel.models import to_json
 
+log = logging.getLogger(__name__)
+
 IDLE_SECONDS = 60.0
 """Seconds after which a connection is closed on which no request has come, or the last was answered."""
 BODY_SECONDS = 120.0
@@ -32,6 +39,14 @@ BODY_LIMIT = 64 << 10
 """Bytes that the body of a request may have that is not the API's."""
 TARGET_LIMIT = 16 << 10
 """Bytes that path and query of a request may have: a script's URI of 4,096 characters, percent-encoded, fits."""
+SEND_SECONDS = 60.0
+"""Seconds after which a connection is closed whose other end takes nothing of what is sent to it."""
+MOST_CONNECTIONS = 2000
+"""Connections that are open at once."""
+MOST_OF_ADDRESS = 1000
+"""Connections from one address; behind a proxy all have its own."""
+YOUNG_SECONDS = 10.0
+"""Seconds that a request is left alone where there are too many connections; all but listening takes less."""
 RESERVE = 64
 """File descriptors that connections leave to the service: what a stop, an end and /health need."""
 
@@ -154,49 +169,93 @@ class _Request(httputil.HTTPMessageDelegate):
             self._inner.on_connection_close()
 
 
-class BoundedServer(HTTPServer):
-    """Closes idle connections: after a while, and at once where file descriptors run out.
+class _Connection(Struct, eq=False):
+    """A connection, and since when it has been at what it is at."""
 
-    Of those without a request, one that has never made any goes first, and then the one that has waited longest. Where
-    all are at work, the newcomer is sent away.
+    stream: IOStream
+    address: str
+    known: bool = False
+    """Whether a request has come by it."""
+
+
+class BoundedServer(HTTPServer):
+    """Closes connections that idle or do not read, and makes room where there are too many.
+
+    Of those without a request, one that has never made any goes first, then the one that has waited longest, then the
+    one that has been at its request longest: a listener, which comes back for the rest, or a client that does not read
+    its reply. Where all requests are young, the newcomer is sent away.
     """
 
     door: Door
+    most = MOST_CONNECTIONS
+    """Connections in all."""
+    most_of_address = MOST_OF_ADDRESS
+    """Connections from one address; those by a unix socket have none."""
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         """Take what Tornado's server takes."""
         bounds = {"idle_connection_timeout": IDLE_SECONDS, "body_timeout": BODY_SECONDS}
         super().initialize(*args, **{**bounds, **kwargs})
-        self._new: dict[IOStream, None] = {}
-        self._waiting: dict[IOStream, None] = {}
-        self._known: set[IOStream] = set()
+        self._open: dict[IOStream, _Connection] = {}
+        self._new: dict[_Connection, None] = {}
+        self._waiting: dict[_Connection, None] = {}
+        self._working: dict[_Connection, float] = {}
+        self._by_address: Counter[str] = Counter()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """Take a connection, if there are descriptors for it."""
+        """Take a connection, if there is room for it."""
+        where = str(address[0]) if stream.socket.family in (socket.AF_INET, socket.AF_INET6) else ""
+        if not (self._has_room(where) or self._make_room(where)):
+            stream.close()
+            return
+        if where:
+            # the system ends what is not taken by then, whether the other end is gone or does not read
+            stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_SECONDS * 1000))
+        self._open[stream] = connection = _Connection(stream, where)
+        self._new[connection] = None
+        self._by_address[where] += 1
+        super().handle_stream(stream, address)
+
+    def _is_crowded(self, address: str) -> bool:
+        return bool(address) and self._by_address[address] >= self.most_of_address
+
+    def _has_room(self, address: str) -> bool:
+        if self._is_crowded(address) or len(self._open) >= self.most:
+            return False
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         reserve = min(RESERVE, limit // 4)
         # counted only where connections may be to blame
-        if 0 < limit < len(self._connections) * 4 and len(os.listdir("/proc/self/fd")) > limit - reserve:
-            oldest = next(iter(self._new), None) or next(iter(self._waiting), None)
-            if oldest is None:
-                stream.close()
-                return
-            self._forget(oldest)
-            oldest.close()
-        self._new[stream] = None
-        super().handle_stream(stream, address)
+        return not (0 < limit < len(self._open) * 4 and len(os.listdir("/proc/self/fd")) > limit - reserve)
+
+    def _make_room(self, address: str) -> bool:
+        """Close the connection that is missed least, of this address where it is this that has too many."""
+        crowded = self._is_crowded(address)
+        young = asyncio.get_running_loop().time() - YOUNG_SECONDS
+        old = (one for one, since in self._working.items() if since < young)
+        for connection in chain(self._new, self._waiting, old):
+            if not crowded or connection.address == address:
+                log.warning("Too many connections%s: the oldest is closed", f" from {address}" if crowded else "")
+                connection.stream.close()
+                self._forget(connection)
+                return True
+        log.warning("Too many connections%s: one is refused", f" from {address}" if crowded else "")
+        return False
 
     def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> httputil.HTTPMessageDelegate:
         """Wait for the next request of a connection."""
         assert isinstance(server_conn, HTTP1ServerConnection)
         assert isinstance(request_conn, HTTP1Connection)
-        stream = server_conn.stream
-        if stream in self._known:
-            self._waiting[stream] = None
+        connection = self._open.get(server_conn.stream)
+        if connection is not None and connection.known:
+            self._working.pop(connection, None)
+            self._waiting[connection] = None
 
         def came() -> None:
-            self._forget(stream)
-            self._known.add(stream)
+            if connection is not None and server_conn.stream in self._open:
+                connection.known = True
+                self._new.pop(connection, None)
+                self._waiting.pop(connection, None)
+                self._working[connection] = asyncio.get_running_loop().time()
 
         return _Request(super().start_request(server_conn, request_conn), request_conn, self.door, came)
 
@@ -204,12 +263,17 @@ class BoundedServer(HTTPServer):
         """Forget a connection."""
         super().on_close(server_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
-        self._forget(server_conn.stream)
-        self._known.discard(server_conn.stream)
+        if (connection := self._open.get(server_conn.stream)) is not None:
+            self._forget(connection)
 
-    def _forget(self, stream: IOStream) -> None:
-        self._new.pop(stream, None)
-        self._waiting.pop(stream, None)
+    def _forget(self, connection: _Connection) -> None:
+        if self._open.pop(connection.stream, None) is None:
+            return
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+        for group in (self._new, self._waiting, self._working):
+            group.pop(connection, None)
 
 
 class GuardedServerApp(ServerApp):
@@ -263,6 +327,8 @@ class GuardedServerApp(ServerApp):
             max_body_size=self.max_body_size,
             max_buffer_size=self.max_buffer_size,
         )
+        self._http_server.most = self.starter_app.max_connections
+        self._http_server.most_of_address = self.starter_app.max_address_connections
         roots = tuple(f"{self.base_url}{root}" for root in self.starter_app.roots)
         names = None
         if self._open:

@@ -40,6 +40,7 @@ from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.steps import StepDeadline
 from oet_kernel.store.rows import KernelRow, ProcedureRow
 from oet_kernel.supervision import supervise
+from oet_kernel.threads import SCRIPTS
 
 T = TypeVar("T")
 
@@ -384,7 +385,7 @@ class Execution:
         assert self.path is not None
         if self.planned is not None and isinstance(script, GitScript):  # others were looked into at the request
             try:
-                await asyncio.to_thread(check_fetched, self.path, self.planned)
+                await SCRIPTS.run(check_fetched, self.path, self.planned)
             except MalformedRequest as error:
                 self.learn(lifecycle.Failed(time.time(), f"{error.type}: {error.message}; init was not called"))
                 return

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
 from oet_kernel.aborts import Aborts
-from oet_kernel.announcer import Announcer
+from oet_kernel.announcer import Announcer, publish_list
 from oet_kernel.bounds import (
     ARGUMENT_BYTES,
     NAME_CHARACTERS,
@@ -69,6 +69,7 @@ from oet_kernel.state import StateFolder
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
 from oet_kernel.subarrays import Subarrays
 from oet_kernel.supervision import Supervisor, report_fault
+from oet_kernel.threads import STATE
 
 log = logging.getLogger(__name__)
 
@@ -152,9 +153,9 @@ class ScriptExecutionService:
     async def resume(self) -> None:
         """Take up what the service before this one has left: its history, and the procedures that are at work."""
         store = self._journal.store
-        left = await asyncio.to_thread(lambda: [*store.newest_inactive(self._limits.history), *store.active()])
+        left = await STATE.run(lambda: [*store.newest_inactive(self._limits.history), *store.active()])
         active = [row.id for row in left if not row.procedure.state.inactive]
-        kernels = await asyncio.to_thread(store.kernels, active)
+        kernels = await STATE.run(store.kernels, active)
         for row in (one for one in left if one.id in store.unreadable):
             self._journal.put(row)
             self._journal.set_aside.put(
@@ -438,8 +439,7 @@ class ScriptExecutionService:
         summaries = [self._told(execution) for execution in found]
         if self._limits.announce_lists:
             request_id = self._announcer.request_id()
-            self._announcer.request(topics.REQUEST_LIST, request_id, pids=pids)
-            self._announcer.result(topics.POOL_LIST, request_id, summaries)
+            publish_list(self._journal, topics.REQUEST_LIST, topics.POOL_LIST, request_id, summaries, pids=pids)
         return summaries
 
     async def wait(self, pid: int, *states: ProcedureState) -> ProcedureSummary:

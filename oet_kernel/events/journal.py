@@ -21,6 +21,7 @@ from oet_kernel.set_aside import FOLDER, SetAside
 from oet_kernel.store.rows import ActivityRow, KernelRow, ProcedureRow, Unit
 from oet_kernel.store.store import Store
 from oet_kernel.supervision import report_fault
+from oet_kernel.threads import STATE
 
 log = logging.getLogger(__name__)
 
@@ -159,8 +160,8 @@ class Journal:
         self._giving_up.set()
         if self._loop is not None:
             self._work.put(None)
-            await asyncio.to_thread(self._thread.join)
-        await asyncio.to_thread(self.set_aside.close)
+            await STATE.run(self._thread.join)
+        await STATE.run(self.set_aside.close)
         self.store.close()
 
     def _open_unit(self) -> Unit:

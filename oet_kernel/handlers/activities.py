@@ -23,7 +23,8 @@ class ActivitiesHandler(_ActivityHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
         """List them, in order of creation."""
-        self.answer({"activities": [self.localise(one, root) for one in self.context.activities.summaries()]})
+        found = self.context.activities.summaries()
+        await self.answer_list("activities", (self.localise(one, root) for one in found))
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)

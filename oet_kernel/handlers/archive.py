@@ -1,6 +1,5 @@
 """``/archive`` and the events of a procedure: what the store keeps when nobody lists it any more."""
 
-import asyncio
 from contextlib import suppress
 from math import isfinite
 from typing import Any
@@ -15,6 +14,7 @@ from oet_kernel.events.event import Filter
 from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id, query_list
 from oet_kernel.models import ProcedureState
 from oet_kernel.store.rows import ArchiveQuery
+from oet_kernel.threads import STATE
 
 _MOST = 1000
 """Procedures, or events, in one reply."""
@@ -45,7 +45,7 @@ class ArchiveHandler(_PageHandler):
             before=self.query_number("before", "the id of a procedure"),
             limit=self.limit(50),
         )
-        page = await asyncio.to_thread(self.context.journal.store.archive, query)
+        page = await STATE.run(self.context.journal.store.archive, query)
         base_url = self.api_url(root)
         body = {
             "procedures": [summary_of(row.procedure, base_url) for row in page.rows],
@@ -72,7 +72,7 @@ class EventsHandler(_PageHandler):
         """List them in their order, page by page (``after``, ``limit``), by topic (``topic``, ``exclude``)."""
         uid = procedure_id(pid)
         store = self.context.journal.store
-        if not await asyncio.to_thread(store.procedures, [uid]):
+        if not await STATE.run(store.procedures, [uid]):
             raise ResourceNotFound.procedure(pid)
         wanted = Filter(
             query_list(self.query_text("topic")),
@@ -81,7 +81,7 @@ class EventsHandler(_PageHandler):
         )
         after = self.query_number("after", "the id of an event") or 0
         limit = self.limit(_MOST)
-        page = await asyncio.to_thread(store.events, after, wanted, limit)
+        page = await STATE.run(store.events, after, wanted, limit)
         body: dict[str, Any] = {
             "events": [
                 {"id": one.seq, "time": one.at, "topic": one.topic, "data": msgspec.Raw(one.data)} for one in page.rows

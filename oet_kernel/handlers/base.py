@@ -2,7 +2,7 @@
 
 import http
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -10,6 +10,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
 from msgspec import Struct
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from oet_kernel.activities import ActivityService
 from oet_kernel.errors import (
@@ -31,6 +32,8 @@ from oet_kernel.service import ScriptExecutionService
 _MADE_UP = re.compile(r"[0-9a-f]{32}")
 """User name that Jupyter Server gives to whoever shows a token, another one each time."""
 _LONGEST_NAME = 200
+_PIECE_BYTES = 1 << 18
+"""About how much of a list is sent at once; a record that is larger goes alone."""
 _DENIED = "User is not authorized to "
 """Beginning of what Jupyter Server raises where the authorizer does not grant an action, which follows."""
 RESOURCE = "oet"
@@ -224,6 +227,31 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         """Send a record as JSON."""
         self.set_status(status)
         self.finish(to_json(body))
+
+    async def answer_list(self, name: str, records: Iterable[Any]) -> None:
+        """Send records as a JSON object of one array; of a long one no more than a piece is in memory at once.
+
+        Parameters
+        ----------
+        name
+            Name of the array.
+        records
+            What it holds; each is taken when it is sent.
+        """
+        piece, comma = bytearray(b'{"%s":[' % name.encode()), b""
+        for one in records:
+            piece += comma
+            piece += to_json(one)
+            comma = b","
+            if len(piece) > _PIECE_BYTES:
+                self.write(bytes(piece))
+                piece.clear()
+                try:
+                    await self.flush()
+                except StreamClosedError:  # who has asked has left
+                    return
+        piece += b"]}"
+        self.finish(bytes(piece))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Send an error in the one form that all have."""

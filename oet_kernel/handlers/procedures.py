@@ -32,7 +32,7 @@ class ProceduresHandler(ProcedureResource):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
         """List every active procedure and the newest inactive ones, in order of creation."""
-        self.answer({"procedures": [self.localise(one, root) for one in self.service.summarise()]})
+        await self.answer_list("procedures", (self.localise(one, root) for one in self.service.summarise()))
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)

@@ -14,6 +14,7 @@ from oet_kernel.events.sse import BEGINNING, comment, end_of_frame, frame, one_l
 from oet_kernel.handlers.base import RESOURCE, OetHandler, query_list
 from oet_kernel.models import to_json
 from oet_kernel.store.store import HORIZON
+from oet_kernel.threads import STATE
 
 _WITHOUT_DASHES = re.compile("[-_]")
 _PAGE = 5000
@@ -93,7 +94,7 @@ class StreamHandler(OetHandler):
             await self._send(frame(to_json({"after": after, "last_id": newest}), event="unknown-id"))
             return newest
         store = self.context.journal.store
-        removed = await asyncio.to_thread(store.counter, HORIZON)
+        removed = await STATE.run(store.counter, HORIZON)
         if after < removed:
             await self._send(frame(to_json({"after": after, "removed_through": removed}), event="removed"))
         return await self._send_stored(after, wanted)
@@ -102,9 +103,7 @@ class StreamHandler(OetHandler):
         """Send the events behind a number, page by page; gives the number of the last."""
         store, more = self.context.journal.store, True
         while more:
-            page = await asyncio.to_thread(
-                store.events, after, wanted, _PAGE, up_to, most_bytes=_PAGE_BYTES, longest=_LARGE
-            )
+            page = await STATE.run(store.events, after, wanted, _PAGE, up_to, most_bytes=_PAGE_BYTES, longest=_LARGE)
             more = page.more
             if page.rows:
                 after = page.rows[-1].seq
@@ -129,7 +128,7 @@ class StreamHandler(OetHandler):
         """Send an event of which no more than a piece is in memory while the listener does not read."""
         store, begin = self.context.journal.store, 0
         await self._send(BEGINNING)
-        while piece := await asyncio.to_thread(store.event_data, seq, begin, _LARGE):
+        while piece := await STATE.run(store.event_data, seq, begin, _LARGE):
             piece = whole_characters(piece)
             begin += len(piece)
             await self._send(one_line(piece))

@@ -16,6 +16,7 @@ import msgspec
 
 from oet_kernel.kernels.obituaries import Ending, Obituaries, told
 from oet_kernel.kernels.processes import kill_tree
+from oet_kernel.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +192,7 @@ class ForkServerConnection:
                 await self.closed.wait()
         except TimeoutError:
             log.warning("The fork server, process %d, did not end within %g s; it is killed", pid, deadline)
-            await asyncio.to_thread(kill_tree, pid)
+            await PROCESSES.run(kill_tree, pid)
             self.close()
 
     @property

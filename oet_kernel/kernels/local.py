@@ -30,6 +30,7 @@ from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import Connection, ProcedureInput
 from oet_kernel.supervision import report_fault, supervise
+from oet_kernel.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 
@@ -487,7 +488,7 @@ class LocalKernel:
             self._send("control", "shutdown_request", {"restart": False})
         if not await self._within(ladder.terminate if self._idle.is_set() else 0, self._gone):
             if self._there:
-                await asyncio.to_thread(kill_tree, self.pid)
+                await PROCESSES.run(kill_tree, self.pid)
             if not await self._within(ladder.kill, self._gone):
                 log.error("Kernel process %d is still there %.1f s after SIGKILL", self.pid, ladder.kill)
                 return False
@@ -586,7 +587,7 @@ class LocalKernel:
         except Exception as error:
             report_fault(f"watching the kernel in {self.folder}", error)
             if self._there:  # it is watched no longer, so it must not go on
-                await asyncio.to_thread(kill_tree, self.pid)
+                await PROCESSES.run(kill_tree, self.pid)
             self._ended = True
             self.ended_at = self.ended_at or time.time()
             self._gone.set()
@@ -601,7 +602,7 @@ class LocalKernel:
         self.ended_at = time.time() if ending is None else ending.at
         if ending is None or not process.forked:
             session = None if unwatched else self.pid  # the number may be another's by now
-            await asyncio.to_thread(kill_leftovers, session, str(self.folder))
+            await PROCESSES.run(kill_leftovers, session, str(self.folder))
         self._gone.set()
         if not await self._tail.collected(_COLLECTOR_SECONDS):
             log.warning("The output of the kernel in %s may lack its end: its collector does not end", self.folder)

@@ -24,6 +24,7 @@ from oet_kernel.kernels.processes import kill_leftovers, kill_tree, marked, star
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.state import StateFolder
 from oet_kernel.supervision import Supervisor, report_fault, supervise
+from oet_kernel.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +186,7 @@ class KernelPool:
         """
         mine = {kernel.folder for kernel in (*self._given, *self._warm)}
         folders = [folder for folder in self._state.kernel_folders() if folder not in mine and folder not in known]
-        await asyncio.to_thread(_end_all, folders, f"{self._state.path}/kernels/")
+        await PROCESSES.run(_end_all, folders, f"{self._state.path}/kernels/")
         for folder in folders:
             self._state.forget(folder)
         return folders
@@ -198,7 +199,7 @@ class KernelPool:
         folder
             Its private folder.
         """
-        await asyncio.to_thread(_end_all, [folder], f"{self._state.path}/kernels/")
+        await PROCESSES.run(_end_all, [folder], f"{self._state.path}/kernels/")
 
     async def start(self, kernel: LocalKernel, python: Path | None) -> bool:
         """Start a kernel that is not warm, and wait until it takes requests; False when it has ended before.

@@ -1,10 +1,11 @@
 """How a kernel is started: with this package's interpreter, or with that of a script's environment."""
 
-import asyncio
 import sys
 from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+
+from oet_kernel.threads import SCRIPTS
 
 NAME = "oet-provisioner"
 """The provisioner's entry point."""
@@ -62,7 +63,7 @@ async def provide_packages(python: Path | None) -> None:
     if python is not None:
         from oet_kernel.kernels.packages import provide  # few scripts have an environment
 
-        await asyncio.to_thread(provide, python)
+        await SCRIPTS.run(provide, python)
 
 
 class OneSpec(KernelSpecManager):

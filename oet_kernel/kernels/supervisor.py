@@ -18,6 +18,7 @@ from oet_kernel.kernels.forkclient import END_DEADLINE, Forked, ForkServerConnec
 from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.specs import provide_packages, python_command
 from oet_kernel.supervision import supervise
+from oet_kernel.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class ForkServerSupervisor:
         elif self._process is not None and self._process.returncode is None:
             self._process.kill()  # not yet ready, so without kernels
         if self._process is not None:
-            await asyncio.to_thread(self._process.wait)
+            await PROCESSES.run(self._process.wait)
 
     async def detach(self) -> None:
         """Leave the fork server with its kernels to the next service; end it when it has none."""
@@ -209,14 +210,14 @@ class ForkServerSupervisor:
                     log.warning("Kernels are started plainly, which takes longer: %s", why)
                     if self._process is not None:
                         self._process.kill()
-                        await asyncio.to_thread(self._process.wait)
+                        await PROCESSES.run(self._process.wait)
                     return
             self._ready.set()
             await self._connection.closed.wait()
             self._ready.clear()
             self._connection = None
             if self._process is not None:
-                await asyncio.to_thread(self._process.wait)
+                await PROCESSES.run(self._process.wait)
             log.warning("The fork server has ended; it is started again")
 
     async def _launch(self) -> ForkServerConnection:
@@ -236,7 +237,7 @@ class ForkServerSupervisor:
             )
         assert self._process.stdout is not None
         with self._process.stdout as stdout:
-            if not await asyncio.to_thread(stdout.readline):
+            if not await PROCESSES.run(stdout.readline):
                 said = log_file.read_text(errors="replace").strip().splitlines()
                 raise ForkServerDown(f"the fork server does not start: {said[-1] if said else 'it says nothing'}")
         return await ForkServerConnection.connect(self.socket, self.obituaries)

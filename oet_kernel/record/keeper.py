@@ -20,6 +20,7 @@ from oet_kernel.record.notebook import OUTPUT_LIMIT, Recorder
 from oet_kernel.record.page import to_html
 from oet_kernel.record.parts import encode
 from oet_kernel.supervision import supervise
+from oet_kernel.threads import RECORDS, STATE
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class RecordKeeper:
             return (await self._compose(pid, page))[1]
         except ResourceNotFound:
             try:
-                return await asyncio.to_thread(self._path(pid).read_bytes)
+                return await STATE.run(self._path(pid).read_bytes)
             except FileNotFoundError:
                 raise ResourceNotFound.procedure(pid) from None
 
@@ -146,7 +147,7 @@ class RecordKeeper:
         """
         notebook = await self.notebook(pid)
         async with self._converting:
-            return await asyncio.to_thread(to_html, notebook, f"Procedure {pid}")
+            return await RECORDS.run(to_html, notebook, f"Procedure {pid}")
 
     def remove(self, pid: int) -> None:
         """Remove the record of a procedure that is going; for a thread, while `writing` is held.
@@ -191,7 +192,7 @@ class RecordKeeper:
             async with self.writing:
                 began = self._now()
                 summary, data = await self._compose(pid, page)
-                await asyncio.to_thread(write_whole, self._path(pid), data)
+                await STATE.run(write_whole, self._path(pid), data)
                 ended = summary.state.inactive
         except ResourceNotFound:
             ended = True  # an event about a procedure that never was
@@ -209,9 +210,9 @@ class RecordKeeper:
             # the summary first: the events are not older than it
             summary = await self._runs.summary(pid)
             while events := await self._runs.events(pid, page.recorder.seq, _BATCH):
-                await asyncio.to_thread(_add, page.recorder, events)
+                await STATE.run(_add, page.recorder, events)
             about = self._about(summary)
-            data = await asyncio.to_thread(lambda: encode(page.recorder.content(summary, about)))
+            data = await STATE.run(lambda: encode(page.recorder.content(summary, about)))
         return summary, data
 
     def _path(self, pid: int) -> Path:

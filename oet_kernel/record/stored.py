@@ -8,6 +8,7 @@ from oet_kernel.errors import ResourceNotFound
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.store.store import Store
+from oet_kernel.threads import STATE
 
 
 class StoredRuns:
@@ -27,12 +28,12 @@ class StoredRuns:
 
     async def events(self, procedure: int, after: int, limit: int) -> Sequence[Event]:
         """Give a procedure's events with numbers above `after`, in order: `limit` at most, and none at the end."""
-        page = await asyncio.to_thread(self._store.events, after, Filter(procedure=procedure), limit)
+        page = await STATE.run(self._store.events, after, Filter(procedure=procedure), limit)
         return page.rows
 
     async def summary(self, procedure: int) -> ProcedureSummary:
         """Tell all about a procedure; `ResourceNotFound` when nothing is known."""
-        found = await asyncio.to_thread(self._store.procedures, [procedure])
+        found = await STATE.run(self._store.procedures, [procedure])
         if procedure not in found:
             raise ResourceNotFound.procedure(procedure)
         return summary_of(found[procedure].procedure, self._base_url())
@@ -40,6 +41,6 @@ class StoredRuns:
     async def newest(self, ended: int) -> list[int]:
         """Name the procedures that have not ended, and some that have, the newest."""
         active, inactive = await asyncio.gather(
-            asyncio.to_thread(self._store.active), asyncio.to_thread(self._store.newest_inactive, ended)
+            STATE.run(self._store.active), STATE.run(self._store.newest_inactive, ended)
         )
         return [row.id for row in (*active, *inactive)]

@@ -3,7 +3,6 @@
 Files are read in threads; what was read is kept until the file changes.
 """
 
-import asyncio
 import errno
 import os
 import stat
@@ -34,6 +33,7 @@ from oet_kernel.scripts.listing import first_line, walk
 from oet_kernel.scripts.names import ScriptUnreadable
 from oet_kernel.scripts.notebooks import read_file, title_of
 from oet_kernel.scripts.schema import Function, Reading
+from oet_kernel.threads import SCRIPTS
 
 _LARGEST = 4 << 20
 """Bytes of a script that is read; a larger one is not looked into."""
@@ -106,7 +106,7 @@ class ScriptCatalogue:
             return ScriptList(
                 [], "No folders are configured to list scripts from: start the service with --scripts-root DIR"
             )
-        return await asyncio.to_thread(self._list)
+        return await SCRIPTS.run(self._list)
 
     async def schema(self, uri: str) -> ScriptSchema:
         """Say what a script takes.
@@ -125,9 +125,9 @@ class ScriptCatalogue:
         ResourceNotFound
             When there is no such file.
         """
-        path = await asyncio.to_thread(resolve, uri, self._roots, "$.uri")
+        path = await SCRIPTS.run(resolve, uri, self._roots, "$.uri")
         try:
-            reading, _ = await asyncio.to_thread(self._read, path)
+            reading, _ = await SCRIPTS.run(self._read, path)
         except OSError as error:
             raise _not_read(path, error) from None
         except ScriptUnreadable as error:
@@ -156,12 +156,12 @@ class ScriptCatalogue:
         """
         unread = Checked(given.init_args, given.main_args)
         if script.working_folder is not None:
-            await asyncio.to_thread(check_folder, script.working_folder, script.own_folder)
+            await SCRIPTS.run(check_folder, script.working_folder, script.own_folder)
         if not isinstance(script, FileSystemScript):
             return unread
-        path = await asyncio.to_thread(resolve, script.script_uri, self._roots)
+        path = await SCRIPTS.run(resolve, script.script_uri, self._roots)
         try:
-            reading, version = await asyncio.to_thread(self._read, path)
+            reading, version = await SCRIPTS.run(self._read, path)
         except OSError as error:
             if required:
                 raise _not_read(path, error) from None
@@ -207,7 +207,7 @@ class ScriptCatalogue:
         """
         if (seen := self._seen.get(pid)) is None:
             return arguments
-        return await asyncio.to_thread(self._check_main, seen, arguments, name)
+        return await SCRIPTS.run(self._check_main, seen, arguments, name)
 
     def _check_main(self, seen: Seen, arguments: ProcedureInput, name: str) -> ProcedureInput:
         try:

@@ -14,6 +14,7 @@ from oet_kernel.scripts.addresses import public_text
 from oet_kernel.scripts.installers import Installer, pip, uv
 from oet_kernel.scripts.sharing import Log, Shared
 from oet_kernel.scripts.tools import ScriptSourceError, run
+from oet_kernel.threads import SCRIPTS
 
 BUILT = "oet-environment-is-complete"
 """File that an environment has once all of it is there."""
@@ -77,7 +78,7 @@ class Environments:
         environment = await self._shared.get(name, lambda tell: self._build(name, commit, source, tell), log)
         from oet_kernel.kernels.packages import provide  # few scripts have an environment
 
-        for one in await asyncio.to_thread(provide, environment.python):
+        for one in await SCRIPTS.run(provide, environment.python):
             log(f"In the environment, {one}")
         return environment
 
@@ -86,7 +87,7 @@ class Environments:
         environment = Environment(place, place / "bin" / "python")
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (place / BUILT).exists():
-            await asyncio.to_thread(_clear, place)
+            await SCRIPTS.run(_clear, place)
             try:
                 async with asyncio.timeout(self._deadline):
                     await self._install(environment, commit, source, log)
@@ -98,7 +99,7 @@ class Environments:
                 ) from None
             finally:
                 if not (place / BUILT).exists():
-                    await asyncio.to_thread(shutil.rmtree, place, True)
+                    await SCRIPTS.run(shutil.rmtree, place, True)
         os.utime(place)
         return environment
 
@@ -112,7 +113,7 @@ class Environments:
         await _run(installer, "venv", installer.venv(environment.folder), variables, log)
         folder = environment.folder / SOURCE
         await source(folder, log)
-        what = await asyncio.to_thread(declared, folder)
+        what = await SCRIPTS.run(declared, folder)
         check_python(what)
         if what.note is not None:
             log(what.note)

@@ -4,7 +4,6 @@ A copy (``repositories/``) grows by what is new. A checkout borrows the copy's o
 and belongs to one procedure alone: what a script writes beside itself is in nobody else's way.
 """
 
-import asyncio
 import difflib
 import hashlib
 import os
@@ -23,6 +22,7 @@ from oet_kernel.scripts.gitprogram import GitProgram
 from oet_kernel.scripts.sharing import Log, Shared
 from oet_kernel.scripts.submodules import Submodule, submodules_of
 from oet_kernel.scripts.tools import ScriptSourceError
+from oet_kernel.threads import SCRIPTS
 
 _COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -184,7 +184,7 @@ class GitScripts:
             commit = await self._commit(address, copy, args.git_commit.lower(), log)
         else:
             commit = await self._named(address, copy, args.git_branch, log)
-        await asyncio.to_thread(os.utime, copy)
+        await SCRIPTS.run(os.utime, copy)
         return Version(address, commit, copy)
 
     async def checkout(self, version: Version, place: Path, log: Log, depth: int = 0) -> Checkout:
@@ -231,7 +231,7 @@ class GitScripts:
                 f"{what} is not checked out: it names a folder of this machine, {submodule.address.shown}"
             )
         folder = place / submodule.path
-        if await asyncio.to_thread(_leads_out, folder, place):
+        if await SCRIPTS.run(_leads_out, folder, place):
             raise ScriptSourceError(f"{what} is not checked out: a symbolic link leads out of the repository")
         try:
             check(f"{_PREFIX}submodule", GitArgs(git_repo=submodule.address.text, git_commit=submodule.commit))
@@ -294,7 +294,7 @@ class GitScripts:
 
     async def _in_copy(self, address: Address, copy: Path, wanted: str) -> str | None:
         """Return the full hash of a commit that the copy has; None where it has none."""
-        if not await asyncio.to_thread(copy.is_dir):
+        if not await SCRIPTS.run(copy.is_dir):
             return None
         ran = await self._git.attempt(
             address, "rev-parse", "--verify", "--end-of-options", f"{wanted}^{{commit}}", folder=copy
@@ -314,7 +314,7 @@ class GitScripts:
 
         async def fetch(tell: Log) -> None:
             tell(f"Fetching {address.shown} for {wanted}")
-            if await asyncio.to_thread(copy.is_dir):
+            if await SCRIPTS.run(copy.is_dir):
                 refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
                 ran = await self._git.attempt(
                     address, "fetch", "--quiet", "--prune", "--", address.url, *refs, folder=copy
@@ -344,12 +344,12 @@ class GitScripts:
         copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             for left in (fresh, old):
-                await asyncio.to_thread(shutil.rmtree, left, True)
+                await SCRIPTS.run(shutil.rmtree, left, True)
             await self._git(address, "clone", "--quiet", "--bare", "--", address.url, str(fresh))
-            await asyncio.to_thread(_replace, copy, fresh, old)
+            await SCRIPTS.run(_replace, copy, fresh, old)
         finally:
             for left in (fresh, old):
-                await asyncio.to_thread(shutil.rmtree, left, True)
+                await SCRIPTS.run(shutil.rmtree, left, True)
 
 
 def _replace(copy: Path, fresh: Path, old: Path) -> None:

@@ -1,6 +1,5 @@
 """ScriptSources: where the service gets scripts, and the environments they ask for."""
 
-import asyncio
 import os
 import shutil
 from collections.abc import Collection, Sequence
@@ -20,6 +19,7 @@ from oet_kernel.scripts.environments import Environments
 from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.git import GitScripts, Version
 from oet_kernel.scripts.sharing import Log
+from oet_kernel.threads import SCRIPTS
 
 CHECKOUTS, ENVIRONMENTS, REPOSITORIES = "checkouts", "environments", "repositories"
 """Folders of a state folder: a checkout for each procedure; environments by commit; copies of repositories."""
@@ -150,16 +150,16 @@ class ScriptSources:
         address = parse(repository or script.git_args.git_repo)
         copy = self._git.copy_of(address)
         place = self._place(pid)
-        await asyncio.to_thread(_begin, place, f"{REPOSITORIES}/{copy.name}")
+        await SCRIPTS.run(_begin, place, f"{REPOSITORIES}/{copy.name}")
         version = await self._git.version(script.git_args, address, log)
         checkout = await self._git.checkout(version, place / name_of(address), log)
-        path = await asyncio.to_thread(git.locate, checkout, script.script_uri)
+        path = await SCRIPTS.run(git.locate, checkout, script.script_uri)
         python = await self._environment(place, version, log) if script.create_env else None
         return Fetched(path, checkout.commit, python)
 
     async def _environment(self, place: Path, version: Version, log: Log) -> Path:
         name = f"{version.copy.name}-{version.commit}"
-        await asyncio.to_thread(_note_use, place, f"{ENVIRONMENTS}/{name}")
+        await SCRIPTS.run(_note_use, place, f"{ENVIRONMENTS}/{name}")
 
         async def source(folder: Path, tell: Log) -> None:
             await self._git.checkout(version, folder, tell)
@@ -182,7 +182,7 @@ class ScriptSources:
             Ids of the procedures that may be at work with theirs; these, and what they need, stay.
         """
         busy = [f"{REPOSITORIES}/{name}" for name in self._git.busy]
-        await asyncio.to_thread(self._remove_old, {str(pid) for pid in in_use}, busy)
+        await SCRIPTS.run(self._remove_old, {str(pid) for pid in in_use}, busy)
 
     def _remove_old(self, in_use: Collection[str], busy: Sequence[str]) -> None:
         checkouts = self._state_folder / CHECKOUTS
