@@ -35,7 +35,7 @@ from oet_kernel.printable import has_controls
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
 from oet_kernel.store.rows import ActivityRow
-from oet_kernel.threads import SCRIPTS, STATE
+from oet_kernel.system.threads import SCRIPTS, STATE
 
 _FOLLOWS = {
     ProcedureState.READY: ActivityState.PREPARED,

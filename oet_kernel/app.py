@@ -19,7 +19,6 @@ from traitlets import Bool, Float, Integer, List, Unicode
 from oet_kernel import __version__, discovery
 from oet_kernel.access import TokenIdentityProvider
 from oet_kernel.assembly import Settings, SharedService
-from oet_kernel.children import variable
 from oet_kernel.door import MOST_CONNECTIONS, MOST_OF_ADDRESS, GuardedServerApp
 from oet_kernel.errors import BadConfiguration, OetError
 from oet_kernel.events.bus import QUEUE_BYTES
@@ -31,6 +30,7 @@ from oet_kernel.logs import moderated
 from oet_kernel.printable import printable
 from oet_kernel.record.notebook import OUTPUT_LIMIT
 from oet_kernel.state import usual_folder
+from oet_kernel.system.children import variable
 
 EXTENSION_ROOTS = ("oet/api/v1.0", "oet/api/v1")
 """Where the API lives inside any Jupyter server."""

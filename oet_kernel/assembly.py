@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from oet_kernel import __version__, threads
+from oet_kernel import __version__
 from oet_kernel.activities import ActivityService
 from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import BadConfiguration, ShuttingDown, StoreUnusable
@@ -31,6 +31,7 @@ from oet_kernel.service import ScriptExecutionService
 from oet_kernel.state import StateFolder
 from oet_kernel.store.store import NAME as STORE
 from oet_kernel.store.store import Store
+from oet_kernel.system import threads
 
 
 class Settings(Struct, frozen=True, kw_only=True):

@@ -6,10 +6,10 @@ import _signal  # `signal` without what that imports, in the midst of which a Ct
 def main() -> None:
     """Import the command, and run it."""
     handler = _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    from oet_kernel.hidden import hidden
+    from oet_kernel.system.blocked_imports import blocked
 
     # httpx imports the libraries of a command of its own where it finds them, which takes long
-    with hidden("pygments"):
+    with blocked("pygments"):
         from oet_kernel.cli import main as run
 
     _signal.signal(_signal.SIGINT, handler)

@@ -13,8 +13,8 @@ import msgspec
 import platformdirs
 from msgspec import Struct
 
-from oet_kernel.folders import private_folder
-from oet_kernel.identity import start_of
+from oet_kernel.system.private_folders import private_folder
+from oet_kernel.system.process_identity import start_of
 
 
 class Service(Struct, frozen=True, kw_only=True):

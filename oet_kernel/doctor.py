@@ -16,10 +16,8 @@ from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from oet_kernel.errors import StoreUnusable
-from oet_kernel.identity import start_of
 from oet_kernel.kernel.collector import COLLECTOR_NAME
 from oet_kernel.kernels.local import find_record
-from oet_kernel.kernels.processes import fork_servers, kill_leftovers, kill_tree, marked
 from oet_kernel.models import ProcedureState
 from oet_kernel.record.files import FOLDER as RECORDS
 from oet_kernel.record.files import path_of, records_in
@@ -31,6 +29,8 @@ from oet_kernel.state import find_odd, move_odd, read_note
 from oet_kernel.store import tables
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
 from oet_kernel.store.store import NAME, Store
+from oet_kernel.system.process_identity import start_of
+from oet_kernel.system.processes import fork_servers, kill_leftovers, kill_tree, marked
 
 _ENOUGH_BYTES = 100 << 20
 """Less space than this on the disk is a problem soon."""

@@ -39,8 +39,8 @@ from oet_kernel.scripts.catalogue import check_fetched
 from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.steps import StepDeadline
 from oet_kernel.store.rows import KernelRow, ProcedureRow
-from oet_kernel.supervision import supervise
-from oet_kernel.threads import SCRIPTS
+from oet_kernel.system.supervision import supervise
+from oet_kernel.system.threads import SCRIPTS
 
 T = TypeVar("T")
 

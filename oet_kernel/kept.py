@@ -6,7 +6,7 @@ import time
 from msgspec import Struct
 
 from oet_kernel.execution import Execution
-from oet_kernel.supervision import Supervisor
+from oet_kernel.system.supervision import Supervisor
 
 
 class _Place(Struct):

@@ -10,7 +10,7 @@ from oet_kernel.events.bus import EventBus
 from oet_kernel.events.journal import Journal
 from oet_kernel.models import ProcedureState
 from oet_kernel.service import ScriptExecutionService
-from oet_kernel.supervision import faults
+from oet_kernel.system.supervision import faults
 
 
 class Metrics(Collector):

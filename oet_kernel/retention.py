@@ -7,7 +7,7 @@ import time
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.journal import Journal
 from oet_kernel.record.keeper import RecordKeeper
-from oet_kernel.supervision import report_fault, supervise
+from oet_kernel.system.supervision import report_fault, supervise
 
 log = logging.getLogger(__name__)
 

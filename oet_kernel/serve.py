@@ -2,7 +2,7 @@
 
 import sys
 
-from oet_kernel.hidden import hidden
+from oet_kernel.system.blocked_imports import blocked
 
 NEEDS_LINUX = (
     "The service needs Linux, whose processes, pipes and signals it works with; start it on a Linux machine, and name "
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(1)
     # jsonschema, by which Jupyter Server validates events of its own, builds a grammar for a second when it is
     # imported: of a format (IRIs) that none of these has
-    with hidden("rfc3987_syntax"):
+    with blocked("rfc3987_syntax"):
         from oet_kernel import app
     app.main(argv)
 

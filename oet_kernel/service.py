@@ -68,8 +68,8 @@ from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.state import StateFolder
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
 from oet_kernel.subarrays import Subarrays
-from oet_kernel.supervision import Supervisor, report_fault
-from oet_kernel.threads import STATE
+from oet_kernel.system.supervision import Supervisor, report_fault
+from oet_kernel.system.threads import STATE
 
 log = logging.getLogger(__name__)
 

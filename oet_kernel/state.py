@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from oet_kernel import discovery
 from oet_kernel.bounds import read_file
 from oet_kernel.errors import StateFolderInUse, StoreUnusable
-from oet_kernel.folders import private_folder
 from oet_kernel.set_aside import FOLDER as SET_ASIDE
+from oet_kernel.system.private_folders import private_folder
 
 log = logging.getLogger(__name__)
 

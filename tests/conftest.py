@@ -25,7 +25,6 @@ from oet_kernel.events.journal import Journal
 from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.kernels.local import KERNEL_DEADLINE, Ladder
 from oet_kernel.kernels.pool import KernelPool
-from oet_kernel.kernels.processes import fork_servers, kill_tree, marked
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.limits import Limits
 from oet_kernel.models import (
@@ -41,6 +40,7 @@ from oet_kernel.service import ScriptExecutionService
 from oet_kernel.state import StateFolder
 from oet_kernel.store.store import NAME as STORE
 from oet_kernel.store.store import Store
+from oet_kernel.system.processes import fork_servers, kill_tree, marked
 
 TOKEN = "test-token"
 DEADLINE = 30.0

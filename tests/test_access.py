@@ -16,8 +16,8 @@ from oet_kernel.access import (
     cookie_secret,
 )
 from oet_kernel.app import OetApp, arguments
-from oet_kernel.children import SETTINGS, inherited, variable
 from oet_kernel.errors import BadConfiguration
+from oet_kernel.system.children import SETTINGS, inherited, variable
 from tests.conftest import TOKEN, serve
 from tests.test_app import log_in, start
 

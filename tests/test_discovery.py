@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from oet_kernel import discovery
-from oet_kernel.identity import start_of
+from oet_kernel.system.process_identity import start_of
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import pytest
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel.doctor import Doctor
-from oet_kernel.identity import start_of
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.record.files import write_whole
 from oet_kernel.state import StateFolder
 from oet_kernel.store.rows import ProcedureRow, Unit
 from oet_kernel.store.store import NAME, Store
+from oet_kernel.system.process_identity import start_of
 from tests.conftest import Bench
 
 NOTHING = "def init(subarray_id=1): pass\ndef main(): pass\n"

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from oet_kernel.children import inherited
 from oet_kernel.client.errors import ClientError
 from oet_kernel.serve import NEEDS_LINUX
+from oet_kernel.system.children import inherited
 
 _READY = "OET API at "
 _PREFIX = "oet-run-"

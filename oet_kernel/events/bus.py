@@ -12,7 +12,7 @@ from typing import Self
 
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.events.sse import frame
-from oet_kernel.supervision import report_fault
+from oet_kernel.system.supervision import report_fault
 
 PIECE_BYTES = 1 << 16
 """About how many bytes are queued, and sent, as one."""

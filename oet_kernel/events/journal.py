@@ -20,8 +20,8 @@ from oet_kernel.events.mapping import Announcement
 from oet_kernel.set_aside import FOLDER, SetAside
 from oet_kernel.store.rows import ActivityRow, KernelRow, ProcedureRow, Unit
 from oet_kernel.store.store import Store
-from oet_kernel.supervision import report_fault
-from oet_kernel.threads import STATE
+from oet_kernel.system.supervision import report_fault
+from oet_kernel.system.threads import STATE
 
 log = logging.getLogger(__name__)
 

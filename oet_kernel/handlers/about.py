@@ -10,7 +10,7 @@ from tornado import web
 from oet_kernel import __version__
 from oet_kernel.handlers.base import RESOURCE, OetHandler
 from oet_kernel.models import to_json
-from oet_kernel.supervision import faults
+from oet_kernel.system.supervision import faults
 
 
 class HealthHandler(OetHandler):

@@ -14,7 +14,7 @@ from oet_kernel.events.event import Filter
 from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id, query_list
 from oet_kernel.models import ProcedureState
 from oet_kernel.store.rows import ArchiveQuery
-from oet_kernel.threads import STATE
+from oet_kernel.system.threads import STATE
 
 _MOST = 1000
 """Procedures, or events, in one reply."""

@@ -20,12 +20,12 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 
-from oet_kernel.hidden import hidden
 from oet_kernel.kernel.cells import RunEnded
 from oet_kernel.kernel.encoding import encode
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.models import ProcedureInput
 from oet_kernel.record.markup import call
+from oet_kernel.system.blocked_imports import blocked
 
 START_DEADLINE = 60.0
 """Seconds that a kernel has to take requests."""
@@ -165,7 +165,7 @@ class ForeignCells:
         """Write arguments in the language of the cells, by papermill's rules."""
         _find_papermill()
         # takes seconds to import, and few need it; half of them for the grammar of a format that notebooks have not
-        with hidden("rfc3987_syntax"):
+        with blocked("rfc3987_syntax"):
             from papermill.exceptions import PapermillException
             from papermill.translators import papermill_translators
 

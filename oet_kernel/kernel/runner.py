@@ -42,10 +42,10 @@ from oet_kernel.kernel.provenance import environment_facts, script_facts, source
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
 from oet_kernel.kernel.returned import describe
 from oet_kernel.kernel.script_loop import ScriptLoop
-from oet_kernel.kernel.surroundings import Changes
 from oet_kernel.models import ProcedureInput
 from oet_kernel.notebook import SUFFIX
 from oet_kernel.scripts.plain import is_plain
+from oet_kernel.system.process_context import Changes
 
 
 class PrepareRequest(Struct):

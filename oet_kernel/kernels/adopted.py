@@ -5,8 +5,8 @@ import os
 import select
 from contextlib import suppress
 
-from oet_kernel.identity import start_of
 from oet_kernel.kernels.obituaries import Ending, told
+from oet_kernel.system.process_identity import start_of
 
 
 class AdoptedProcess:

@@ -15,8 +15,8 @@ from typing import Any, Self
 import msgspec
 
 from oet_kernel.kernels.obituaries import Ending, Obituaries, told
-from oet_kernel.kernels.processes import kill_tree
-from oet_kernel.threads import PROCESSES
+from oet_kernel.system.processes import kill_tree
+from oet_kernel.system.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 

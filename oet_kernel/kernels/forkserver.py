@@ -41,13 +41,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from oet_kernel.kernel.forked import ForkedKernelApp
 
-from oet_kernel.hidden import hidden
-from oet_kernel.identity import start_of, write_identity
 from oet_kernel.kernel.collector import start_collector
 from oet_kernel.kernel.last_words import ending_unstarted
 from oet_kernel.kernel.launch import Launch
 from oet_kernel.kernels.holes import fill_holes
 from oet_kernel.kernels.training import preload, train
+from oet_kernel.system.blocked_imports import blocked
+from oet_kernel.system.process_identity import start_of, write_identity
 
 _PR_SET_CHILD_SUBREAPER = 36
 _KEPT_ENDINGS = 1000
@@ -334,7 +334,7 @@ def main() -> None:
     options.add_argument("--orphan-seconds", type=float, default=0)
     options.add_argument("--preload", default="")
     given = options.parse_args()
-    with hidden("debugpy"):
+    with blocked("debugpy"):
         import oet_kernel.kernel.forked  # noqa: F401 - all that every kernel needs
 
         train()

@@ -18,19 +18,19 @@ from traitlets import Instance
 
 from oet_kernel.errors import KernelSilent
 from oet_kernel.events.mapping import Record
-from oet_kernel.identity import read_identity, start_of
 from oet_kernel.kernel.exit_work import EXIT_SECONDS
 from oet_kernel.kernel.guests import guest_key
-from oet_kernel.kernel.surroundings import Bounds, Changes, Surroundings
 from oet_kernel.kernels.adopted import AdoptedProcess
 from oet_kernel.kernels.obituaries import Ending, Obituaries
-from oet_kernel.kernels.processes import MARK, describe_exit, handles, kill_leftovers, kill_tree, marked, signal_group
 from oet_kernel.kernels.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import Connection, ProcedureInput
-from oet_kernel.supervision import report_fault, supervise
-from oet_kernel.threads import PROCESSES
+from oet_kernel.system.process_context import Bounds, Changes, Surroundings
+from oet_kernel.system.process_identity import read_identity, start_of
+from oet_kernel.system.processes import MARK, describe_exit, handles, kill_leftovers, kill_tree, marked, signal_group
+from oet_kernel.system.supervision import report_fault, supervise
+from oet_kernel.system.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 

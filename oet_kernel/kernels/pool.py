@@ -20,11 +20,11 @@ from oet_kernel.kernels.local import (
     find_record,
 )
 from oet_kernel.kernels.obituaries import Obituaries
-from oet_kernel.kernels.processes import kill_leftovers, kill_tree, marked, start_of
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.state import StateFolder
-from oet_kernel.supervision import Supervisor, report_fault, supervise
-from oet_kernel.threads import PROCESSES
+from oet_kernel.system.processes import kill_leftovers, kill_tree, marked, start_of
+from oet_kernel.system.supervision import Supervisor, report_fault, supervise
+from oet_kernel.system.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from oet_kernel.children import inherited
-from oet_kernel.identity import start_of
 from oet_kernel.kernels.forkclient import Forked, ForkServerDown
 from oet_kernel.kernels.obituaries import Ending
-from oet_kernel.kernels.processes import exit_of, signal_group
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.system.children import inherited
+from oet_kernel.system.process_identity import start_of
+from oet_kernel.system.processes import exit_of, signal_group
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
-from oet_kernel.threads import SCRIPTS
+from oet_kernel.system.threads import SCRIPTS
 
 NAME = "oet-provisioner"
 """The provisioner's entry point."""
@@ -44,7 +44,7 @@ def python_command(module: str, python: Path | None = None) -> list[str]:
     """
     start = ["-m", module]
     if python is not None:
-        from oet_kernel.kernels.packages import paths_for  # few scripts have an environment
+        from oet_kernel.system.packages import paths_for  # few scripts have an environment
 
         paths = paths_for(python)
         start = ["-c", _START.format(first=str(paths.first), last=str(paths.last), module=module)]
@@ -61,7 +61,7 @@ async def provide_packages(python: Path | None) -> None:
         Interpreter of the environment; None for this one, which lacks nothing.
     """
     if python is not None:
-        from oet_kernel.kernels.packages import provide  # few scripts have an environment
+        from oet_kernel.system.packages import provide  # few scripts have an environment
 
         await SCRIPTS.run(provide, python)
 

@@ -12,13 +12,13 @@ from typing import Self
 import msgspec
 
 from oet_kernel import __version__
-from oet_kernel.children import inherited
-from oet_kernel.kernel.surroundings import Bounds, activated, at_start, different_at_start
 from oet_kernel.kernels.forkclient import END_DEADLINE, Forked, ForkServerConnection, ForkServerDown
 from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.specs import provide_packages, python_command
-from oet_kernel.supervision import supervise
-from oet_kernel.threads import PROCESSES
+from oet_kernel.system.children import inherited
+from oet_kernel.system.process_context import Bounds, activated, at_start, different_at_start
+from oet_kernel.system.supervision import supervise
+from oet_kernel.system.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 

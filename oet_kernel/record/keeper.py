@@ -19,8 +19,8 @@ from oet_kernel.record.heading import About
 from oet_kernel.record.notebook import OUTPUT_LIMIT, Recorder
 from oet_kernel.record.page import to_html
 from oet_kernel.record.parts import encode
-from oet_kernel.supervision import supervise
-from oet_kernel.threads import RECORDS, STATE
+from oet_kernel.system.supervision import supervise
+from oet_kernel.system.threads import RECORDS, STATE
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from oet_kernel.scripts.listing import first_line, walk
 from oet_kernel.scripts.names import ScriptUnreadable
 from oet_kernel.scripts.notebooks import read_file, title_of
 from oet_kernel.scripts.schema import Function, Reading
-from oet_kernel.threads import SCRIPTS
+from oet_kernel.system.threads import SCRIPTS
 
 _LARGEST = 4 << 20
 """Bytes of a script that is read; a larger one is not looked into."""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from oet_kernel.children import inherited
-from oet_kernel.kernels.processes import MARK, kill_tree, marked
 from oet_kernel.scripts.addresses import public_text
 from oet_kernel.scripts.installers import Installer, pip, uv
 from oet_kernel.scripts.sharing import Log, Shared
 from oet_kernel.scripts.tools import ScriptSourceError, run
-from oet_kernel.threads import SCRIPTS
+from oet_kernel.system.children import inherited
+from oet_kernel.system.processes import MARK, kill_tree, marked
+from oet_kernel.system.threads import SCRIPTS
 
 BUILT = "oet-environment-is-complete"
 """File that an environment has once all of it is there."""
@@ -76,7 +76,7 @@ class Environments:
             When it cannot be built; with the lines of the tool that failed.
         """
         environment = await self._shared.get(name, lambda tell: self._build(name, commit, source, tell), log)
-        from oet_kernel.kernels.packages import provide  # few scripts have an environment
+        from oet_kernel.system.packages import provide  # few scripts have an environment
 
         for one in await SCRIPTS.run(provide, environment.python):
             log(f"In the environment, {one}")

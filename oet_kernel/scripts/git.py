@@ -22,7 +22,7 @@ from oet_kernel.scripts.gitprogram import GitProgram
 from oet_kernel.scripts.sharing import Log, Shared
 from oet_kernel.scripts.submodules import Submodule, submodules_of
 from oet_kernel.scripts.tools import ScriptSourceError
-from oet_kernel.threads import SCRIPTS
+from oet_kernel.system.threads import SCRIPTS
 
 _COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

@@ -4,9 +4,9 @@ import asyncio
 import os
 from pathlib import Path
 
-from oet_kernel.children import inherited
 from oet_kernel.scripts.addresses import Address
 from oet_kernel.scripts.tools import Ran, ScriptSourceError, run
+from oet_kernel.system.children import inherited
 
 _DROPPED = frozenset({
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CURL_VERBOSE", "GIT_DIR", "GIT_INDEX_FILE",

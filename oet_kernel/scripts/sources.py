@@ -19,7 +19,7 @@ from oet_kernel.scripts.environments import Environments
 from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.git import GitScripts, Version
 from oet_kernel.scripts.sharing import Log
-from oet_kernel.threads import SCRIPTS
+from oet_kernel.system.threads import SCRIPTS
 
 CHECKOUTS, ENVIRONMENTS, REPOSITORIES = "checkouts", "environments", "repositories"
 """Folders of a state folder: a checkout for each procedure; environments by commit; copies of repositories."""

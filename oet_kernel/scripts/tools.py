@@ -11,9 +11,9 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from oet_kernel.children import inherited
-from oet_kernel.kernels.processes import exit_of, signal_group
 from oet_kernel.scripts.sharing import Log
+from oet_kernel.system.children import inherited
+from oet_kernel.system.processes import exit_of, signal_group
 
 _LONGEST_LINE = 2000
 """Characters of a line that are kept."""

@@ -8,7 +8,7 @@ from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.events.mapping import announce
 from oet_kernel.events.sse import Decoder
-from oet_kernel.supervision import faults
+from oet_kernel.system.supervision import faults
 
 pytestmark = pytest.mark.anyio
 

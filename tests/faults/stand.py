@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from oet_kernel.kernels.local import find_record
-from oet_kernel.kernels.processes import fork_servers, kill_tree, marked, start_of
+from oet_kernel.system.processes import fork_servers, kill_tree, marked, start_of
 from tests.conftest import Listener, Server, launch
 
 DEADLINE = 30.0

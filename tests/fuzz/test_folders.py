@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from oet_kernel.doctor import Doctor
 from oet_kernel.errors import OetError
-from oet_kernel.kernels.processes import kill_tree
 from oet_kernel.models import ProcedureState as S
 from oet_kernel.models import StopProcessCommand
 from oet_kernel.store.rows import ArchiveQuery
 from oet_kernel.store.store import NAME
+from oet_kernel.system.processes import kill_tree
 from tests.conftest import Bench
 from tests.fuzz import strategies as odd
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from oet_kernel.kernels.processes import describe_exit
 from oet_kernel.models import ProcedureState
+from oet_kernel.system.processes import describe_exit
 from tests.conftest import gone
 
 pytestmark = pytest.mark.anyio

@@ -11,11 +11,11 @@ import zipfile
 
 import pytest
 
-from oet_kernel.kernels.processes import MARK
 from oet_kernel.scripts.environments import BUILT, Environments
 from oet_kernel.scripts.installers import uv
 from oet_kernel.scripts.sharing import Shared
 from oet_kernel.scripts.tools import ScriptSourceError
+from oet_kernel.system.processes import MARK
 from tests.conftest import gone
 
 pytestmark = pytest.mark.anyio

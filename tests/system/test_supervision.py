@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from oet_kernel import supervision
 from oet_kernel.kernels import supervisor as supervisor_module
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
-from oet_kernel.supervision import Supervisor, supervise
+from oet_kernel.system import supervision
+from oet_kernel.system.supervision import Supervisor, supervise
 from tests.conftest import Bench
 from tests.test_retention import Shelf
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def hidden(name: str) -> Iterator[None]:
+def blocked(name: str) -> Iterator[None]:
     """Have imports of a module fail, as where it is not installed; afterwards it can be imported.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from oet_kernel.children import inherited
+from oet_kernel.system.children import inherited
 
 _AT_START = (
     *("PYTHON", "LD_", "GLIBC_", "MALLOC_", "LANG", "LC_", "HOME", "IPYTHON"),

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import psutil
 
-from oet_kernel.identity import start_of as start_of
 from oet_kernel.kernel.collector import COLLECTOR_NAME
+from oet_kernel.system.process_identity import start_of as start_of
 
 KERNEL_NAME = "oet-kernel"
 """Name of a process that a fork server has made a kernel."""

@@ -6,8 +6,8 @@ import stat
 import pytest
 
 from oet_kernel.errors import StoreUnusable
-from oet_kernel.folders import private_folder
 from oet_kernel.state import StateFolder
+from oet_kernel.system.private_folders import private_folder
 
 
 def mode(path):

@@ -6,8 +6,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from oet_kernel import threads
-from oet_kernel.threads import Threads
+from oet_kernel.system import threads
+from oet_kernel.system.threads import Threads
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,1 @@
+"""Facts of this process and this machine: processes, folders, threads; nothing of procedures."""
