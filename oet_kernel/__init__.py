@@ -4,7 +4,7 @@ Only the version and the hooks that Jupyter and IPython look for live here; each
 called, so that importing this package costs nothing.
 """
 
-__version__ = "0.1.0.dev0"
+from oet_kernel._version import __version__ as __version__
 
 
 def _jupyter_server_extension_points() -> list[dict[str, object]]:

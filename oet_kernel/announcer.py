@@ -12,7 +12,7 @@ from oet_kernel.bounds import EVENT_BYTES
 from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import announce
 from oet_kernel.models import ProcedureState, ProcedureSummary, to_json
-from oet_kernel.procedure import Procedure
+from oet_kernel.procedure import Procedure, summary_of
 
 log = logging.getLogger(__name__)
 
@@ -140,26 +140,3 @@ def publish_list(
             log.warning("A list has more bytes than an event may have: only who has asked for it is told")
             return
     journal.publish(announce(told, SERVICE, request_id=request_id, result=encoded))
-
-
-def summary_of(procedure: Procedure, base_url: str) -> ProcedureSummary:
-    """Tell clients all about a procedure.
-
-    Parameters
-    ----------
-    procedure
-        As it is now.
-    base_url
-        API root in its URI.
-    """
-    return ProcedureSummary(
-        id=procedure.id,
-        script=procedure.script,
-        script_args=procedure.calls,
-        history=procedure.history,
-        state=procedure.state,
-        uri=f"{base_url}/procedures/{procedure.id}",
-        requested_by=procedure.requested_by,
-        pause=procedure.pause,
-        returned=procedure.returned,
-    )

@@ -16,7 +16,8 @@ from jupyter_server.serverapp import aliases as server_aliases
 from jupyter_server.serverapp import flags as server_flags
 from traitlets import Bool, Float, Integer, List, Unicode
 
-from oet_kernel import __version__, discovery
+from oet_kernel import discovery
+from oet_kernel._version import __version__
 from oet_kernel.access import TokenIdentityProvider
 from oet_kernel.assembly import Settings, SharedService
 from oet_kernel.door import MOST_CONNECTIONS, MOST_OF_ADDRESS, GuardedServerApp
@@ -24,8 +25,7 @@ from oet_kernel.errors import BadConfiguration, OetError
 from oet_kernel.events.bus import QUEUE_BYTES
 from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
 from oet_kernel.handlers.base import NotFoundHandler
-from oet_kernel.kernel.exit_work import EXIT_SECONDS
-from oet_kernel.kernels.local import KERNEL_DEADLINE
+from oet_kernel.limits import EXIT_SECONDS, KERNEL_DEADLINE
 from oet_kernel.logs import moderated
 from oet_kernel.printable import printable
 from oet_kernel.record.notebook import OUTPUT_LIMIT

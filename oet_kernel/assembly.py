@@ -7,17 +7,16 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from oet_kernel import __version__
+from oet_kernel._version import __version__
 from oet_kernel.activities import ActivityService
 from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import BadConfiguration, ShuttingDown, StoreUnusable
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.journal import Journal
 from oet_kernel.handlers.base import HandlerContext
-from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
-from oet_kernel.limits import Limits
+from oet_kernel.limits import Ladder, Limits
 from oet_kernel.metrics import Metrics
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.record import About

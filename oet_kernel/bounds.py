@@ -200,6 +200,11 @@ def shortened(text: str, most: int) -> str:
     return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
 
 
+def encodable(text: str) -> str:
+    """Replace lone surrogates, which have no UTF-8 form."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 @lru_cache(4096)
 def check_topic(topic: str) -> str:
     """Return a topic that can go out.

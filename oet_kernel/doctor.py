@@ -16,9 +16,9 @@ from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from oet_kernel.errors import StoreUnusable
-from oet_kernel.kernel.collector import COLLECTOR_NAME
 from oet_kernel.kernels.local import find_record
 from oet_kernel.models import ProcedureState
+from oet_kernel.protocol import COLLECTOR_NAME
 from oet_kernel.record.files import FOLDER as RECORDS
 from oet_kernel.record.files import path_of, records_in
 from oet_kernel.scripts.environments import BUILT

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
-from oet_kernel.bounds import NAME_CHARACTERS, TOPICS, OutOfBounds, check_json, check_text
+from oet_kernel.bounds import NAME_CHARACTERS, TOPICS, OutOfBounds, check_json, check_text, encodable
 from oet_kernel.control import KernelControl
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.events.journal import Journal
@@ -27,14 +27,13 @@ from oet_kernel.events.mapping import (
     interpret,
     marked,
 )
-from oet_kernel.kernel.checkpoints import PauseReport
-from oet_kernel.kernel.exit_work import EXIT_SECONDS
-from oet_kernel.kernel.journal import encodable
-from oet_kernel.kernels.local import KernelRecord, Ladder, LocalKernel, find_record
+from oet_kernel.kernels.local import KernelRecord, LocalKernel, find_record
 from oet_kernel.kernels.pool import KernelPool
+from oet_kernel.limits import EXIT_SECONDS, Ladder
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
 from oet_kernel.pause import KernelPause, event_of, fact_of
 from oet_kernel.procedure import Fact
+from oet_kernel.protocol import PauseReport
 from oet_kernel.scripts.catalogue import check_fetched
 from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.steps import StepDeadline

@@ -4,8 +4,21 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from oet_kernel.kernel.exit_work import EXIT_SECONDS
-from oet_kernel.kernels.local import KERNEL_DEADLINE, Ladder
+EXIT_SECONDS = 60.0
+"""Deadline of exit work."""
+KERNEL_DEADLINE = 45.0
+"""Seconds that a kernel has to take requests once it was started, and to begin what it was asked for."""
+
+
+class Ladder(Struct, frozen=True):
+    """How long each rung of a stop may take, in seconds."""
+
+    interrupt: float = 2.0
+    """For the script to end after SIGINT (KeyboardInterrupt)."""
+    terminate: float = 1.0
+    """For the process to end after it was asked to, or after SIGTERM."""
+    kill: float = 5.0
+    """For the system to remove the process after SIGKILL."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from oet_kernel.models import (
     ProcedureHistory,
     ProcedureInput,
     ProcedureState,
+    ProcedureSummary,
     RequestName,
     Returned,
     Script,
@@ -412,3 +413,26 @@ def _step(procedure: Procedure, fact: Any) -> Procedure:
             return _ended_well(procedure, fact.at)
         case _:
             return procedure
+
+
+def summary_of(procedure: Procedure, base_url: str) -> ProcedureSummary:
+    """Tell clients all about a procedure.
+
+    Parameters
+    ----------
+    procedure
+        As it is now.
+    base_url
+        API root in its URI.
+    """
+    return ProcedureSummary(
+        id=procedure.id,
+        script=procedure.script,
+        script_args=procedure.calls,
+        history=procedure.history,
+        state=procedure.state,
+        uri=f"{base_url}/procedures/{procedure.id}",
+        requested_by=procedure.requested_by,
+        pause=procedure.pause,
+        returned=procedure.returned,
+    )

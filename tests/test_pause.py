@@ -18,7 +18,8 @@ from oet_kernel.errors import (
     ResourceNotFound,
     StoreUnusable,
 )
-from oet_kernel.kernels.local import Ladder, LocalKernel
+from oet_kernel.kernels.local import LocalKernel
+from oet_kernel.limits import Ladder
 from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
 from tests.conftest import DEADLINE, Bench
 from tests.ipynb import notebook

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from oet_kernel.errors import AbortFailed, ResourceNotFound, StartRefused, StateFolderInUse, TooManyKernels
-from oet_kernel.kernels.local import Ladder
+from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from oet_kernel.state import StateFolder
 

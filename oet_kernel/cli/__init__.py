@@ -6,7 +6,7 @@ from io import StringIO, TextIOWrapper
 
 import click
 
-from oet_kernel import __version__
+from oet_kernel._version import __version__
 from oet_kernel.cli.activities import activity
 from oet_kernel.cli.attach import attach
 from oet_kernel.cli.doctor import doctor

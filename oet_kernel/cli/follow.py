@@ -8,10 +8,11 @@ from typing import TypeVar
 
 import msgspec
 
-from oet_kernel.cli.printing import Printer, coloured, print_json
+from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.cli.texts import concerns
 from oet_kernel.client import LOST, RESUME, ApiError, Client, ConnectionFailed, Event
 from oet_kernel.client._listening import pauses
+from oet_kernel.colours import coloured
 from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.topics import STATECHANGE
 

@@ -8,34 +8,14 @@ import click
 import msgspec
 
 from oet_kernel.cli.texts import Preparations, describe, marked, owner
+from oet_kernel.cli.values import readings
 from oet_kernel.client import Event
+from oet_kernel.models import FunctionName, ProcedureInput, ProcedureSummary
 from oet_kernel.printable import OutputText, printable
 from oet_kernel.topics import OUTPUT_STREAM
 
-_COLOURS = {
-    "READY": "cyan",
-    "PREPARED": "cyan",
-    "RUNNING": "blue",
-    "COMPLETE": "green",
-    "STOPPED": "yellow",
-    "FAILED": "red",
-    "UNKNOWN": "red",
-}
-
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Characters that control a terminal or turn the direction of writing, and that JSON leaves as they are."""
-
-
-def coloured(state: str) -> str:
-    """Colour the name of a state, which click takes back where the output is no terminal.
-
-    Parameters
-    ----------
-    state
-        Its name; a number may follow, ``RUNNING 2``.
-    """
-    colour = _COLOURS.get(state.partition(" ")[0])
-    return click.style(state, fg=colour) if colour else state
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -131,3 +111,9 @@ class Printer:
         assert self._unfinished is not None
         click.echo(err=self._unfinished[1])
         self._unfinished = None
+
+
+def say_readings(given: ProcedureInput, summary: ProcedureSummary, function: FunctionName) -> None:
+    """Print on standard error what `readings` says of a call."""
+    for line in readings(given, summary.script_args.get(function)):
+        say(f"[{line}]", err=True)

@@ -22,10 +22,10 @@ from oet_kernel.cli.options import (
     with_script,
     with_service,
 )
-from oet_kernel.cli.printing import say
+from oet_kernel.cli.printing import say, say_readings
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
-from oet_kernel.cli.values import call_of, read_call, say_readings
+from oet_kernel.cli.values import call_of, read_call
 from oet_kernel.client import Client, script_of
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState, ProcedureSummary, Script
 

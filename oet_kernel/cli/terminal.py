@@ -13,10 +13,9 @@ from typing import Self, assert_never
 from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.cli.follow import follow, patiently
 from oet_kernel.cli.options import Failure, ServiceOptions, explain
-from oet_kernel.cli.printing import Printer, print_json, say
+from oet_kernel.cli.printing import Printer, print_json, say, say_readings
 from oet_kernel.cli.results import Answer, Attaching, Following, Listening, Result, Said
 from oet_kernel.cli.streams import CLOSED_PIPE, until_reader_leaves
-from oet_kernel.cli.values import say_readings
 from oet_kernel.client import RESUME, ApiError, Client, ClientError
 from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureState, ProcedureSummary
 

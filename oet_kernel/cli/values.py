@@ -16,8 +16,7 @@ import click
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from oet_kernel.cli.printing import say
-from oet_kernel.models import FunctionName, ProcedureInput, ProcedureSummary, Typed
+from oet_kernel.models import FunctionName, ProcedureInput, Typed
 
 _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)")
 _JSON_WORDS = {"true": True, "false": False, "null": None}
@@ -177,12 +176,6 @@ def readings(given: ProcedureInput, decided: ProcedureInput | None) -> list[str]
         if text is not None and isinstance(value, int | float) and not isinstance(value, bool)
         if text.strip() not in (repr(value), json.dumps(value))
     ]
-
-
-def say_readings(given: ProcedureInput, summary: ProcedureSummary, function: FunctionName) -> None:
-    """Print on standard error what `readings` says of a call."""
-    for line in readings(given, summary.script_args.get(function)):
-        say(f"[{line}]", err=True)
 
 
 def _tell_apart(words: Sequence[str]) -> tuple[list[int], dict[str, str | None]]:

@@ -23,7 +23,6 @@ from oet_kernel.bounds import (
     read_json,
     shortened,
 )
-from oet_kernel.kernel.checkpoints import PauseReport
 from oet_kernel.models import Returned, to_json
 from oet_kernel.procedure import (
     CallFinished,
@@ -35,6 +34,7 @@ from oet_kernel.procedure import (
     LoadFinished,
     LoadStarted,
 )
+from oet_kernel.protocol import PauseReport
 
 
 class Record(Struct, frozen=True):

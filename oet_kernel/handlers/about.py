@@ -7,7 +7,7 @@ import yaml
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
-from oet_kernel import __version__
+from oet_kernel._version import __version__
 from oet_kernel.handlers.base import RESOURCE, OetHandler
 from oet_kernel.models import to_json
 from oet_kernel.system.supervision import faults

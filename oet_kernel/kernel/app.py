@@ -28,7 +28,6 @@ from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Float, Type, Unicode
 
 from oet_kernel.kernel import looking
-from oet_kernel.kernel.checkpoints import PauseRequest
 from oet_kernel.kernel.collector import STREAMS
 from oet_kernel.kernel.console import Console
 from oet_kernel.kernel.guests import FROM_SERVICE, SUBSHELLS, KernelSession, refusal
@@ -41,6 +40,7 @@ from oet_kernel.kernel.program import Program
 from oet_kernel.kernel.runner import ControlRequest, EventRequest, Opening, PrepareRequest, Runner, RunRequest
 from oet_kernel.kernel.shell import OetShell
 from oet_kernel.kernel.streams import ConsoleText, FlushingSys, ScriptStream, flush_streams
+from oet_kernel.protocol import PauseRequest
 
 IOPUB_HIGH_WATER_MARK = 100_000
 """Messages held for a slow subscriber of ZeroMQ; the default of 1000 loses half of a burst."""

@@ -1,16 +1,4 @@
-"""Checkpoints: the places where a script waits while a pause is asked for.
-
-What becomes of a pause is announced as ``oet_pause`` messages, which the service maps to events::
-
-    {"phase": "pausing", "at": "scan *", "who": "alice", "answers": "5f2c..."}
-    {"phase": "paused", "checkpoint": "scan 3"}
-    {"phase": "resumed", "checkpoint": "scan 3", "who": "alice", "answers": "81d0..."}
-    {"phase": "missed", "why": "main has ended"}                    nothing is left that could wait
-    {"phase": "stopping", "answers": "c07e..."}                     a stop is on its way: nothing waits any more
-    {"phase": "refused", "why": "...", "answers": "5f2c..."}
-
-`answers` is the id of the request that a message answers.
-"""
+"""Checkpoints: the places where a script waits while a pause is asked for."""
 
 import asyncio
 import fnmatch
@@ -21,37 +9,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from msgspec import Struct
 
 from oet_kernel.bounds import PATTERN_CHARACTERS
 from oet_kernel.kernel.journal import CALL
-
-
-class PauseRequest(Struct):
-    """Content of an ``oet_pause_request`` on the control channel."""
-
-    id: str
-    """By which its answer is known."""
-    action: Literal["pause", "resume", "stop"]
-    """``stop`` comes ahead of the interrupt of a stop."""
-    at: str | None = None
-    """Pattern of the whole name of a checkpoint, as of file names: ``scan *``; None for any."""
-    who: str | None = None
-    """Who asks for it."""
-
-
-class PauseReport(Struct, frozen=True, omit_defaults=True):
-    """Content of an ``oet_pause`` message."""
-
-    phase: Literal["pausing", "paused", "resumed", "missed", "stopping", "refused"]
-    at: str | None = None
-    checkpoint: str | None = None
-    who: str | None = None
-    why: str = ""
-    answers: str | None = None
-    """Id of the request that it answers."""
+from oet_kernel.protocol import PauseReport, PauseRequest
 
 
 class _Waiter(Struct, eq=False):

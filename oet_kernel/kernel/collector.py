@@ -40,11 +40,8 @@ from typing import NoReturn
 import msgspec
 
 from oet_kernel.kernel.journal import DISK_FULL, RETRY_SECONDS, Journal
+from oet_kernel.protocol import COLLECTED, COLLECTOR_NAME
 
-COLLECTED = "collected"
-"""Name of the named pipe in a kernel's folder, held open by its collector until all its output is journaled."""
-COLLECTOR_NAME = "oet-collector"
-"""Name of the process."""
 STREAMS = ("stdout", "stderr")
 """Names of the streams, by the index that texts for attached clients begin with."""
 _CHUNK = 64 << 10

@@ -19,8 +19,7 @@ from typing import Any
 
 import msgspec
 
-from oet_kernel.bounds import DEPTH, INTEGER_BITS, OutOfBounds, check_json, check_topic
-from oet_kernel.kernel.journal import encodable
+from oet_kernel.bounds import DEPTH, INTEGER_BITS, OutOfBounds, check_json, check_topic, encodable
 
 _PLAIN = frozenset({str, int, float, bool, type(None), dict, list})
 _encoder = msgspec.json.Encoder()

@@ -20,8 +20,6 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any, NoReturn
 
-EXIT_SECONDS = 60.0
-"""Deadline of exit work."""
 _exit = os._exit  # bound here: a script may bind it anew
 
 

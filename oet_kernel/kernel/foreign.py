@@ -20,11 +20,11 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 
+from oet_kernel.formatting.python_call import call
 from oet_kernel.kernel.cells import RunEnded
 from oet_kernel.kernel.encoding import encode
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.models import ProcedureInput
-from oet_kernel.record.markup import call
 from oet_kernel.system.blocked_imports import blocked
 
 START_DEADLINE = 60.0

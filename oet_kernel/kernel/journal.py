@@ -31,12 +31,9 @@ from pathlib import Path
 
 import msgspec
 
-from oet_kernel.bounds import EVENT_BYTES, NAME_CHARACTERS, OutOfBounds
+from oet_kernel.bounds import EVENT_BYTES, NAME_CHARACTERS, OutOfBounds, encodable
+from oet_kernel.protocol import BELL, JOURNAL
 
-JOURNAL = "iopub.jsonl"
-"""Name of the journal in a kernel's folder."""
-BELL = "bell"
-"""Name of the bell in a kernel's folder."""
 RETRY_SECONDS = 0.5
 """How long to wait before what found no space on the disk is tried again."""
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -140,8 +137,3 @@ class Journal:
 
     def _in_child(self) -> None:
         self._numbers = itertools.repeat(0)
-
-
-def encodable(text: str) -> str:
-    """Replace lone surrogates, which have no UTF-8 form."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

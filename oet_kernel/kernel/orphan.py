@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-LIFELINE = "lifeline"
-"""Name of the lifeline in a kernel's folder; made by the service, which sets its time anew whenever it comes."""
+from oet_kernel.protocol import LIFELINE
 
 
 class OrphanWatch:

@@ -29,10 +29,10 @@ from msgspec import Struct, field
 from oet_kernel import api, topics
 from oet_kernel.kernel import remains
 from oet_kernel.kernel.calls import call
-from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport
+from oet_kernel.kernel.checkpoints import Checkpoints
 from oet_kernel.kernel.deprecations import show_as_main
 from oet_kernel.kernel.encoding import encode, encode_event
-from oet_kernel.kernel.exit_work import EXIT_SECONDS, ExitWork, drop_modules, end_child, end_now, flush_files, status_of
+from oet_kernel.kernel.exit_work import ExitWork, drop_modules, end_child, end_now, flush_files, status_of
 from oet_kernel.kernel.last_words import end_untold
 from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load, open_script
 from oet_kernel.kernel.outgoing import Publisher
@@ -42,8 +42,10 @@ from oet_kernel.kernel.provenance import environment_facts, script_facts, source
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
 from oet_kernel.kernel.returned import describe
 from oet_kernel.kernel.script_loop import ScriptLoop
+from oet_kernel.limits import EXIT_SECONDS
 from oet_kernel.models import ProcedureInput
 from oet_kernel.notebook import SUFFIX
+from oet_kernel.protocol import PauseReport
 from oet_kernel.scripts.plain import is_plain
 from oet_kernel.system.process_context import Changes
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from oet_kernel.bounds import STREAM_BYTES
+from oet_kernel.bounds import STREAM_BYTES, encodable
 from oet_kernel.kernel.collector import STREAMS
-from oet_kernel.kernel.journal import CALL, Journal, encodable
+from oet_kernel.kernel.journal import CALL, Journal
 from oet_kernel.kernel.pipes import OutputPipes
 
 PIECE = STREAM_BYTES // 6

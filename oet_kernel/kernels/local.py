@@ -18,14 +18,15 @@ from traitlets import Instance
 
 from oet_kernel.errors import KernelSilent
 from oet_kernel.events.mapping import Record
-from oet_kernel.kernel.exit_work import EXIT_SECONDS
 from oet_kernel.kernel.guests import guest_key
 from oet_kernel.kernels.adopted import AdoptedProcess
 from oet_kernel.kernels.obituaries import Ending, Obituaries
 from oet_kernel.kernels.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.kernels.tail import JournalTail
+from oet_kernel.limits import EXIT_SECONDS, KERNEL_DEADLINE, Ladder
 from oet_kernel.models import Connection, ProcedureInput
+from oet_kernel.protocol import CONNECTION_FILE
 from oet_kernel.system.process_context import Bounds, Changes, Surroundings
 from oet_kernel.system.process_identity import read_identity, start_of
 from oet_kernel.system.processes import MARK, describe_exit, handles, kill_leftovers, kill_tree, marked, signal_group
@@ -34,10 +35,6 @@ from oet_kernel.system.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 
-CONNECTION_FILE = "kernel.json"
-"""Name of the file in a kernel's folder that tells its sockets and its key."""
-KERNEL_DEADLINE = 45.0
-"""Seconds that a kernel has to take requests once it was started, and to begin what it was asked for."""
 _COLLECTOR_SECONDS = 5.0
 """Seconds that a collector has to journal the rest of what an ended kernel has written."""
 _LAST_LINES = 20
@@ -99,17 +96,6 @@ class Process(Protocol):
 
     def leave(self) -> None:
         """Watch it no longer."""
-
-
-class Ladder(Struct, frozen=True):
-    """How long each rung of a stop may take, in seconds."""
-
-    interrupt: float = 2.0
-    """For the script to end after SIGINT (KeyboardInterrupt)."""
-    terminate: float = 1.0
-    """For the process to end after it was asked to, or after SIGTERM."""
-    kill: float = 5.0
-    """For the system to remove the process after SIGKILL."""
 
 
 class OetKernelManager(AsyncKernelManager):

@@ -9,18 +9,10 @@ from pathlib import Path
 import zmq.asyncio
 
 from oet_kernel.kernels.forkclient import ForkServerConnection, ForkServerDown
-from oet_kernel.kernels.local import (
-    KERNEL_DEADLINE,
-    KernelRecord,
-    Ladder,
-    LocalKernel,
-    OnExit,
-    OnFault,
-    OnRecords,
-    find_record,
-)
+from oet_kernel.kernels.local import KernelRecord, LocalKernel, OnExit, OnFault, OnRecords, find_record
 from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.limits import KERNEL_DEADLINE, Ladder
 from oet_kernel.state import StateFolder
 from oet_kernel.system.processes import kill_leftovers, kill_tree, marked, start_of
 from oet_kernel.system.supervision import Supervisor, report_fault, supervise

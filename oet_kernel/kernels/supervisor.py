@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from oet_kernel import __version__
+from oet_kernel._version import __version__
 from oet_kernel.kernels.forkclient import END_DEADLINE, Forked, ForkServerConnection, ForkServerDown
 from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.specs import provide_packages, python_command

@@ -11,9 +11,7 @@ import msgspec
 
 from oet_kernel.bounds import RECORD_BYTES
 from oet_kernel.events.mapping import UNREADABLE, Record
-from oet_kernel.kernel.collector import COLLECTED
-from oet_kernel.kernel.journal import BELL, JOURNAL
-from oet_kernel.kernel.orphan import LIFELINE
+from oet_kernel.protocol import BELL, COLLECTED, JOURNAL, LIFELINE
 
 _decoder = msgspec.json.Decoder(Record)
 _BEGINNING = b'{"n":'

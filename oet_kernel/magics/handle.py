@@ -13,9 +13,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from oet_kernel.cli.follow import QUIET
 from oet_kernel.cli.options import explain
+from oet_kernel.cli.printing import say_readings
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.texts import concerns
-from oet_kernel.cli.values import say_readings
 from oet_kernel.client import ApiError, AsyncClient, ClientError, Event, StreamEnded
 from oet_kernel.magics.rendering import card_html, card_text
 from oet_kernel.magics.shown import Shown

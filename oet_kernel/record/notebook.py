@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from oet_kernel import topics
 from oet_kernel.events.event import Event
+from oet_kernel.formatting.python_call import call
 from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary
 from oet_kernel.notebook import SUFFIX
 from oet_kernel.parsing import parse_python
@@ -21,7 +22,7 @@ from oet_kernel.record.announced import Announced
 from oet_kernel.record.cells import CellBook
 from oet_kernel.record.console import Console
 from oet_kernel.record.heading import About, heading, public, states_table
-from oet_kernel.record.markup import call, iso
+from oet_kernel.record.markup import iso
 from oet_kernel.record.outputs import Outputs
 from oet_kernel.record.parts import code_cell, markdown_cell
 from oet_kernel.record.space import Space

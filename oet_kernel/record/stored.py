@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from oet_kernel.announcer import summary_of
 from oet_kernel.errors import ResourceNotFound
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.models import ProcedureSummary
+from oet_kernel.procedure import summary_of
 from oet_kernel.store.store import Store
 from oet_kernel.system.threads import STATE
 

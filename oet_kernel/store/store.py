@@ -17,10 +17,9 @@ import sqlalchemy as sa
 from msgspec import structs
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from oet_kernel.bounds import PAGE_BYTES, TOPIC_CHARACTERS, shortened
+from oet_kernel.bounds import PAGE_BYTES, TOPIC_CHARACTERS, encodable, shortened
 from oet_kernel.errors import StoreTooNew, StoreUnusable
 from oet_kernel.events.event import Event, Filter
-from oet_kernel.kernel.journal import encodable
 from oet_kernel.models import FileSystemScript, ProcedureHistory, ProcedureInput, ProcedureState
 from oet_kernel.procedure import Procedure
 from oet_kernel.store import tables

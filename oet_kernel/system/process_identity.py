@@ -7,9 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from oet_kernel.bounds import NOTE_BYTES, read_file
-
-IDENTITY = "process.json"
-"""Name of the file in a kernel's folder in which the kernel says which process it is."""
+from oet_kernel.protocol import IDENTITY
 
 
 class Identity(Struct, frozen=True, kw_only=True):

@@ -8,11 +8,9 @@ from contextlib import suppress
 
 import psutil
 
-from oet_kernel.kernel.collector import COLLECTOR_NAME
+from oet_kernel.protocol import COLLECTOR_NAME, KERNEL_NAME
 from oet_kernel.system.process_identity import start_of as start_of
 
-KERNEL_NAME = "oet-kernel"
-"""Name of a process that a fork server has made a kernel."""
 MARK = "OET_KERNEL_ID"
 """Environment variable by which a kernel's descendants are known: it holds the full path of the kernel's folder."""
 

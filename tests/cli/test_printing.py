@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oet_kernel.cli.printing import Printer, coloured
+from oet_kernel.cli.printing import Printer
 from oet_kernel.client import Event
+from oet_kernel.colours import coloured
 
 ANNOUNCED = Event("user.script.announce", "1", {"msg": "hello"}, "7")
 

@@ -12,9 +12,9 @@ from oet_kernel import topics
 from oet_kernel.bounds import OutOfBounds
 from oet_kernel.events.event import Event
 from oet_kernel.events.mapping import Announcement, Control, Interest, Record, interpret
-from oet_kernel.kernel.checkpoints import PauseReport
 from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.procedure import CallFinished, CallStarted, Failed, KernelReady, LoadFinished, LoadStarted
+from oet_kernel.protocol import PauseReport
 
 
 def record(kind, content, call="main"):

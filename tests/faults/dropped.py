@@ -11,8 +11,7 @@ from random import Random
 
 from jupyter_client import BlockingKernelClient
 
-from oet_kernel.kernel.journal import BELL
-from oet_kernel.kernels.local import CONNECTION_FILE
+from oet_kernel.protocol import BELL, CONNECTION_FILE
 from tests.faults.outcome import Outcome
 from tests.faults.stand import COUNTING, Follower, Stand, data, lines, numbers, stand
 

@@ -17,10 +17,11 @@ import pytest
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Filter
 from oet_kernel.events.mapping import UNREADABLE
-from oet_kernel.kernel.journal import JOURNAL, Journal
+from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import PrepareProcessCommand, ProcedureState, StartProcessCommand, StopProcessCommand
 from oet_kernel.procedure import CallStarted, Failed
+from oet_kernel.protocol import JOURNAL
 from oet_kernel.store.rows import ArchiveQuery
 from oet_kernel.store.store import NAME, Store
 from tests.conftest import Bench

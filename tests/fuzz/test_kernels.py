@@ -10,9 +10,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oet_kernel.kernel.journal import JOURNAL
 from oet_kernel.models import ProcedureState as S
 from oet_kernel.models import StopProcessCommand
+from oet_kernel.protocol import JOURNAL
 from tests.conftest import DEADLINE, Bench
 from tests.fuzz import strategies as odd
 

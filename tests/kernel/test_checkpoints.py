@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oet_kernel.kernel.checkpoints import Checkpoints, PauseReport, PauseRequest, _MainGate
+from oet_kernel.kernel.checkpoints import Checkpoints, _MainGate
 from oet_kernel.kernel.journal import CALL
 from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.procedure import PauseAsked, Paused, PauseEnded, apply, create
+from oet_kernel.protocol import PauseReport, PauseRequest
 from tests.growth import assert_linear
 
 

@@ -15,12 +15,14 @@ import psutil
 import pytest
 
 from oet_kernel.kernels import pool as pool_module
-from oet_kernel.kernels.local import CONNECTION_FILE, KernelRecord, Ladder, LocalKernel, find_record
+from oet_kernel.kernels.local import KernelRecord, LocalKernel, find_record
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureInput
+from oet_kernel.protocol import CONNECTION_FILE, IDENTITY
 from oet_kernel.state import StateFolder
-from oet_kernel.system.process_identity import IDENTITY, start_of
+from oet_kernel.system.process_identity import start_of
 from tests.conftest import gone
 
 pytestmark = pytest.mark.anyio
@@ -513,7 +515,7 @@ SERVICE = """
 import asyncio, sys
 from pathlib import Path
 import msgspec
-from oet_kernel.kernels.local import Ladder
+from oet_kernel.limits import Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.models import ProcedureInput

@@ -7,8 +7,8 @@ import signal
 import psutil
 import pytest
 
-from oet_kernel.kernels.local import Ladder
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import DEADLINE, Bench, gone
 from tests.kernels.conftest import forking

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from oet_kernel.kernel.collector import COLLECTOR_NAME
 from oet_kernel.models import ProcedureState, StopProcessCommand
+from oet_kernel.protocol import COLLECTOR_NAME
 from tests.conftest import Bench, gone
 
 pytestmark = pytest.mark.anyio

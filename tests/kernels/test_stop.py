@@ -6,7 +6,7 @@ import os
 import psutil
 import pytest
 
-from oet_kernel.kernels.local import Ladder
+from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureState, StopProcessCommand
 
 pytestmark = pytest.mark.anyio
