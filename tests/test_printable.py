@@ -16,12 +16,12 @@ import oet_kernel
 from oet_kernel.bounds import OutOfBounds, check_topic
 from oet_kernel.cli import main as cli_main
 from oet_kernel.cli.console import _shown
-from oet_kernel.cli.documents import Document, Table
 from oet_kernel.cli.options import offered
 from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.client import Client, ClientError, Event
 from oet_kernel.doctor import Doctor, Finding
 from oet_kernel.errors import MalformedRequest
+from oet_kernel.formatting.documents import Document, Table
 from oet_kernel.logs import Moderator
 from oet_kernel.magics.magic import RequestFailed
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript

@@ -3,11 +3,11 @@
 import click
 import msgspec
 
-from oet_kernel.cli import tables
 from oet_kernel.cli.grammar import with_id
 from oet_kernel.cli.options import ACTIVITY_ID, Failure, Follows, ServiceOptions, truth, with_service
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.client import Client
+from oet_kernel.formatting import tables
 from oet_kernel.models import ActivityCommand, ProcedureInput
 
 

@@ -3,10 +3,10 @@
 import click
 import msgspec
 
-from oet_kernel.cli.documents import Document
 from oet_kernel.cli.grammar import with_id
 from oet_kernel.cli.options import PROCEDURE_ID, ServiceOptions, with_service
 from oet_kernel.cli.results import Answer, Attaching
+from oet_kernel.formatting.documents import Document
 from oet_kernel.models import KernelInfo, ProcedureState
 
 

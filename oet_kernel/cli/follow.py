@@ -9,10 +9,10 @@ from typing import TypeVar
 import msgspec
 
 from oet_kernel.cli.printing import Printer, print_json
-from oet_kernel.cli.texts import concerns
 from oet_kernel.client import LOST, RESUME, ApiError, Client, ConnectionFailed, Event
 from oet_kernel.client._listening import pauses
-from oet_kernel.colours import coloured
+from oet_kernel.client.event_texts import concerns
+from oet_kernel.formatting.colours import coloured
 from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.topics import STATECHANGE
 

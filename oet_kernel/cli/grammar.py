@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from oet_kernel.cli.options import Follows, ServiceId
-from oet_kernel.cli.values import first_positional, read_command_line, read_value
+from oet_kernel.formatting.literals import first_positional, read_command_line, read_value
 from oet_kernel.models import ProcedureInput
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import click
 
-from oet_kernel.cli import tables
 from oet_kernel.cli.grammar import with_id
 from oet_kernel.cli.options import PROCEDURE_ID, CommaList, ServiceOptions, split_topics, with_service, with_topics
 from oet_kernel.cli.results import Answer, Said
-from oet_kernel.cli.times import read_when
+from oet_kernel.formatting import tables
+from oet_kernel.formatting.times import read_when
 from oet_kernel.models import ProcedureState
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import click
 import msgspec
 
-from oet_kernel.cli.texts import Preparations, describe, marked, owner
-from oet_kernel.cli.values import readings
 from oet_kernel.client import Event
+from oet_kernel.client.event_texts import Preparations, describe, marked, owner
+from oet_kernel.formatting.literals import readings
 from oet_kernel.models import FunctionName, ProcedureInput, ProcedureSummary
 from oet_kernel.printable import OutputText, printable
 from oet_kernel.topics import OUTPUT_STREAM

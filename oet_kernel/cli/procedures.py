@@ -6,8 +6,6 @@ import click
 from click.shell_completion import CompletionItem
 from msgspec.structs import replace
 
-from oet_kernel.cli import tables
-from oet_kernel.cli.documents import Document
 from oet_kernel.cli.grammar import TwoCalls, behind_dashes, read_start, with_id
 from oet_kernel.cli.options import (
     FREE,
@@ -25,8 +23,10 @@ from oet_kernel.cli.options import (
 from oet_kernel.cli.printing import say, say_readings
 from oet_kernel.cli.results import Answer, Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
-from oet_kernel.cli.values import call_of, read_call
 from oet_kernel.client import Client, script_of
+from oet_kernel.formatting import tables
+from oet_kernel.formatting.documents import Document
+from oet_kernel.formatting.literals import call_of, read_call
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState, ProcedureSummary, Script
 
 

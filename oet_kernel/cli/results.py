@@ -5,9 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from oet_kernel.cli.documents import Document
 from oet_kernel.cli.options import ServiceOptions
 from oet_kernel.client import Client
+from oet_kernel.formatting.documents import Document
 from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureSummary
 
 

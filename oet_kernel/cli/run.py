@@ -18,7 +18,7 @@ from oet_kernel.cli.options import (
 from oet_kernel.cli.procedures import created, read_creation
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
-from oet_kernel.cli.values import read_command_line
+from oet_kernel.formatting.literals import read_command_line
 
 
 class _RunCommand(TwoCalls, ScriptCommand):

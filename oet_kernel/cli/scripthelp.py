@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from oet_kernel.cli.grammar import TwoCalls
 from oet_kernel.cli.options import Follows, offered
-from oet_kernel.cli.values import read_call
+from oet_kernel.formatting.literals import read_call
 from oet_kernel.printable import printable
 
 if TYPE_CHECKING:

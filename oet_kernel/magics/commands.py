@@ -8,12 +8,12 @@ from collections import ChainMap
 import click
 
 from oet_kernel import cli
-from oet_kernel.cli.documents import Document
 from oet_kernel.cli.grammar import TwoCalls, behind_dashes
 from oet_kernel.cli.options import FREE, MoreOptions
 from oet_kernel.cli.procedures import create
 from oet_kernel.cli.results import Answer, Following
 from oet_kernel.cli.run import run
+from oet_kernel.formatting.documents import Document
 from oet_kernel.magics.cells import store
 from oet_kernel.magics.session import Session
 

@@ -15,8 +15,8 @@ from oet_kernel.cli.follow import QUIET
 from oet_kernel.cli.options import explain
 from oet_kernel.cli.printing import say_readings
 from oet_kernel.cli.results import Begun, Following
-from oet_kernel.cli.texts import concerns
 from oet_kernel.client import ApiError, AsyncClient, ClientError, Event, StreamEnded
+from oet_kernel.client.event_texts import concerns
 from oet_kernel.magics.rendering import card_html, card_text
 from oet_kernel.magics.shown import Shown
 from oet_kernel.magics.view import View, entered, missed, refreshed, see

@@ -11,12 +11,12 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from oet_kernel.cli.options import explain
 from oet_kernel.cli.results import Listening
-from oet_kernel.cli.texts import Preparations, describe, marked, owner
 from oet_kernel.client import Event
+from oet_kernel.client.event_texts import Preparations, describe, marked, owner
+from oet_kernel.formatting.terminal_text import settled
 from oet_kernel.magics.rendering import events_html
 from oet_kernel.magics.shown import Shown
 from oet_kernel.printable import printable
-from oet_kernel.record.text import settled
 from oet_kernel.topics import OUTPUT_STREAM
 
 _KEPT = 10_000

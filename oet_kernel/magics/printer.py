@@ -5,8 +5,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from oet_kernel.cli.printing import Printer
 from oet_kernel.client import Event
+from oet_kernel.formatting.terminal_text import StreamText
 from oet_kernel.magics.pictures import picture_of
-from oet_kernel.record.text import StreamText
 from oet_kernel.topics import OUTPUT_DISPLAY, OUTPUT_STREAM
 
 

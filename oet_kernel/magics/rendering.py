@@ -5,8 +5,8 @@ from html import escape
 
 import click
 
-from oet_kernel.cli.documents import Document, State, Table
-from oet_kernel.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
+from oet_kernel.formatting.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
+from oet_kernel.formatting.documents import Document, State, Table
 from oet_kernel.magics.view import View
 from oet_kernel.printable import printable
 

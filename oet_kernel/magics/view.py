@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Struct
 
 from oet_kernel import topics
-from oet_kernel.cli.texts import describe
 from oet_kernel.client import Event
+from oet_kernel.client.event_texts import describe
+from oet_kernel.formatting.terminal_text import settled
 from oet_kernel.magics.pictures import Picture, picture_of
 from oet_kernel.models import Pause, ProcedureState, ProcedureSummary
 from oet_kernel.printable import printable
-from oet_kernel.record.text import settled
 
 OUTPUT_LIMIT = 200_000
 """Characters of output that are kept, the newest."""

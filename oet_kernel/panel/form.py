@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from oet_kernel.cli.values import read_value
+from oet_kernel.formatting.literals import read_value
 from oet_kernel.models import ProcedureInput, Typed
 from oet_kernel.scripts.fitting import mismatch
 from oet_kernel.scripts.typed import choose

@@ -7,9 +7,9 @@ import click
 from msgspec import Struct
 
 from oet_kernel import topics
-from oet_kernel.cli.texts import describe
 from oet_kernel.client import Event
-from oet_kernel.record.text import settled
+from oet_kernel.client.event_texts import describe
+from oet_kernel.formatting.terminal_text import settled
 
 MOST_ENTRIES = 2_000
 """Entries that are kept, the newest."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from oet_kernel.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
+from oet_kernel.formatting.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
 from oet_kernel.models import DONE, GitScript, Pause, ProcedureInput, ProcedureState, ProcedureSummary
 from oet_kernel.panel.log import Line
 from oet_kernel.panel.model import Connection, Link, Row

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from oet_kernel.formatting.terminal_text import StreamText, Text
 from oet_kernel.record.allowed import mime_bundle, output_metadata
 from oet_kernel.record.space import COST, Space
-from oet_kernel.record.text import StreamText, Text
 
 _PLAIN = "text/plain"
 _VALUE, _SHORT_VALUE = 4096, 64

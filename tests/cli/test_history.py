@@ -9,7 +9,7 @@ import sys
 import httpx
 import pytest
 
-from oet_kernel.cli.times import duration, read_when
+from oet_kernel.formatting.times import duration, read_when
 from tests.conftest import serve
 
 NOW = 1_795_478_400.0  # 2026-11-24T00:00:00Z

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from oet_kernel.cli.printing import Printer
 from oet_kernel.client import Event
-from oet_kernel.colours import coloured
+from oet_kernel.formatting.colours import coloured
 
 ANNOUNCED = Event("user.script.announce", "1", {"msg": "hello"}, "7")
 

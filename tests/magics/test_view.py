@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from oet_kernel.cli.documents import Document, State, Table
 from oet_kernel.client import Event
+from oet_kernel.formatting.documents import Document, State, Table
 from oet_kernel.magics.rendering import card_html, card_text, document_html
 from oet_kernel.magics.view import OUTPUT_LIMIT, View, refreshed, see
 from oet_kernel.models import FileSystemScript, Pause, ProcedureHistory, ProcedureState, ProcedureSummary

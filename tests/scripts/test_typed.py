@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from oet_kernel.cli.values import read_arguments, read_value
+from oet_kernel.formatting.literals import read_arguments, read_value
 from oet_kernel.models import ProcedureInput, Typed
 from oet_kernel.scripts.fitting import faults
 from oet_kernel.scripts.schema import read_script

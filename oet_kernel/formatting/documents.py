@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from tabulate import tabulate
 
-from oet_kernel.colours import coloured
+from oet_kernel.formatting.colours import coloured
 from oet_kernel.printable import printable
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat.v4 import new_code_cell, new_output
 
-from oet_kernel.record.text import StreamText, Text, rewritten
+from oet_kernel.formatting.terminal_text import StreamText, Text, rewritten
 
 
 def notice(size):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oet_kernel.colours import COLOURS, NEUTRAL
+from oet_kernel.formatting.colours import COLOURS, NEUTRAL
 from oet_kernel.models import ActivityState, ProcedureState
 
 

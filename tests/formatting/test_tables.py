@@ -6,7 +6,7 @@ import click
 import pytest
 from msgspec.structs import replace
 
-from oet_kernel.cli.tables import describe_activity, describe_procedure, list_activities, list_procedures
+from oet_kernel.formatting.tables import describe_activity, describe_procedure, list_activities, list_procedures
 from oet_kernel.models import (
     ActivityState,
     ActivitySummary,

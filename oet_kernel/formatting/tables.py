@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from oet_kernel.cli.documents import Document, State, Table
-from oet_kernel.cli.times import duration
+from oet_kernel.formatting.documents import Document, State, Table
+from oet_kernel.formatting.times import duration
 from oet_kernel.models import ActivitySummary, GitScript, ProcedureState, ProcedureSummary
 
 _DETAILS = " For more details:- oet procedure describe --pid=<id>"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from oet_kernel.cli.values import read_arguments, read_call, read_value, readings
+from oet_kernel.formatting.literals import read_arguments, read_call, read_value, readings
 from oet_kernel.models import ProcedureInput, Typed, to_json
 
 

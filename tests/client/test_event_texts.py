@@ -2,8 +2,8 @@
 
 import pytest
 
-from oet_kernel.cli.texts import Preparations, concerns, describe, marked, owner
 from oet_kernel.client import Event
+from oet_kernel.client.event_texts import Preparations, concerns, describe, marked, owner
 from oet_kernel.topics import TOPICS
 
 SUMMARY = {
