@@ -17,6 +17,7 @@ from tornado import web
 from traitlets import Float, Type, Unicode, default
 
 from oet_kernel.errors import BadConfiguration
+from oet_kernel.state.layout import Layout
 
 COOKIE_DAYS = 0.5
 """Days that a login lasts."""
@@ -26,7 +27,6 @@ FORGET_SECONDS = 60.0
 """Seconds after which an address that has shown no wrong token counts as new."""
 _ADDRESSES = 10_000
 """Addresses that are remembered at once."""
-_SECRET_FILE = "cookie_secret"
 
 
 class Brake:
@@ -156,7 +156,7 @@ def cookie_secret(folder: Path, provider: IdentityProvider) -> bytes:
     provider
         The server's; what it knows of passwords goes in too.
     """
-    path = folder / _SECRET_FILE
+    path = Layout(folder).cookie_secret
     try:
         key = path.read_bytes()
     except FileNotFoundError:

@@ -34,6 +34,7 @@ from oet_kernel.models import (
 from oet_kernel.printable import has_controls
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
+from oet_kernel.state.layout import Layout
 from oet_kernel.store.rows import ActivityRow
 from oet_kernel.system.threads import SCRIPTS, STATE
 
@@ -304,7 +305,7 @@ class ActivityService:
         return {name: fitted.get(name, call) for name, call in calls.items()}
 
     def _write_block(self, number: int, block: Mapping[str, Any]) -> Path:
-        folder = self._folder / "activities"
+        folder = Layout(self._folder).activities
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{number}.json"
         path.write_bytes(msgspec.json.encode(block))

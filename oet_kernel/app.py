@@ -16,7 +16,6 @@ from jupyter_server.serverapp import aliases as server_aliases
 from jupyter_server.serverapp import flags as server_flags
 from traitlets import Bool, Float, Integer, List, Unicode
 
-from oet_kernel import discovery
 from oet_kernel._version import __version__
 from oet_kernel.access import TokenIdentityProvider
 from oet_kernel.assembly import Settings, SharedService
@@ -29,7 +28,8 @@ from oet_kernel.limits import EXIT_SECONDS, KERNEL_DEADLINE
 from oet_kernel.logs import moderated
 from oet_kernel.printable import printable
 from oet_kernel.record.notebook import OUTPUT_LIMIT
-from oet_kernel.state import usual_folder
+from oet_kernel.state import discovery
+from oet_kernel.state.folder import usual_folder
 from oet_kernel.system.children import variable
 
 EXTENSION_ROOTS = ("oet/api/v1.0", "oet/api/v1")

@@ -20,15 +20,13 @@ from oet_kernel.limits import Ladder, Limits
 from oet_kernel.metrics import Metrics
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.record import About
-from oet_kernel.record.files import FOLDER as RECORDS
 from oet_kernel.record.keeper import RecordKeeper
 from oet_kernel.record.stored import StoredRuns
 from oet_kernel.retention import Retention
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import ScriptExecutionService
-from oet_kernel.state import StateFolder
-from oet_kernel.store.store import NAME as STORE
+from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.store import Store
 from oet_kernel.system import threads
 
@@ -145,7 +143,7 @@ class Assembly:
         threads.start_all()
         self.state = StateFolder(settings.state_path)
         try:
-            store = Store(settings.state_path / STORE, power_safe=settings.power_safe)
+            store = Store(self.state.layout.database, power_safe=settings.power_safe)
         except BaseException:
             self.state.close()
             raise
@@ -176,7 +174,7 @@ class Assembly:
             announce_lists=settings.announce_lists,
         )
         self._runs = StoredRuns(store, lambda: self.service.base_url)
-        self._records = RecordKeeper(settings.state_path / RECORDS, self._runs, _about, settings.record_bytes)
+        self._records = RecordKeeper(self.state.layout.records, self._runs, _about, settings.record_bytes)
         self.bus.tap(self._records.heard)
         self._retention = Retention(self.journal, self._records, settings.keep_days, settings.keep_bytes)
         self._history = settings.history

@@ -19,16 +19,14 @@ from oet_kernel.errors import StoreUnusable
 from oet_kernel.kernels.local import find_record
 from oet_kernel.models import ProcedureState
 from oet_kernel.protocol import COLLECTOR_NAME
-from oet_kernel.record.files import FOLDER as RECORDS
 from oet_kernel.record.files import path_of, records_in
 from oet_kernel.scripts.environments import BUILT
-from oet_kernel.scripts.sources import ENVIRONMENTS, REPOSITORIES
-from oet_kernel.set_aside import FOLDER as SET_ASIDE
 from oet_kernel.set_aside import SetAside
-from oet_kernel.state import find_odd, move_odd, read_note
+from oet_kernel.state.folder import find_odd, move_odd, read_note
+from oet_kernel.state.layout import DATABASE, Layout
 from oet_kernel.store import tables
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
-from oet_kernel.store.store import NAME, Store
+from oet_kernel.store.store import Store
 from oet_kernel.system.process_identity import start_of
 from oet_kernel.system.processes import fork_servers, kill_leftovers, kill_tree, marked
 
@@ -65,6 +63,7 @@ class Doctor:
 
     def __init__(self, folder: Path, *, fix: bool = False) -> None:
         self._folder = folder
+        self._paths = Layout(folder)
         self._fix = fix
         self._served = False
         """True when a service, or another who mends, holds the lock."""
@@ -123,7 +122,7 @@ class Doctor:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Find out whether a service is at work; none can begin while something is mended."""
-        path = self._folder / "lock"
+        path = self._paths.lock
         if not path.exists():
             self._note("lock", "No service has worked here yet")
             yield
@@ -133,7 +132,7 @@ class Doctor:
             lock.acquire(timeout=0)
         except Timeout:
             self._served = True
-            self._note("lock", f"The service with process id {_read(self._folder / 'lock.pid')} works here")
+            self._note("lock", f"The service with process id {_read(self._paths.owner)} works here")
             yield
             return
         except OSError as error:
@@ -159,7 +158,7 @@ class Doctor:
 
     def _set_aside(self) -> None:
         """Name what services could not take, and have kept."""
-        folder = self._folder / SET_ASIDE
+        folder = self._paths.set_aside
         kept = sorted(folder.iterdir()) if folder.is_dir() else []
         if kept:
             self._tell(
@@ -182,7 +181,7 @@ class Doctor:
             )
 
     def _restore(self, rows: list[ProcedureRow], records: dict[int, bytes]) -> None:
-        aside, store = SetAside(self._folder / SET_ASIDE), Store(self._folder / NAME)
+        aside, store = SetAside(self._paths.set_aside), Store(self._paths.database)
         try:
             for row in rows:
                 aside.put("rows", f"procedure {row.id}", records[row.id], str(row.procedure.history.stacktrace))
@@ -208,8 +207,8 @@ class Doctor:
             self._problem("folder", f"{self._folder} belongs to another user", "run the service as its owner")
 
     def _private(self) -> list[Path]:
-        kernels = self._folder / "kernels"
-        found = [self._folder, *self._folder.glob(f"{NAME}*"), *kernels.glob("*/")]
+        kernels = self._paths.kernels
+        found = [self._folder, *self._folder.glob(f"{DATABASE}*"), *kernels.glob("*/")]
         found += [path for name in ("kernel.json", "iopub.jsonl") for path in kernels.glob(f"*/{name}")]
         return [*found, kernels] if kernels.is_dir() else found
 
@@ -225,7 +224,7 @@ class Doctor:
 
     def _database(self) -> Store | None:
         """Open the database; None when there is none that can be read."""
-        path = self._folder / NAME
+        path = self._paths.database
         if not path.exists():
             self._note("database", "There is no database; the first service makes it")
             return None
@@ -262,7 +261,7 @@ class Doctor:
         if self._served:
             return  # folders without a record are those of its warm kernels
         ended = []
-        for folder in sorted((self._folder / "kernels").glob("*/")):
+        for folder in sorted(self._paths.kernels.glob("*/")):
             if folder in wanted:
                 continue
             record = find_record(folder)
@@ -275,7 +274,7 @@ class Doctor:
                 )
             else:
                 ended.append(folder)
-        for name, pids in marked(f"{self._folder}/kernels/").items():
+        for name, pids in marked(f"{self._paths.kernels}/").items():
             if not Path(name).exists():
                 self._problem(
                     "kernels",
@@ -314,7 +313,7 @@ class Doctor:
 
         One with a higher id than was ever given is of a database that was put away, and stays.
         """
-        folder = self._folder / RECORDS
+        folder = self._paths.records
         found = records_in(folder)
         newest, known = store.counter("procedure"), store.ids()
         left = [path for path, pid in found.items() if pid <= newest and pid not in known and path.exists()]
@@ -335,7 +334,7 @@ class Doctor:
             )
 
     def _fork_servers(self) -> None:
-        runtime = _read(self._folder / "runtime")
+        runtime = _read(self._paths.runtime)
         if self._served or not Path(runtime).is_dir():
             return
         for pid in fork_servers(runtime):
@@ -355,8 +354,8 @@ class Doctor:
         """Find what was begun and not finished: copies of repositories, and environments, that were under way."""
         if self._served:
             return
-        left = [path for end in ("new", "old") for path in sorted((self._folder / REPOSITORIES).glob(f"*.{end}"))]
-        left += [path for path in sorted((self._folder / ENVIRONMENTS).glob("*/")) if not (path / BUILT).exists()]
+        left = [path for end in ("new", "old") for path in sorted(self._paths.repositories.glob(f"*.{end}"))]
+        left += [path for path in sorted(self._paths.environments.glob("*/")) if not (path / BUILT).exists()]
         if left:
             self._tell(
                 "leftovers",

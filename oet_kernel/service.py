@@ -65,7 +65,7 @@ from oet_kernel.models import (
 from oet_kernel.pauses import Pauses
 from oet_kernel.roster import Roster
 from oet_kernel.scripts.sources import ScriptSources
-from oet_kernel.state import StateFolder
+from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
 from oet_kernel.subarrays import Subarrays
 from oet_kernel.system.supervision import Supervisor, report_fault

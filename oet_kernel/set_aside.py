@@ -12,8 +12,6 @@ import msgspec
 
 log = logging.getLogger(__name__)
 
-FOLDER = "set-aside"
-"""Name of the folder."""
 MOST_FILES = 200
 """Files that are kept; what comes later is counted and logged alone."""
 MOST_BYTES = 1 << 20

@@ -36,8 +36,8 @@ from oet_kernel.models import (
 )
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import ScriptExecutionService
-from oet_kernel.state import StateFolder
-from oet_kernel.store.store import NAME as STORE
+from oet_kernel.state.folder import StateFolder
+from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.store import Store
 from oet_kernel.system.processes import fork_servers, kill_tree, marked
 
@@ -101,7 +101,7 @@ class Bench:
         self.folder = folder
         self.ladder = ladder
         self.state = StateFolder(folder / "state")
-        store = Store(self.state.path / STORE)
+        store = Store(self.state.path / DATABASE)
         self.bus = EventBus(store.last_seq())
         self.journal = Journal(store, self.bus.deliver)
         self.events: list[Event] = []

@@ -9,7 +9,7 @@ import pytest
 from oet_kernel.doctor import Doctor
 from oet_kernel.models import ProcedureState as S
 from oet_kernel.models import StopProcessCommand
-from oet_kernel.store.store import NAME
+from oet_kernel.state.layout import DATABASE
 from tests.conftest import Bench, gone
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ async def test_service_starts_on_a_database_with_a_row_that_is_broken(tmp_path, 
     other = await first.ready("def main(): print('on')\n", name="other.py")
     pid = first.service._roster.find(broken).kernel.pid
     await first.detach()
-    with sqlite3.connect(tmp_path / "state" / NAME) as database:
+    with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
         database.execute(PROCEDURES[what])
     database.close()
     bench = Bench(tmp_path)
@@ -129,7 +129,7 @@ async def test_doctor_names_what_cannot_be_read_and_mends_it(tmp_path):
         await bench.run("def main(): pass\n")
     await bench.close()
     folder = tmp_path / "state"
-    with sqlite3.connect(folder / NAME) as database:
+    with sqlite3.connect(folder / DATABASE) as database:
         database.execute("update procedures set record = 'text' where id in (1, 3)")
     database.close()
     (folder / "activities").symlink_to("nowhere")

@@ -16,9 +16,10 @@ from oet_kernel.doctor import Doctor
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.record.files import write_whole
-from oet_kernel.state import StateFolder
+from oet_kernel.state.folder import StateFolder
+from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ProcedureRow, Unit
-from oet_kernel.store.store import NAME, Store
+from oet_kernel.store.store import Store
 from oet_kernel.system.process_identity import start_of
 from tests.conftest import Bench
 
@@ -29,7 +30,7 @@ NOTHING = "def init(subarray_id=1): pass\ndef main(): pass\n"
 def folder(tmp_path):
     """A state folder that a service has left, all well."""
     state = StateFolder(tmp_path / "state")
-    Store(state.path / NAME).close()
+    Store(state.path / DATABASE).close()
     state.close()
     return state.path
 
@@ -58,7 +59,7 @@ def test_folder_that_is_not_there_is_no_problem(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("name", [".", NAME])
+@pytest.mark.parametrize("name", [".", DATABASE])
 def test_what_others_can_reach_is_made_private(folder, name):
     path = folder / name
     path.chmod(path.stat().st_mode | 0o044)
@@ -90,7 +91,7 @@ def test_little_space_is_told(folder, monkeypatch):
 
 @pytest.mark.parametrize("where", [0, 8192], ids=["header", "tables"])
 def test_damaged_database_is_told_with_where_to_read_on(folder, where):
-    with open(folder / NAME, "r+b") as file:
+    with open(folder / DATABASE, "r+b") as file:
         file.seek(where)
         file.write(b"\x5a" * 20000)
     (one,) = problems(folder)
@@ -101,7 +102,7 @@ def test_damaged_database_is_told_with_where_to_read_on(folder, where):
 def test_other_schema_is_told(folder):
     import sqlite3
 
-    with sqlite3.connect(folder / NAME) as database:
+    with sqlite3.connect(folder / DATABASE) as database:
         database.execute("UPDATE alembic_version SET version_num = '0000'")
     database.close()
     assert "schema 0000" in found(folder, "database")[0].text
@@ -131,7 +132,7 @@ def leave_records(folder):
     """Leave records of procedures 1, 2 and 5; the database has given five ids, and has procedure 2 still."""
     procedure = lifecycle.create(2, FileSystemScript(script_uri="file:///a.py"), ProcedureInput(), 1.0)
     ended = lifecycle.apply(procedure, lifecycle.Failed(2.0, "because"))
-    store = Store(folder / NAME)
+    store = Store(folder / DATABASE)
     store.write(Unit(procedures={2: ProcedureRow(procedure=ended)}, counters={"procedure": 5}))
     store.close()
     records = folder / "records"
@@ -182,10 +183,10 @@ def test_records_are_left_alone_while_a_service_may_write_them(folder):
 
 def test_records_of_a_database_that_was_put_away_are_not_taken_for_leftovers(folder):
     records = leave_records(folder)
-    for path in folder.glob(f"{NAME}*"):
+    for path in folder.glob(f"{DATABASE}*"):
         path.unlink()
     assert found(folder, "leftovers", fix=True) == []
-    Store(folder / NAME).close()
+    Store(folder / DATABASE).close()
     assert found(folder, "leftovers", fix=True) == []
     assert names(records) == ["1.ipynb", "2.ipynb", "5.ipynb"]
 
@@ -295,7 +296,7 @@ def test_command_prints_a_line_for_each_finding_and_says_by_its_status_whether_a
 def test_other_commands_load_nothing_of_the_doctor_or_the_service():
     code = (
         "import sys, oet_kernel.cli\n"
-        "heavy = ('oet_kernel.doctor', 'oet_kernel.state', 'sqlalchemy', 'zmq')\n"
+        "heavy = ('oet_kernel.doctor', 'oet_kernel.state.folder', 'sqlalchemy', 'zmq')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

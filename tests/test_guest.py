@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from oet_kernel import discovery
+from oet_kernel.state import discovery
 from tests.conftest import DEADLINE, serve
 
 BIN = Path(sys.executable).parent

@@ -68,7 +68,9 @@ def _signals_later() -> Iterator[None]:
 def _lock(folder: Path) -> int:
     import fcntl  # there are none on Windows, where nothing gets here
 
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    from oet_kernel.state.layout import Layout
+
+    lock = os.open(Layout(folder).lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

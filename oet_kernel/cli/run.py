@@ -4,7 +4,6 @@ import os
 
 import click
 
-from oet_kernel import discovery
 from oet_kernel.cli.grammar import TwoCalls, behind_dashes
 from oet_kernel.cli.options import (
     FREE,
@@ -19,6 +18,7 @@ from oet_kernel.cli.procedures import created, read_creation
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.cli.scripthelp import ScriptCommand
 from oet_kernel.formatting.literals import read_command_line
+from oet_kernel.state import discovery
 
 
 class _RunCommand(TwoCalls, ScriptCommand):

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from oet_kernel import discovery
 from oet_kernel.client.errors import ClientError, ConnectionFailed
-from oet_kernel.discovery import Service
 from oet_kernel.models import USER
+from oet_kernel.state import discovery
+from oet_kernel.state.discovery import Service
 
 ROOT = "/api/v1.0"
 """End of an API root."""

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Event
 from oet_kernel.events.mapping import Announcement
-from oet_kernel.set_aside import FOLDER, SetAside
+from oet_kernel.set_aside import SetAside
+from oet_kernel.state.layout import SET_ASIDE
 from oet_kernel.store.rows import ActivityRow, KernelRow, ProcedureRow, Unit
 from oet_kernel.store.store import Store
 from oet_kernel.system.supervision import report_fault
@@ -54,7 +55,7 @@ class Journal:
         self.store = store
         self.on_commit: Callable[[Unit], None] = lambda unit: None
         """Called on the event loop with each unit that was committed, right before its events are delivered."""
-        self.set_aside = SetAside(store.path.parent / FOLDER)
+        self.set_aside = SetAside(store.path.parent / SET_ASIDE)
         """Where what cannot be taken is kept."""
         self.trouble: StoreUnusable | None = None
         """Why nothing can be written at the moment; None while all is well."""

@@ -13,7 +13,7 @@ from oet_kernel.kernels.local import KernelRecord, LocalKernel, OnExit, OnFault,
 from oet_kernel.kernels.obituaries import Obituaries
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.limits import KERNEL_DEADLINE, Ladder
-from oet_kernel.state import StateFolder
+from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.processes import kill_leftovers, kill_tree, marked, start_of
 from oet_kernel.system.supervision import Supervisor, report_fault, supervise
 from oet_kernel.system.threads import PROCESSES
@@ -178,7 +178,7 @@ class KernelPool:
         """
         mine = {kernel.folder for kernel in (*self._given, *self._warm)}
         folders = [folder for folder in self._state.kernel_folders() if folder not in mine and folder not in known]
-        await PROCESSES.run(_end_all, folders, f"{self._state.path}/kernels/")
+        await PROCESSES.run(_end_all, folders, f"{self._state.layout.kernels}/")
         for folder in folders:
             self._state.forget(folder)
         return folders
@@ -191,7 +191,7 @@ class KernelPool:
         folder
             Its private folder.
         """
-        await PROCESSES.run(_end_all, [folder], f"{self._state.path}/kernels/")
+        await PROCESSES.run(_end_all, [folder], f"{self._state.layout.kernels}/")
 
     async def start(self, kernel: LocalKernel, python: Path | None) -> bool:
         """Start a kernel that is not warm, and wait until it takes requests; False when it has ended before.

@@ -4,8 +4,6 @@ import os
 import re
 from pathlib import Path
 
-FOLDER = "records"
-"""Name of the folder in the state folder."""
 _NAME = re.compile(r"([1-9][0-9]*)\.ipynb|\.([1-9][0-9]*)\.ipynb\.new")
 
 

@@ -19,10 +19,9 @@ from oet_kernel.scripts.environments import Environments
 from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.git import GitScripts, Version
 from oet_kernel.scripts.sharing import Log
+from oet_kernel.state.layout import CHECKOUTS, ENVIRONMENTS, REPOSITORIES
 from oet_kernel.system.threads import SCRIPTS
 
-CHECKOUTS, ENVIRONMENTS, REPOSITORIES = "checkouts", "environments", "repositories"
-"""Folders of a state folder: a checkout for each procedure; environments by commit; copies of repositories."""
 _USES = "uses"
 """File beside a checkout that names the environment and the copies of repositories that it needs, one a line."""
 

@@ -37,8 +37,6 @@ from oet_kernel.store.rows import (
 
 T = TypeVar("T")
 
-NAME = "oet.sqlite"
-"""Name of the database in the state folder."""
 HORIZON = "horizon"
 """Counter: the number of the newest event that retention has removed."""
 _SLICE = 1000

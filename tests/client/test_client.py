@@ -10,11 +10,11 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from oet_kernel import discovery
 from oet_kernel.client import ApiError, AsyncClient, Client, ClientError, ConnectionFailed, ProcedureEnded, _wire
 from oet_kernel.client._address import DEFAULT_URL, Address, find_address, find_again, read_root
 from oet_kernel.client._wire import error_of, script_of
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput, ProcedureState
+from oet_kernel.state import discovery
 from oet_kernel.system.process_identity import start_of
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ import trustme
 
 from oet_kernel.client import AsyncClient, Client, ClientError, ConnectionFailed, TlsFailed
 from oet_kernel.client._address import find_address
-from oet_kernel.discovery import announce, withdraw
+from oet_kernel.state.discovery import announce, withdraw
 from tests.conftest import serve
 
 VARIABLES = ("OET_CA", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

@@ -22,8 +22,9 @@ from oet_kernel.kernels.tail import JournalTail
 from oet_kernel.models import PrepareProcessCommand, ProcedureState, StartProcessCommand, StopProcessCommand
 from oet_kernel.procedure import CallStarted, Failed
 from oet_kernel.protocol import JOURNAL
+from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ArchiveQuery
-from oet_kernel.store.store import NAME, Store
+from oet_kernel.store.store import Store
 from tests.conftest import Bench
 from tests.faults.stand import COUNTING, Follower, data, numbers, stand
 
@@ -396,7 +397,7 @@ def test_damaged_database_is_told_at_the_start_and_another_can_be_begun(where):
         site.server.until(pid, "READY")
         site.server.end()
         assert len(site.kernels()) == 1
-        database = site.state / NAME
+        database = site.state / DATABASE
         with open(database, "r+b") as file:
             file.seek(where)
             file.write(b"\x5a" * (1 << 16))
@@ -404,7 +405,7 @@ def test_damaged_database_is_told_at_the_start_and_another_can_be_begun(where):
         assert str(database) in said
         assert "recover.md" in said
         assert "Traceback" not in said
-        for path in site.state.glob(f"{NAME}*"):  # the remedy
+        for path in site.state.glob(f"{DATABASE}*"):  # the remedy
             path.rename(site.folder / path.name)
         site.start()
         assert site.archive() == []
@@ -434,7 +435,7 @@ async def test_clock_that_steps_back_changes_no_order(tmp_path, monkeypatch):
         times = [at for _, at in bench.service.summarise([pid])[0].history.process_states]
         assert times == sorted(times)
     await bench.close()
-    store = Store(tmp_path / "state" / NAME)
+    store = Store(tmp_path / "state" / DATABASE)
     try:
         assert [one.id for one in store.archive(ArchiveQuery()).rows] == [third, second, first]
         seqs = [one.seq for one in store.events(0, Filter(), -1).rows]

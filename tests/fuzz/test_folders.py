@@ -17,8 +17,8 @@ from oet_kernel.doctor import Doctor
 from oet_kernel.errors import OetError
 from oet_kernel.models import ProcedureState as S
 from oet_kernel.models import StopProcessCommand
+from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ArchiveQuery
-from oet_kernel.store.store import NAME
 from oet_kernel.system.processes import kill_tree
 from tests.conftest import Bench
 from tests.fuzz import strategies as odd
@@ -39,7 +39,7 @@ files = st.integers(0, 1000)
 def change_row(folder, _, where, row, value):
     table, column = where
     # a constraint holds, or there is no database any more
-    with suppress(sqlite3.Error), closing(sqlite3.connect(folder / NAME)) as database, database:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(folder / DATABASE)) as database, database:
         number = f"(select rowid from {table} limit 1 offset {row})"
         database.execute(f'update {table} set "{column}" = ? where rowid = {number}', (value,))
 
@@ -137,7 +137,7 @@ def test_next_service_starts_or_says_why_not(template, damages):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         subprocess.run(["cp", "-a", template, folder / "state"], check=True)  # it knows pipes
-        with closing(sqlite3.connect(folder / "state" / NAME)) as database, database:
+        with closing(sqlite3.connect(folder / "state" / DATABASE)) as database, database:
             database.execute("update kernels set folder = replace(folder, ?, ?)", (str(template), f"{folder}/state"))
         for damage, number, where, row, value in damages:
             paths = sorted(path for path in (folder / "state").rglob("*") if not path.name.startswith("lock"))

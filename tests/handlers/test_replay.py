@@ -12,8 +12,9 @@ import pytest
 from oet_kernel import procedure as lifecycle
 from oet_kernel.events.event import Event
 from oet_kernel.models import FileSystemScript, ProcedureInput, to_json
+from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ProcedureRow, Unit
-from oet_kernel.store.store import NAME, Store
+from oet_kernel.store.store import Store
 from tests.conftest import Listener, serve, until
 
 SAYS = """
@@ -118,7 +119,7 @@ def test_what_retention_has_removed_is_said_in_an_event_of_its_own(tmp_path):
         service.until(pid, "READY")
         service.http.put(f"/procedures/{pid}", json={"state": "STOPPED"})
         last = service.http.get(f"/procedures/{pid}/events").json()["events"][-1]["id"]
-    store = Store(tmp_path / "x" / "state" / NAME)
+    store = Store(tmp_path / "x" / "state" / DATABASE)
     while store.trim(time.time(), 1 << 40):
         pass
     store.close()
@@ -142,7 +143,7 @@ def large(tmp_path_factory):
     """A service whose store holds forty events of 1 MB of a procedure."""
     folder = tmp_path_factory.mktemp("large")
     (folder / "state").mkdir(mode=0o700)
-    store = Store(folder / "state" / NAME)
+    store = Store(folder / "state" / DATABASE)
     failed = lifecycle.apply(
         lifecycle.create(1, FileSystemScript(script_uri="file:///a.py"), ProcedureInput(), time.time()),
         lifecycle.Failed(time.time(), "because"),

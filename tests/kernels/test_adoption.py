@@ -21,7 +21,7 @@ from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureInput
 from oet_kernel.protocol import CONNECTION_FILE, IDENTITY
-from oet_kernel.state import StateFolder
+from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.process_identity import start_of
 from tests.conftest import gone
 
@@ -519,7 +519,7 @@ from oet_kernel.limits import Ladder
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
 from oet_kernel.models import ProcedureInput
-from oet_kernel.state import StateFolder
+from oet_kernel.state.folder import StateFolder
 
 async def main(folder, script, fork):
     state = StateFolder(Path(folder))

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from oet_kernel.errors import StoreUnusable
-from oet_kernel.state import StateFolder
+from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.private_folders import private_folder
 
 

@@ -12,18 +12,14 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from oet_kernel import discovery
 from oet_kernel.bounds import read_file
 from oet_kernel.errors import StateFolderInUse, StoreUnusable
-from oet_kernel.set_aside import FOLDER as SET_ASIDE
+from oet_kernel.state import discovery
+from oet_kernel.state.layout import FILES, FOLDERS, LOCK, SET_ASIDE, Layout
 from oet_kernel.system.private_folders import private_folder
 
 log = logging.getLogger(__name__)
 
-_FILES = ("lock", "lock.pid", "runtime", "runtime.new", "oet.sqlite", "oet.sqlite-wal", "oet.sqlite-shm")
-"""Names in a state folder that stand for regular files."""
-_FOLDERS = ("kernels", "records", "activities", "repositories", "environments", "checkouts", SET_ASIDE)
-"""Names in a state folder that stand for folders."""
 _NOTE_BYTES = 4096
 
 
@@ -50,7 +46,9 @@ class StateFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path / "lock")
+        self.layout = Layout(path)
+        """The paths in it."""
+        self._lock = FileLock(self.layout.lock)
         try:
             self._take()
         except OSError as error:
@@ -65,8 +63,8 @@ class StateFolder:
         """Make the folder, and see that it is nobody else's."""
         path = self.path
         private_folder(path)
-        owner = path / "lock.pid"
-        self.moved = move_odd(path, ["lock"])  # nobody can hold what is no file
+        owner = self.layout.owner
+        self.moved = move_odd(path, [LOCK])  # nobody can hold what is no file
         """Where things were moved that stood in the place of files and folders of the service."""
         try:
             self._lock.acquire(timeout=0)
@@ -84,27 +82,27 @@ class StateFolder:
 
     def _runtime(self) -> Path:
         """Give the folder of the service before this one, where kernels may still listen, or make one."""
-        note = self.path / "runtime"
+        note = self.layout.runtime
         if (noted := read_note(note)) and _is_private(known := Path(noted)):
             return known
         made = Path(tempfile.mkdtemp(prefix="oet-", dir=os.environ.get("XDG_RUNTIME_DIR")))
-        fresh = note.with_suffix(".new")
+        fresh = self.layout.new_runtime
         fresh.write_text(f"{made}\n")
         fresh.replace(note)
         return made
 
     def kernel_folder(self) -> Path:
         """Make an empty private folder for a kernel."""
-        (self.path / "kernels").mkdir(mode=0o700, exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=self.path / "kernels", prefix=""))
+        self.layout.kernels.mkdir(mode=0o700, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self.layout.kernels, prefix=""))
 
     def kernel_folders(self) -> list[Path]:
         """List the folders of kernels that were made and not forgotten."""
-        return sorted(one for one in (self.path / "kernels").glob("*/") if not one.is_symlink())
+        return sorted(one for one in self.layout.kernels.glob("*/") if not one.is_symlink())
 
     def owns(self, folder: Path) -> bool:
         """Return whether a path is that of a kernel's folder in here; no other is ever written to, or removed."""
-        kernels = self.path / "kernels"
+        kernels = self.layout.kernels
         return os.path.realpath(folder.parent) == os.path.realpath(kernels) and folder.name not in ("", ".", "..")
 
     def sockets(self, name: str) -> Path:
@@ -133,7 +131,7 @@ class StateFolder:
         self._lock.release()
 
 
-def find_odd(folder: Path, names: Iterable[str] = (*_FILES, *_FOLDERS)) -> list[Path]:
+def find_odd(folder: Path, names: Iterable[str] = (*FILES, *FOLDERS)) -> list[Path]:
     """Find what stands in the place of a file or a folder of a service, and is none: a pipe, a broken link.
 
     Parameters
@@ -146,12 +144,12 @@ def find_odd(folder: Path, names: Iterable[str] = (*_FILES, *_FOLDERS)) -> list[
     odd = []
     for name in names:
         path = folder / name
-        if os.path.lexists(path) and not (path.is_file() if name in _FILES else path.is_dir()):
+        if os.path.lexists(path) and not (path.is_file() if name in FILES else path.is_dir()):
             odd.append(path)
     return odd
 
 
-def move_odd(folder: Path, names: Iterable[str] = (*_FILES, *_FOLDERS)) -> list[Path]:
+def move_odd(folder: Path, names: Iterable[str] = (*FILES, *FOLDERS)) -> list[Path]:
     """Move such things away, so that a service can work; return where they are.
 
     Parameters

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oet_kernel.errors import StateFolderInUse
-from oet_kernel.state import StateFolder
+from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.store import Store
 
 

@@ -8,7 +8,7 @@ import subprocess
 import msgspec
 import pytest
 
-from oet_kernel import discovery
+from oet_kernel.state import discovery
 from oet_kernel.system.process_identity import start_of
 
 
