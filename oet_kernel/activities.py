@@ -16,7 +16,6 @@ from oet_kernel.bounds import NAME_CHARACTERS
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
-from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import announce
 from oet_kernel.models import (
     ActivityCommand,
@@ -35,6 +34,7 @@ from oet_kernel.printable import has_controls
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
 from oet_kernel.state.layout import Layout
+from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ActivityRow
 from oet_kernel.system.threads import SCRIPTS, STATE
 

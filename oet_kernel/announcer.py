@@ -9,10 +9,10 @@ from msgspec import Raw, Struct
 
 from oet_kernel import topics
 from oet_kernel.bounds import EVENT_BYTES
-from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import announce
 from oet_kernel.models import ProcedureState, ProcedureSummary, to_json
 from oet_kernel.procedure import Procedure, summary_of
+from oet_kernel.store.journal import Journal
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ from oet_kernel.activities import ActivityService
 from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import BadConfiguration, ShuttingDown, StoreUnusable
 from oet_kernel.events.bus import EventBus
-from oet_kernel.events.journal import Journal
 from oet_kernel.handlers.base import HandlerContext
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
@@ -27,7 +26,8 @@ from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import ScriptExecutionService
 from oet_kernel.state.folder import StateFolder
-from oet_kernel.store.store import Store
+from oet_kernel.store.journal import Journal
+from oet_kernel.store.sqlite import Store
 from oet_kernel.system import threads
 
 

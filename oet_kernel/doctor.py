@@ -21,12 +21,12 @@ from oet_kernel.models import ProcedureState
 from oet_kernel.protocol import COLLECTOR_NAME
 from oet_kernel.record.files import path_of, records_in
 from oet_kernel.scripts.environments import BUILT
-from oet_kernel.set_aside import SetAside
 from oet_kernel.state.folder import find_odd, move_odd, read_note
 from oet_kernel.state.layout import DATABASE, Layout
 from oet_kernel.store import tables
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
-from oet_kernel.store.store import Store
+from oet_kernel.store.set_aside import SetAside
+from oet_kernel.store.sqlite import Store
 from oet_kernel.system.process_identity import start_of
 from oet_kernel.system.processes import fork_servers, kill_leftovers, kill_tree, marked
 

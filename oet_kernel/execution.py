@@ -15,7 +15,6 @@ from oet_kernel import topics
 from oet_kernel.bounds import NAME_CHARACTERS, TOPICS, OutOfBounds, check_json, check_text, encodable
 from oet_kernel.control import KernelControl
 from oet_kernel.errors import MalformedRequest
-from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import (
     UNREADABLE,
     Announcement,
@@ -37,6 +36,7 @@ from oet_kernel.protocol import PauseReport
 from oet_kernel.scripts.catalogue import check_fetched
 from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.steps import StepDeadline
+from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import KernelRow, ProcedureRow
 from oet_kernel.system.supervision import supervise
 from oet_kernel.system.threads import SCRIPTS

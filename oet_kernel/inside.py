@@ -4,10 +4,10 @@ import socket
 from contextlib import suppress
 
 from oet_kernel.errors import NoKernel, StoreUnusable
-from oet_kernel.events.journal import Journal
 from oet_kernel.kept import KeptKernels
 from oet_kernel.models import KernelInfo
 from oet_kernel.roster import Roster
+from oet_kernel.store.journal import Journal
 
 
 class Inside:

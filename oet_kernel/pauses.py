@@ -10,11 +10,11 @@ from oet_kernel import topics
 from oet_kernel.announcer import Announcer
 from oet_kernel.bounds import PATTERN_CHARACTERS, OutOfBounds, check_text
 from oet_kernel.errors import MalformedRequest, NotPaused, PauseRefused, StoreUnusable
-from oet_kernel.events.journal import Journal
 from oet_kernel.models import PauseProcessCommand, ProcedureSummary, ResumeProcessCommand
 from oet_kernel.procedure import PausePending, ResumePending
 from oet_kernel.protocol import PauseReport
 from oet_kernel.roster import Roster
+from oet_kernel.store.journal import Journal
 
 
 class Pauses:

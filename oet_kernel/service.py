@@ -44,7 +44,6 @@ from oet_kernel.errors import (
 )
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
-from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement
 from oet_kernel.execution import Execution, Workshop
 from oet_kernel.inside import Inside
@@ -66,6 +65,7 @@ from oet_kernel.pauses import Pauses
 from oet_kernel.roster import Roster
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.state.folder import StateFolder
+from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
 from oet_kernel.subarrays import Subarrays
 from oet_kernel.system.supervision import Supervisor, report_fault

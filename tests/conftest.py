@@ -21,7 +21,6 @@ import pytest
 
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
-from oet_kernel.events.journal import Journal
 from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.kernels.pool import KernelPool
 from oet_kernel.kernels.supervisor import ForkServerSupervisor
@@ -38,7 +37,8 @@ from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service import ScriptExecutionService
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.state.layout import DATABASE
-from oet_kernel.store.store import Store
+from oet_kernel.store.journal import Journal
+from oet_kernel.store.sqlite import Store
 from oet_kernel.system.processes import fork_servers, kill_tree, marked
 
 TOKEN = "test-token"

@@ -19,7 +19,7 @@ from oet_kernel.record.files import write_whole
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ProcedureRow, Unit
-from oet_kernel.store.store import Store
+from oet_kernel.store.sqlite import Store
 from oet_kernel.system.process_identity import start_of
 from tests.conftest import Bench
 

@@ -10,7 +10,6 @@ import pytest
 from oet_kernel import procedure as lifecycle
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event, Filter
-from oet_kernel.events.journal import Journal
 from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.record import About
 from oet_kernel.record import keeper as keeper_module
@@ -18,8 +17,9 @@ from oet_kernel.record.files import write_whole
 from oet_kernel.record.keeper import RecordKeeper
 from oet_kernel.record.stored import StoredRuns
 from oet_kernel.retention import Retention
+from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ArchiveQuery, ProcedureRow, Unit
-from oet_kernel.store.store import Store
+from oet_kernel.store.sqlite import Store
 from tests.conftest import serve
 
 pytestmark = pytest.mark.anyio
@@ -124,7 +124,7 @@ CRASH = """
 import os, sys
 from pathlib import Path
 from oet_kernel.record.files import path_of, remove
-from oet_kernel.store.store import Store
+from oet_kernel.store.sqlite import Store
 
 folder = Path(sys.argv[1])
 

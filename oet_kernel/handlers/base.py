@@ -23,11 +23,11 @@ from oet_kernel.errors import (
     Unauthorized,
 )
 from oet_kernel.events.bus import EventBus
-from oet_kernel.events.journal import Journal
 from oet_kernel.models import USER, to_json
 from oet_kernel.record.keeper import RecordKeeper
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
+from oet_kernel.store.journal import Journal
 
 _MADE_UP = re.compile(r"[0-9a-f]{32}")
 """User name that Jupyter Server gives to whoever shows a token, another one each time."""

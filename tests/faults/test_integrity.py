@@ -24,7 +24,7 @@ from oet_kernel.procedure import CallStarted, Failed
 from oet_kernel.protocol import JOURNAL
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ArchiveQuery
-from oet_kernel.store.store import Store
+from oet_kernel.store.sqlite import Store
 from tests.conftest import Bench
 from tests.faults.stand import COUNTING, Follower, data, numbers, stand
 
@@ -203,7 +203,7 @@ def test_service_does_not_start_on_a_full_disk_and_says_why(small_disk):
 @pytest.fixture
 async def bench_in_trouble(tmp_path, monkeypatch):
     """A service that can be kept from writing anything down."""
-    monkeypatch.setattr("oet_kernel.events.journal.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("oet_kernel.store.journal.RETRY_SECONDS", 0.01)
     made = Bench(tmp_path)
     write = made.journal.store.write
 

@@ -14,7 +14,7 @@ from oet_kernel.events.event import Event
 from oet_kernel.models import FileSystemScript, ProcedureInput, to_json
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ProcedureRow, Unit
-from oet_kernel.store.store import Store
+from oet_kernel.store.sqlite import Store
 from tests.conftest import Listener, serve, until
 
 SAYS = """

@@ -9,7 +9,7 @@ import pytest
 
 from oet_kernel.errors import StateFolderInUse
 from oet_kernel.state.folder import StateFolder
-from oet_kernel.store.store import Store
+from oet_kernel.store.sqlite import Store
 
 
 def listen(path):

@@ -14,14 +14,14 @@ from alembic.script import ScriptDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import oet_kernel.store.store as module
+import oet_kernel.store.sqlite as module
 from oet_kernel import procedure as lifecycle
 from oet_kernel.errors import StoreTooNew, StoreUnusable
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput, ProcedureState
 from oet_kernel.store import tables
 from oet_kernel.store.rows import ActivityRow, ArchiveQuery, KernelRow, ProcedureRow, Unit
-from oet_kernel.store.store import HORIZON, Store
+from oet_kernel.store.sqlite import HORIZON, Store
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Event
 from oet_kernel.events.mapping import Announcement
-from oet_kernel.set_aside import SetAside
 from oet_kernel.state.layout import SET_ASIDE
 from oet_kernel.store.rows import ActivityRow, KernelRow, ProcedureRow, Unit
-from oet_kernel.store.store import Store
+from oet_kernel.store.set_aside import SetAside
+from oet_kernel.store.sqlite import Store
 from oet_kernel.system.supervision import report_fault
 from oet_kernel.system.threads import STATE
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Filter
-from oet_kernel.events.journal import Journal
 from oet_kernel.events.mapping import Announcement, announce
+from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ActivityRow, KernelRow
-from oet_kernel.store.store import Store
+from oet_kernel.store.sqlite import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ def path(tmp_path):
 
 @pytest.fixture
 async def journal(path, monkeypatch):
-    monkeypatch.setattr("oet_kernel.events.journal.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("oet_kernel.store.journal.RETRY_SECONDS", 0.01)
     made = Journal(Disk(path), lambda events: made.heard.extend(events))
     made.heard = []
     yield made

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from oet_kernel.set_aside import MOST_BYTES, MOST_FILES, SetAside
+from oet_kernel.store.set_aside import MOST_BYTES, MOST_FILES, SetAside
 
 
 def test_bytes_are_kept_as_they_came(tmp_path):
