@@ -11,15 +11,15 @@ from oet_kernel.events.sse import Decoder
 from oet_kernel.handlers.decoding import say_where
 from oet_kernel.kernel.foreign import _ANSI
 from oet_kernel.kernel.records import _AT
-from oet_kernel.notebook import _CALL
 from oet_kernel.printable import has_controls, printable
 from oet_kernel.record.allowed import _JSON_MIME, _OWN_ID
 from oet_kernel.record.page import _PIECE
 from oet_kernel.record.tracebacks import raised
-from oet_kernel.scripts.docstrings import _text, described
 from oet_kernel.scripts.git import _NOT_IN_A_NAME
-from oet_kernel.scripts.notebooks import _type_of
-from oet_kernel.scripts.schema import _UNIT
+from oet_kernel.scripts.notebook import _CALL
+from oet_kernel.scripts.notebook_schema import _type_of
+from oet_kernel.scripts.signature.docstrings import _text, described
+from oet_kernel.scripts.signature.schema import _UNIT
 from oet_kernel.scripts.tools import _ERROR
 from tests.growth import assert_linear
 

@@ -15,7 +15,7 @@ from oet_kernel.formatting.literals import read_call
 from oet_kernel.printable import printable
 
 if TYPE_CHECKING:
-    from oet_kernel.scripts.schema import Function, Parameter, Reading
+    from oet_kernel.scripts.signature.schema import Function, Parameter, Reading
 
 _WORDS = "oet_kernel.cli.scripthelp.words"
 
@@ -57,7 +57,7 @@ def second_options(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _options(ctx: click.Context, function: Literal["init", "main"], incomplete: str) -> list[CompletionItem]:
-    from oet_kernel.scripts.names import ScriptUnreadable
+    from oet_kernel.scripts.signature.bindings import ScriptUnreadable
 
     try:
         reading = None if (script := _script_of(ctx)) is None else _read(script)
@@ -83,7 +83,7 @@ def _script_of(ctx: click.Context) -> str | None:
 
 
 def _read(script: str) -> "Reading":
-    from oet_kernel.scripts.notebooks import read_file  # only help and completion need it
+    from oet_kernel.scripts.notebook_schema import read_file  # only help and completion need it
 
     path = _path(script)
     if not path.is_file():  # a pipe would be waited for
@@ -101,7 +101,7 @@ def describe(script: str, formatter: click.HelpFormatter) -> None:
     formatter
         Takes the text.
     """
-    from oet_kernel.scripts.names import ScriptUnreadable  # only help and completion need it
+    from oet_kernel.scripts.signature.bindings import ScriptUnreadable  # only help and completion need it
 
     with formatter.section(f"Script {script}"):
         try:
@@ -159,7 +159,7 @@ def _name(parameter: "Parameter") -> str:
 
 
 def _explain(parameter: "Parameter") -> str:
-    from oet_kernel.scripts.fitting import expected
+    from oet_kernel.scripts.signature.validation import expected
 
     schema = parameter.schema
     parts = [" ".join(schema.get("description", "").split())]

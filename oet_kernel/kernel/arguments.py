@@ -10,8 +10,8 @@ from oet_kernel.kernel.conversion import reader_of
 from oet_kernel.kernel.hints import evaluate, hints_of, namespace_of, signature_of
 from oet_kernel.kernel.reading import Reader, Refused
 from oet_kernel.models import ProcedureInput, Typed
-from oet_kernel.scripts.fitting import MOST, as_text, step
-from oet_kernel.scripts.typed import choose
+from oet_kernel.scripts.signature.typed import choose
+from oet_kernel.scripts.signature.validation import MOST, as_text, step
 
 _JSON = frozenset({bool, int, float, str, list, dict, tuple})
 

@@ -10,7 +10,7 @@ from typing import Any
 from oet_kernel.kernel.arguments import convert
 from oet_kernel.kernel.encoding import encode
 from oet_kernel.models import ProcedureInput
-from oet_kernel.scripts.typed import verbatim
+from oet_kernel.scripts.signature.typed import verbatim
 
 _LOOKED_AT = 1000
 """How many items of what a function returns are looked at."""

@@ -1,7 +1,8 @@
 """Makes of a JSON value what an annotation promises: a member of an enumeration, a path, a date, a record.
 
-It admits what the request's check admits (`oet_kernel.scripts.fitting`), by the same words and functions, and knows
-more: the script's own classes are here. An annotation that is not known promises nothing, and its value stays as it is.
+It admits what the request's check admits (`oet_kernel.scripts.signature.validation`), by the same words and functions,
+and knows more: the script's own classes are here. An annotation that is not known promises nothing, and its value stays
+as it is.
 """
 
 import collections
@@ -17,8 +18,8 @@ from typing import Any, Literal, Union
 from oet_kernel.kernel import records
 from oet_kernel.kernel.hints import UNBOUND, Bound, plain_hint
 from oet_kernel.kernel.reading import Reader, Refused, as_it_is
-from oet_kernel.scripts import formats
-from oet_kernel.scripts.fitting import ANY_TEXT, keys_of, same, shown, step
+from oet_kernel.scripts.signature import formats
+from oet_kernel.scripts.signature.validation import ANY_TEXT, keys_of, same, shown, step
 
 _ARRAYS: dict[type, type] = {
     list: list,

@@ -12,7 +12,7 @@ from oet_kernel.kernel.exit_work import status_of
 from oet_kernel.kernel.loader import format_failure
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.models import ProcedureInput
-from oet_kernel.notebook import FINALLY, INIT, INJECTED, MAY_RAISE, Cell, Notebook, cell_name, injection
+from oet_kernel.scripts.notebook import FINALLY, INIT, INJECTED, MAY_RAISE, Cell, Notebook, cell_name, injection
 
 _R = "if else repeat while function for in next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_character_"
 _KEYWORDS = {"python": frozenset({*keyword.kwlist, "__debug__"}), "r": frozenset({*_R.split(), "NA_complex_"})}

@@ -15,7 +15,7 @@ from oet_kernel.kernel.notebook import NotebookProgram
 from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.kernel.provenance import SOURCE_LIMIT, script_facts
 from oet_kernel.kernel.runner import Opening
-from oet_kernel.notebook import OWN_KERNELS, Notebook, functions, python_source, read_notebook, without_outputs
+from oet_kernel.scripts.notebook import OWN_KERNELS, Notebook, functions, python_source, read_notebook, without_outputs
 
 
 def open_notebook(

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from oet_kernel.parsing import parse_python
+from oet_kernel.scripts.python_source import parse_python
 
 SOURCE_LIMIT = 1 << 18
 """Bytes of a script's source up to which it is told whole; of a longer one, only the hash is."""

@@ -16,7 +16,7 @@ import msgspec
 
 from oet_kernel.kernel.hints import Bound, evaluate, hints_of, names_of, signature_of
 from oet_kernel.kernel.reading import Reader, Refused
-from oet_kernel.scripts.fitting import shown, step
+from oet_kernel.scripts.signature.validation import shown, step
 
 Find = Callable[[Any, Bound], Reader]
 """Finds what makes the values of a type."""

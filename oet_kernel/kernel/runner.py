@@ -44,9 +44,9 @@ from oet_kernel.kernel.returned import describe
 from oet_kernel.kernel.script_loop import ScriptLoop
 from oet_kernel.limits import EXIT_SECONDS
 from oet_kernel.models import ProcedureInput
-from oet_kernel.notebook import SUFFIX
 from oet_kernel.protocol import PauseReport
-from oet_kernel.scripts.plain import is_plain
+from oet_kernel.scripts.notebook import SUFFIX
+from oet_kernel.scripts.signature.plain import is_plain
 from oet_kernel.system.process_context import Changes
 
 

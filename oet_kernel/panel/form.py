@@ -12,8 +12,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from oet_kernel.formatting.literals import read_value
 from oet_kernel.models import ProcedureInput, Typed
-from oet_kernel.scripts.fitting import mismatch
-from oet_kernel.scripts.typed import choose
+from oet_kernel.scripts.signature.typed import choose
+from oet_kernel.scripts.signature.validation import mismatch
 
 _NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
 """A number as it may be typed."""

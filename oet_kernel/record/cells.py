@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oet_kernel.notebook import INJECTED
 from oet_kernel.record.allowed import notebook_cell, notebook_metadata, with_unique_ids
 from oet_kernel.record.markup import iso
+from oet_kernel.scripts.notebook import INJECTED
 
 _INJECTIONS = 2
 """How often arguments are injected, at most: for ``init`` and for ``main``."""

@@ -15,8 +15,6 @@ from oet_kernel import topics
 from oet_kernel.events.event import Event
 from oet_kernel.formatting.python_call import call
 from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary
-from oet_kernel.notebook import SUFFIX
-from oet_kernel.parsing import parse_python
 from oet_kernel.record.allowed import DEPTH, shallow
 from oet_kernel.record.announced import Announced
 from oet_kernel.record.cells import CellBook
@@ -28,6 +26,8 @@ from oet_kernel.record.parts import code_cell, markdown_cell
 from oet_kernel.record.space import Space
 from oet_kernel.record.tracebacks import raised
 from oet_kernel.record.widgets import Widgets
+from oet_kernel.scripts.notebook import SUFFIX
+from oet_kernel.scripts.python_source import parse_python
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -24,15 +24,15 @@ from oet_kernel.models import (
     ScriptList,
     ScriptSchema,
 )
-from oet_kernel.notebook import SUFFIX
-from oet_kernel.scripts import typed
-from oet_kernel.scripts.annotations import readable
+from oet_kernel.scripts.discovery import first_line, walk
 from oet_kernel.scripts.filesystem import check_folder, resolve
-from oet_kernel.scripts.fitting import faults
-from oet_kernel.scripts.listing import first_line, walk
-from oet_kernel.scripts.names import ScriptUnreadable
-from oet_kernel.scripts.notebooks import read_file, title_of
-from oet_kernel.scripts.schema import Function, Reading
+from oet_kernel.scripts.notebook import SUFFIX
+from oet_kernel.scripts.notebook_schema import read_file, title_of
+from oet_kernel.scripts.signature import typed
+from oet_kernel.scripts.signature.annotations import readable
+from oet_kernel.scripts.signature.bindings import ScriptUnreadable
+from oet_kernel.scripts.signature.schema import Function, Reading
+from oet_kernel.scripts.signature.validation import faults
 from oet_kernel.system.threads import SCRIPTS
 
 _LARGEST = 4 << 20

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from oet_kernel.scripts.addresses import public_text
 from oet_kernel.scripts.installers import Installer, pip, uv
-from oet_kernel.scripts.sharing import Log, Shared
+from oet_kernel.scripts.single_flight import Log, Shared
 from oet_kernel.scripts.tools import ScriptSourceError, run
 from oet_kernel.system.children import inherited
 from oet_kernel.system.processes import MARK, kill_tree, marked

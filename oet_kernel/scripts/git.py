@@ -19,7 +19,7 @@ from oet_kernel.models import GitArgs
 from oet_kernel.printable import has_controls
 from oet_kernel.scripts.addresses import HIDDEN, LONGEST, Address, parse
 from oet_kernel.scripts.gitprogram import GitProgram
-from oet_kernel.scripts.sharing import Log, Shared
+from oet_kernel.scripts.single_flight import Log, Shared
 from oet_kernel.scripts.submodules import Submodule, submodules_of
 from oet_kernel.scripts.tools import ScriptSourceError
 from oet_kernel.system.threads import SCRIPTS

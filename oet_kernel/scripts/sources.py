@@ -11,14 +11,14 @@ from msgspec.structs import replace
 
 from oet_kernel.errors import MalformedRequest, ScriptNotAllowed
 from oet_kernel.models import GitScript, Script
-from oet_kernel.notebook import SUFFIX
 from oet_kernel.printable import has_controls
 from oet_kernel.scripts import git
 from oet_kernel.scripts.addresses import Address, name_of, parse
 from oet_kernel.scripts.environments import Environments
 from oet_kernel.scripts.filesystem import resolve
 from oet_kernel.scripts.git import GitScripts, Version
-from oet_kernel.scripts.sharing import Log
+from oet_kernel.scripts.notebook import SUFFIX
+from oet_kernel.scripts.single_flight import Log
 from oet_kernel.state.layout import CHECKOUTS, ENVIRONMENTS, REPOSITORIES
 from oet_kernel.system.threads import SCRIPTS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from oet_kernel.scripts.sharing import Log
+from oet_kernel.scripts.single_flight import Log
 from oet_kernel.system.children import inherited
 from oet_kernel.system.processes import exit_of, signal_group
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from oet_kernel.kernel.arguments import convert
 from oet_kernel.models import ProcedureInput
-from oet_kernel.scripts.fitting import faults
-from oet_kernel.scripts.schema import read_script
+from oet_kernel.scripts.signature.schema import read_script
+from oet_kernel.scripts.signature.validation import faults
 
 PRELUDE = """
 import enum, uuid

@@ -6,7 +6,7 @@ import pytest
 
 from oet_kernel.kernel.notebook import NotebookProgram
 from oet_kernel.models import ProcedureInput
-from oet_kernel.notebook import read_notebook
+from oet_kernel.scripts.notebook import read_notebook
 
 
 class Cells:

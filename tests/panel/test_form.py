@@ -7,8 +7,8 @@ from msgspec import UNSET
 
 from oet_kernel.models import ProcedureInput, Typed
 from oet_kernel.panel.form import Kind, Place, fields_of, fill, left
-from oet_kernel.scripts.fitting import faults
-from oet_kernel.scripts.schema import read_script
+from oet_kernel.scripts.signature.schema import read_script
+from oet_kernel.scripts.signature.validation import faults
 
 HEAD = """
 from datetime import date, datetime, timedelta

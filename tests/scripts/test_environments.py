@@ -13,7 +13,7 @@ import pytest
 
 from oet_kernel.scripts.environments import BUILT, Environments
 from oet_kernel.scripts.installers import uv
-from oet_kernel.scripts.sharing import Shared
+from oet_kernel.scripts.single_flight import Shared
 from oet_kernel.scripts.tools import ScriptSourceError
 from oet_kernel.system.processes import MARK
 from tests.conftest import gone

@@ -2,8 +2,8 @@
 
 import pytest
 
-from oet_kernel.scripts.plain import is_plain
-from oet_kernel.scripts.schema import read_script
+from oet_kernel.scripts.signature.plain import is_plain
+from oet_kernel.scripts.signature.schema import read_script
 
 BLOCK = "\nif __name__ == '__main__':\n    observe()\n"
 PLAIN = {

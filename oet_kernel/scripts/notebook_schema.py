@@ -13,9 +13,17 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from oet_kernel.notebook import SUFFIX, Cell, Notebook, NotebookUnreadable, functions, python_source, read_notebook
-from oet_kernel.scripts.names import ScriptUnreadable, parse
-from oet_kernel.scripts.schema import Function, Parameter, Reading, read_script
+from oet_kernel.scripts.notebook import (
+    SUFFIX,
+    Cell,
+    Notebook,
+    NotebookUnreadable,
+    functions,
+    python_source,
+    read_notebook,
+)
+from oet_kernel.scripts.signature.bindings import ScriptUnreadable, parse
+from oet_kernel.scripts.signature.schema import Function, Parameter, Reading, read_script
 
 _LONGEST_TYPE = 200
 """Characters of a type in a comment; a longer one could nest deeper than Python compiles."""
@@ -112,7 +120,7 @@ def _type_of(comment: str) -> str | None:
     if typed is None or len(typed[0]) > _LONGEST_TYPE:
         return None
     try:
-        compile(typed[0], "<type>", "eval", dont_inherit=True)  # makes no tree: see `oet_kernel.parsing`
+        compile(typed[0], "<type>", "eval", dont_inherit=True)  # makes no tree: see `oet_kernel.scripts.python_source`
     except SyntaxError:
         return None
     return typed[0]

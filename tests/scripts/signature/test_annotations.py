@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from oet_kernel.scripts.annotations import json_value, schema_of
-from oet_kernel.scripts.fitting import mismatch
-from oet_kernel.scripts.names import Names, parse
+from oet_kernel.scripts.signature.annotations import json_value, schema_of
+from oet_kernel.scripts.signature.bindings import Names, parse
+from oet_kernel.scripts.signature.validation import mismatch
 
 PRELUDE = """
 import collections.abc as abc

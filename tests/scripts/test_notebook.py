@@ -6,7 +6,7 @@ from contextlib import suppress
 import nbformat
 import pytest
 
-from oet_kernel.notebook import NotebookUnreadable, functions, python_source, read_notebook, without_outputs
+from oet_kernel.scripts.notebook import NotebookUnreadable, functions, python_source, read_notebook, without_outputs
 from tests.ipynb import TEXT, notebook
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oet_kernel.scripts.names import ScriptUnreadable, parse
+from oet_kernel.scripts.signature.bindings import ScriptUnreadable, parse
 
 SUFFIX = ".ipynb"
 """What names a notebook."""

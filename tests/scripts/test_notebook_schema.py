@@ -2,9 +2,9 @@
 
 import pytest
 
-from oet_kernel.scripts.fitting import faults
-from oet_kernel.scripts.names import ScriptUnreadable
-from oet_kernel.scripts.notebooks import read_notebook_schema, title_of
+from oet_kernel.scripts.notebook_schema import read_notebook_schema, title_of
+from oet_kernel.scripts.signature.bindings import ScriptUnreadable
+from oet_kernel.scripts.signature.validation import faults
 from tests.ipynb import TEXT, notebook
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from oet_kernel.scripts import formats
+from oet_kernel.scripts.signature import formats
 
 if TYPE_CHECKING:
-    from oet_kernel.scripts.schema import Function
+    from oet_kernel.scripts.signature.schema import Function
 
 ANY_TEXT = "\N{OBJECT REPLACEMENT CHARACTER}"
 """A text that only what admits any text admits."""

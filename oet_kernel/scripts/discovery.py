@@ -7,8 +7,8 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from oet_kernel.scripts.annotations import readable
-from oet_kernel.scripts.names import ScriptUnreadable, parse
+from oet_kernel.scripts.signature.annotations import readable
+from oet_kernel.scripts.signature.bindings import ScriptUnreadable, parse
 
 SUFFIXES = (".py", ".ipynb")
 """What names a script."""

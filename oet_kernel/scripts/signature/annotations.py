@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oet_kernel.scripts import formats
-from oet_kernel.scripts.fitting import ANY_TEXT, mismatch
-from oet_kernel.scripts.names import Names, parse
+from oet_kernel.scripts.signature import formats
+from oet_kernel.scripts.signature.bindings import Names, parse
+from oet_kernel.scripts.signature.validation import ANY_TEXT, mismatch
 
 Schema = dict[str, Any]
 

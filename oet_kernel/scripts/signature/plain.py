@@ -7,7 +7,7 @@ A plain file is one that cannot bind ``main`` when it is imported, and does some
 import ast
 from collections.abc import Iterator
 
-from oet_kernel.scripts.names import Names, ScriptUnreadable, bindings, own, parse
+from oet_kernel.scripts.signature.bindings import Names, ScriptUnreadable, bindings, own, parse
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from oet_kernel.parsing import parse_python
+from oet_kernel.scripts.python_source import parse_python
 
 _DYNAMIC = frozenset({"exec", "globals", "locals", "vars"})
 """Builtin functions that can bind names in ways that are not seen here."""

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oet_kernel.scripts.annotations import Schema, json_value, nullable, readable, schema_of
-from oet_kernel.scripts.docstrings import Told, described
-from oet_kernel.scripts.fitting import mismatch
-from oet_kernel.scripts.names import Binding, Names, Scope, bindings, declared_global, parse
-from oet_kernel.scripts.plain import is_plain_module
+from oet_kernel.scripts.signature.annotations import Schema, json_value, nullable, readable, schema_of
+from oet_kernel.scripts.signature.bindings import Binding, Names, Scope, bindings, declared_global, parse
+from oet_kernel.scripts.signature.docstrings import Told, described
+from oet_kernel.scripts.signature.plain import is_plain_module
+from oet_kernel.scripts.signature.validation import mismatch
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Kind = Literal["positional-only", "positional-or-keyword", "var-positional", "keyword-only", "var-keyword"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, UnsetType
 
 from oet_kernel.models import ProcedureInput, Typed
-from oet_kernel.scripts.fitting import ANY_TEXT, mismatch
+from oet_kernel.scripts.signature.validation import ANY_TEXT, mismatch
 
 if TYPE_CHECKING:
-    from oet_kernel.scripts.schema import Function, Parameter
+    from oet_kernel.scripts.signature.schema import Function, Parameter
 
 _OTHER_KINDS: Sequence[Any] = (0, True, [], {})
 _KNOWN = frozenset({"type", "enum", "anyOf"})

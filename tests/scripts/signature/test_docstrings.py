@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oet_kernel.scripts.docstrings import described
+from oet_kernel.scripts.signature.docstrings import described
 
 NUM = {"num": (None, "How many scans.")}
 TYPED = {"num": ("int", "How many scans.")}

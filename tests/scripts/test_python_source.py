@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oet_kernel import parsing
+from oet_kernel.scripts import python_source
 
 
 class Disturbs:
@@ -22,13 +22,13 @@ class Disturbs:
 
 
 def test_threads_that_parse_at_once_all_get_their_tree():
-    source = Path(parsing.__file__).with_name("service.py").read_text()
+    source = Path(python_source.__file__).with_name("service.py").read_text()
     whole = len(ast.parse(source).body)
     begin, before = threading.Barrier(4), sys.getswitchinterval()
 
     def work(_):
         begin.wait()
-        return [(Disturbs(), len(parsing.parse_python(source).body))[1] for _ in range(30)]
+        return [(Disturbs(), len(python_source.parse_python(source).body))[1] for _ in range(30)]
 
     sys.setswitchinterval(1e-5)
     try:
@@ -42,4 +42,4 @@ def test_threads_that_parse_at_once_all_get_their_tree():
 @pytest.mark.parametrize("source", ["def", "x = 1\0"])
 def test_what_is_no_python_is_refused_as_ever(source):
     with pytest.raises((SyntaxError, ValueError)):
-        parsing.parse_python(source)
+        python_source.parse_python(source)

@@ -7,9 +7,9 @@ from msgspec import UNSET
 
 from oet_kernel.formatting.literals import read_arguments, read_value
 from oet_kernel.models import ProcedureInput, Typed
-from oet_kernel.scripts.fitting import faults
-from oet_kernel.scripts.schema import read_script
-from oet_kernel.scripts.typed import resolve
+from oet_kernel.scripts.signature.schema import read_script
+from oet_kernel.scripts.signature.typed import resolve
+from oet_kernel.scripts.signature.validation import faults
 
 PRELUDE = """
 from datetime import date, datetime, timedelta

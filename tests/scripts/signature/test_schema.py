@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from oet_kernel.scripts.fitting import faults
-from oet_kernel.scripts.names import ScriptUnreadable
-from oet_kernel.scripts.schema import DIALECT, read_script
+from oet_kernel.scripts.signature.bindings import ScriptUnreadable
+from oet_kernel.scripts.signature.schema import DIALECT, read_script
+from oet_kernel.scripts.signature.validation import faults
 
 PROCEDURES = Path(__file__).parents[2] / "notebooks" / "procedures"
 PARTIAL = "import functools\nfrom functools import partial\n"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from oet_kernel.scripts.fitting import MOST, faults, mismatch
-from oet_kernel.scripts.schema import read_script
+from oet_kernel.scripts.signature.schema import read_script
+from oet_kernel.scripts.signature.validation import MOST, faults, mismatch
 
 AT = "$.script_args.init"
 PRELUDE = """
