@@ -9,7 +9,7 @@ from oet_kernel.api import _TOPIC
 from oet_kernel.bounds import check_topic
 from oet_kernel.events.sse import Decoder
 from oet_kernel.handlers.decoding import say_where
-from oet_kernel.kernel.foreign import _ANSI
+from oet_kernel.kernel.notebooks.foreign_kernel import _ANSI
 from oet_kernel.kernel.records import _AT
 from oet_kernel.printable import has_controls, printable
 from oet_kernel.record.allowed import _JSON_MIME, _OWN_ID

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oet_kernel.errors import ControlTaken, NoKernel, ResourceNotFound
-from oet_kernel.kernel.guests import SUBSHELLS
+from oet_kernel.kernel.auth import SUBSHELLS
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import DEADLINE, Bench
 from tests.guests import Guest, attached

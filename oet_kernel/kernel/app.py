@@ -28,13 +28,13 @@ from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Float, Type, Unicode
 
 from oet_kernel.kernel import looking
+from oet_kernel.kernel.auth import FROM_SERVICE, SUBSHELLS, KernelSession, refusal
 from oet_kernel.kernel.collector import STREAMS
 from oet_kernel.kernel.console import Console
-from oet_kernel.kernel.guests import FROM_SERVICE, SUBSHELLS, KernelSession, refusal
+from oet_kernel.kernel.iopub import JournalingIOPubThread, Publisher
 from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel.last_words import keep, write_to
-from oet_kernel.kernel.orphan import OrphanWatch
-from oet_kernel.kernel.outgoing import JournalingIOPubThread, Publisher
+from oet_kernel.kernel.orphan_watch import OrphanWatch
 from oet_kernel.kernel.pipes import OutputPipes
 from oet_kernel.kernel.program import Program
 from oet_kernel.kernel.runner import ControlRequest, EventRequest, Opening, PrepareRequest, Runner, RunRequest
@@ -85,7 +85,7 @@ class OetKernel(IPythonKernel):
         }
 
     def _open_notebook(self, opening: Opening) -> Program:
-        from oet_kernel.kernel.opening import open_notebook  # scripts need none of it
+        from oet_kernel.kernel.notebooks.loader import open_notebook  # scripts need none of it
 
         app = self.parent
         sockets = app.ip if app.transport == "ipc" else None
@@ -294,7 +294,7 @@ class OetKernelApp(IPKernelApp):
     """There where there is a folder for it."""
 
     def _session_default(self) -> KernelSession:
-        return KernelSession(parent=self, packer="oet_kernel.kernel.guests.pack")
+        return KernelSession(parent=self, packer="oet_kernel.kernel.auth.pack")
 
     def init_iopub(self, context: Any) -> None:
         """Make the IOPub socket; its high-water mark has no effect once it is bound."""

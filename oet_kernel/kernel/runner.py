@@ -27,15 +27,15 @@ import msgspec
 from msgspec import Struct, field
 
 from oet_kernel import api, topics
-from oet_kernel.kernel import remains
+from oet_kernel.kernel import background_work
 from oet_kernel.kernel.calls import call
 from oet_kernel.kernel.checkpoints import Checkpoints
 from oet_kernel.kernel.deprecations import show_as_main
 from oet_kernel.kernel.encoding import encode, encode_event
 from oet_kernel.kernel.exit_work import ExitWork, drop_modules, end_child, end_now, flush_files, status_of
+from oet_kernel.kernel.iopub import Publisher
 from oet_kernel.kernel.last_words import end_untold
 from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load, open_script
-from oet_kernel.kernel.outgoing import Publisher
 from oet_kernel.kernel.plain import PlainProgram
 from oet_kernel.kernel.program import Program, ScriptProgram
 from oet_kernel.kernel.provenance import environment_facts, script_facts, source_text
@@ -284,7 +284,7 @@ class Runner:
         else:
             loader = open_script(path)
             plain = is_plain(loader.source)
-            show_as_main("__main__" if plain else loader.name, lambda: not remains.threads(self._threads))
+            show_as_main("__main__" if plain else loader.name, lambda: not background_work.threads(self._threads))
             self._loading(source_text(loader.source), {**script_facts(path, loader.source), "plain": plain})
             self._program = PlainProgram(loader, request.init) if plain else ScriptProgram(load(loader), self.call)
         if self._program.unpausable:  # before anybody knows that it is loaded, and asks
@@ -347,7 +347,7 @@ class Runner:
         self._after_call()
         if over:
             # daemons, which Python would freeze now, still look up names; and who looks into a failure does
-            keep = not well or remains.threads(self._threads)
+            keep = not well or background_work.threads(self._threads)
             with suppress(BaseException), self._interruptible():
                 self._exit_work.do(None if keep else self.module)
             self._end_if_child(error)
@@ -356,7 +356,7 @@ class Runner:
                     self._describe_environment()
         self._publisher.synchronise()
         if not well:
-            self._outcome["quiet"] = not remains.at_work(self._threads)
+            self._outcome["quiet"] = not background_work.at_work(self._threads)
         self._say(**self._outcome)
         return error is None
 
@@ -372,7 +372,7 @@ class Runner:
         before
             Names of the modules that were there before it.
         """
-        if not remains.threads(self._threads):
+        if not background_work.threads(self._threads):
             drop_modules(before)
 
     def _cut_off(self, text: str) -> None:

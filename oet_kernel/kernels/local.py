@@ -18,7 +18,7 @@ from traitlets import Instance
 
 from oet_kernel.errors import KernelSilent
 from oet_kernel.events.mapping import Record
-from oet_kernel.kernel.guests import guest_key
+from oet_kernel.kernel.auth import guest_key
 from oet_kernel.kernels.adopted import AdoptedProcess
 from oet_kernel.kernels.obituaries import Ending, Obituaries
 from oet_kernel.kernels.specs import OneSpec, kernel_spec, provide_packages

@@ -21,9 +21,9 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKerne
 from jupyter_client.manager import KernelManager
 
 from oet_kernel.formatting.python_call import call
-from oet_kernel.kernel.cells import RunEnded
 from oet_kernel.kernel.encoding import encode
-from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.kernel.iopub import Publisher
+from oet_kernel.kernel.notebooks.cells import RunEnded
 from oet_kernel.models import ProcedureInput
 from oet_kernel.system.blocked_imports import blocked
 
@@ -364,7 +364,7 @@ def find_spec(name: str) -> KernelSpec:
 
 def _find_papermill() -> None:
     """Make papermill importable in a script's environment, where only what every kernel needs is there."""
-    beside = Path(__file__).parents[2]
+    beside = Path(__file__).parents[3]
     if beside.name == "last" and (notebooks := str(beside.with_name("notebooks"))) not in sys.path:
         sys.path.append(notebooks)
 

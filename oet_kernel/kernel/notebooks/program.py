@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from oet_kernel import topics
-from oet_kernel.kernel.cells import Cells, RunEnded
 from oet_kernel.kernel.exit_work import status_of
+from oet_kernel.kernel.iopub import Publisher
 from oet_kernel.kernel.loader import format_failure
-from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.kernel.notebooks.cells import Cells, RunEnded
 from oet_kernel.models import ProcedureInput
 from oet_kernel.scripts.notebook import FINALLY, INIT, INJECTED, MAY_RAISE, Cell, Notebook, cell_name, injection
 

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from oet_kernel import topics
 from oet_kernel.bounds import SCRIPT_BYTES, read_file
-from oet_kernel.kernel.cells import Cells, OwnCells
+from oet_kernel.kernel.iopub import Publisher
 from oet_kernel.kernel.loader import module_name
-from oet_kernel.kernel.notebook import NotebookProgram
-from oet_kernel.kernel.outgoing import Publisher
+from oet_kernel.kernel.notebooks.cells import Cells, OwnCells
+from oet_kernel.kernel.notebooks.program import NotebookProgram
 from oet_kernel.kernel.provenance import SOURCE_LIMIT, script_facts
 from oet_kernel.kernel.runner import Opening
 from oet_kernel.scripts.notebook import OWN_KERNELS, Notebook, functions, python_source, read_notebook, without_outputs
@@ -81,7 +81,7 @@ def _is_own(notebook: Notebook) -> bool:
         return False
     if notebook.kernel is None or notebook.kernel in OWN_KERNELS:
         return True
-    from oet_kernel.kernel.foreign import find_spec, is_own_environment  # few need it
+    from oet_kernel.kernel.notebooks.foreign_kernel import find_spec, is_own_environment  # few need it
 
     return is_own_environment(find_spec(notebook.kernel))
 
@@ -94,7 +94,7 @@ def _start_foreign(
     opening: Opening,
     defined: dict[str, bool],
 ) -> Cells:
-    from oet_kernel.kernel.foreign import ForeignCells  # few need it
+    from oet_kernel.kernel.notebooks.foreign_kernel import ForeignCells  # few need it
 
     cells = ForeignCells(
         notebook.kernel or notebook.language,

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from oet_kernel.kernel.orphan import OrphanWatch
+from oet_kernel.kernel.orphan_watch import OrphanWatch
 from oet_kernel.kernels.tail import JournalTail
 
 DEADLINE = 10

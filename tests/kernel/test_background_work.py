@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-HEAD = (
-    "import subprocess, sys, threading\nfrom oet_kernel.kernel.remains import at_work\nbefore = threading.enumerate()\n"
-)
+HEAD = """\
+import subprocess, sys, threading
+from oet_kernel.kernel.background_work import at_work
+before = threading.enumerate()
+"""
 THREAD = "gate = threading.Event()\nthread = threading.Thread(target=gate.wait, name={name!r})\nthread.start()\n"
 PROCESS = "child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)\n"
 SAY = "print(at_work(before))\n"

@@ -5,7 +5,7 @@ import zmq
 from ipykernel.ipkernel import IPythonKernel
 from jupyter_client.session import Session
 
-from oet_kernel.kernel.guests import FROM_SERVICE, LOOKING, TYPING, KernelSession, guest_key, refusal
+from oet_kernel.kernel.auth import FROM_SERVICE, LOOKING, TYPING, KernelSession, guest_key, refusal
 
 KEY = b"service-key"
 

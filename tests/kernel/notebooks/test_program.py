@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from oet_kernel.kernel.notebook import NotebookProgram
+from oet_kernel.kernel.notebooks.program import NotebookProgram
 from oet_kernel.models import ProcedureInput
 from oet_kernel.scripts.notebook import read_notebook
 
