@@ -13,8 +13,8 @@ from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import BadConfiguration, ShuttingDown, StoreUnusable
 from oet_kernel.events.bus import EventBus
 from oet_kernel.handlers.base import HandlerContext
-from oet_kernel.kernels.pool import KernelPool
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.limits import Ladder, Limits
 from oet_kernel.metrics import Metrics
 from oet_kernel.models import ProcedureSummary

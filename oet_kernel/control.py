@@ -4,7 +4,7 @@ import asyncio
 
 from oet_kernel.errors import ControlTaken, DeadlineExceeded
 from oet_kernel.events.mapping import Control
-from oet_kernel.kernels.local import LocalKernel
+from oet_kernel.kernel_manager.local import LocalKernel
 
 _SECONDS = 10.0
 """For a kernel to say that control of it has changed hands; its control channel answers while the script runs."""

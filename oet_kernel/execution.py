@@ -26,8 +26,8 @@ from oet_kernel.events.mapping import (
     interpret,
     marked,
 )
-from oet_kernel.kernels.local import KernelRecord, LocalKernel, find_record
-from oet_kernel.kernels.pool import KernelPool
+from oet_kernel.kernel_manager.local import KernelRecord, LocalKernel, find_record
+from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.limits import EXIT_SECONDS, Ladder
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
 from oet_kernel.pause import KernelPause, event_of, fact_of

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from oet_kernel import topics
 from oet_kernel.events.mapping import Announcement, announce
-from oet_kernel.kernels.local import LocalKernel
+from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.models import Pause
 from oet_kernel.procedure import Fact, PauseAsked, Paused, PauseEnded
 from oet_kernel.protocol import PauseReport

@@ -48,7 +48,7 @@ from oet_kernel.events.mapping import Announcement
 from oet_kernel.execution import Execution, Workshop
 from oet_kernel.inside import Inside
 from oet_kernel.kept import KeptKernels
-from oet_kernel.kernels.pool import KernelPool
+from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.limits import Limits
 from oet_kernel.models import (
     GitScript,

@@ -22,8 +22,8 @@ import pytest
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
 from oet_kernel.events.sse import Decoder, Message
-from oet_kernel.kernels.pool import KernelPool
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.limits import KERNEL_DEADLINE, Ladder, Limits
 from oet_kernel.models import (
     FileSystemScript,

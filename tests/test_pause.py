@@ -18,7 +18,7 @@ from oet_kernel.errors import (
     ResourceNotFound,
     StoreUnusable,
 )
-from oet_kernel.kernels.local import LocalKernel
+from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.limits import Ladder
 from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
 from tests.conftest import DEADLINE, Bench

@@ -12,8 +12,8 @@ import pytest
 
 from oet_kernel.errors import StartRefused
 from oet_kernel.events.event import Filter
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
-from oet_kernel.kernels.tail import JournalTail
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.journal_reader import JournalTail
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import Bench
 from tests.ipynb import notebook

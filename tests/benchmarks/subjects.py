@@ -176,7 +176,9 @@ def proportional_bytes(pid: int) -> int:
 def kernels(server: Server) -> list[psutil.Process]:
     """List the kernel processes of a service: sessions of their own, other than the fork server's."""
     service = psutil.Process(server.process.pid)
-    forkers = [child.pid for child in service.children() if "oet_kernel.kernels.forkserver" in child.cmdline()]
+    forkers = [
+        child.pid for child in service.children() if "oet_kernel.kernel_manager.forkserver.server" in child.cmdline()
+    ]
     return [child for child in service.children(recursive=True) if child.pid not in forkers]
 
 

@@ -18,7 +18,7 @@ from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Filter
 from oet_kernel.events.mapping import UNREADABLE
 from oet_kernel.kernel.journal import Journal
-from oet_kernel.kernels.tail import JournalTail
+from oet_kernel.kernel_manager.journal_reader import JournalTail
 from oet_kernel.models import PrepareProcessCommand, ProcedureState, StartProcessCommand, StopProcessCommand
 from oet_kernel.procedure import CallStarted, Failed
 from oet_kernel.protocol import JOURNAL

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from oet_kernel.kernel.orphan_watch import OrphanWatch
-from oet_kernel.kernels.tail import JournalTail
+from oet_kernel.kernel_manager.journal_reader import JournalTail
 
 DEADLINE = 10
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from oet_kernel.kernels import supervisor as supervisor_module
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.forkserver import supervisor as supervisor_module
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.system import supervision
 from oet_kernel.system.supervision import Supervisor, supervise
 from tests.conftest import Bench

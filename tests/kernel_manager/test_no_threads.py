@@ -8,7 +8,7 @@ import pytest
 
 from oet_kernel.models import ProcedureState
 from tests.conftest import DEADLINE, Bench
-from tests.kernels.conftest import forking
+from tests.kernel_manager.conftest import forking
 
 pytestmark = pytest.mark.anyio
 

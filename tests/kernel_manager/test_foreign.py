@@ -15,7 +15,7 @@ from oet_kernel.errors import PauseRefused
 from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
 from tests.conftest import DEADLINE, gone
 from tests.ipynb import notebook
-from tests.kernels.test_notebooks import cells, run, running
+from tests.kernel_manager.test_notebooks import cells, run, running
 
 pytestmark = pytest.mark.anyio
 S = ProcedureState

@@ -19,11 +19,11 @@ from traitlets import Instance
 from oet_kernel.errors import KernelSilent
 from oet_kernel.events.mapping import Record
 from oet_kernel.kernel.auth import guest_key
-from oet_kernel.kernels.adopted import AdoptedProcess
-from oet_kernel.kernels.obituaries import Ending, Obituaries
-from oet_kernel.kernels.specs import OneSpec, kernel_spec, provide_packages
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
-from oet_kernel.kernels.tail import JournalTail
+from oet_kernel.kernel_manager.adopted import AdoptedProcess
+from oet_kernel.kernel_manager.exit_status import Ending, Obituaries
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.journal_reader import JournalTail
+from oet_kernel.kernel_manager.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.limits import EXIT_SECONDS, KERNEL_DEADLINE, Ladder
 from oet_kernel.models import Connection, ProcedureInput
 from oet_kernel.protocol import CONNECTION_FILE

@@ -14,10 +14,10 @@ import msgspec
 import psutil
 import pytest
 
-from oet_kernel.kernels import pool as pool_module
-from oet_kernel.kernels.local import KernelRecord, LocalKernel, find_record
-from oet_kernel.kernels.pool import KernelPool
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager import pool as pool_module
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.local import KernelRecord, LocalKernel, find_record
+from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureInput
 from oet_kernel.protocol import CONNECTION_FILE, IDENTITY
@@ -516,8 +516,8 @@ import asyncio, sys
 from pathlib import Path
 import msgspec
 from oet_kernel.limits import Ladder
-from oet_kernel.kernels.pool import KernelPool
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.pool import KernelPool
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.models import ProcedureInput
 from oet_kernel.state.folder import StateFolder
 

@@ -5,7 +5,7 @@ import os
 import select
 from contextlib import suppress
 
-from oet_kernel.kernels.obituaries import Ending, told
+from oet_kernel.kernel_manager.exit_status import Ending, told
 from oet_kernel.system.process_identity import start_of
 
 

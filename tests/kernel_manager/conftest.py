@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from tests.conftest import Bench
 
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.conftest import Bench
-from tests.kernels.conftest import forking
+from tests.kernel_manager.conftest import forking
 
 PRELOADED = """
 import atexit, os, tempfile, weakref

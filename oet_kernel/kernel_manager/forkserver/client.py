@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from oet_kernel.kernels.obituaries import Ending, Obituaries, told
+from oet_kernel.kernel_manager.exit_status import Ending, Obituaries, told
 from oet_kernel.system.processes import kill_tree
 from oet_kernel.system.threads import PROCESSES
 

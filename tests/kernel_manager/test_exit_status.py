@@ -2,7 +2,7 @@
 
 import pytest
 
-from oet_kernel.kernels.obituaries import Ending, Obituaries
+from oet_kernel.kernel_manager.exit_status import Ending, Obituaries
 
 pytestmark = pytest.mark.anyio
 

@@ -7,11 +7,11 @@ import signal
 import psutil
 import pytest
 
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import DEADLINE, Bench, gone
-from tests.kernels.conftest import forking
+from tests.kernel_manager.conftest import forking
 
 pytestmark = pytest.mark.anyio
 
@@ -307,7 +307,7 @@ async def test_frozen_fork_server_that_was_taken_over_is_killed_when_the_service
 
 @pytest.mark.parametrize("state", [ProcedureState.READY, ProcedureState.RUNNING])
 async def test_stop_ends_and_is_told_as_done_while_the_fork_server_is_frozen(tmp_path, monkeypatch, state):
-    monkeypatch.setattr("oet_kernel.kernels.obituaries.TELL_DEADLINE", 0.2)
+    monkeypatch.setattr("oet_kernel.kernel_manager.exit_status.TELL_DEADLINE", 0.2)
     async with forking() as server:
         bench = Bench(tmp_path, fork_server=server)
         pid = await bench.ready("import time\ndef main(): time.sleep(1000)")
@@ -325,7 +325,7 @@ async def test_stop_ends_and_is_told_as_done_while_the_fork_server_is_frozen(tmp
 
 
 async def test_kernel_that_dies_while_the_fork_server_is_frozen_has_failed(tmp_path, monkeypatch):
-    monkeypatch.setattr("oet_kernel.kernels.obituaries.TELL_DEADLINE", 0.2)
+    monkeypatch.setattr("oet_kernel.kernel_manager.exit_status.TELL_DEADLINE", 0.2)
     async with forking() as server:
         bench = Bench(tmp_path, fork_server=server)
         pid = await bench.ready(NOTHING)
@@ -339,7 +339,7 @@ async def test_kernel_that_dies_while_the_fork_server_is_frozen_has_failed(tmp_p
 
 @pytest.mark.parametrize("end", ["complete", "stop", "close"])
 async def test_kernel_that_a_frozen_fork_server_was_asked_for_is_started_plainly_and_ends(tmp_path, monkeypatch, end):
-    monkeypatch.setattr("oet_kernel.kernels.forkclient.FORK_DEADLINE", 0.5)
+    monkeypatch.setattr("oet_kernel.kernel_manager.forkserver.client.FORK_DEADLINE", 0.5)
     async with forking() as server:
         bench = Bench(tmp_path, fork_server=server)
         before = process(bench, await bench.ready(NOTHING))
@@ -384,7 +384,7 @@ async def test_requests_that_do_not_fit_the_socket_together_arrive_whole(tmp_pat
 
 async def test_fork_server_that_answers_others_meanwhile_is_waited_for(tmp_path, monkeypatch, fork_server):
     first = await ask(fork_server, tmp_path, 0)
-    monkeypatch.setattr("oet_kernel.kernels.forkclient.FORK_DEADLINE", 0.05)
+    monkeypatch.setattr("oet_kernel.kernel_manager.forkserver.client.FORK_DEADLINE", 0.05)
     os.kill(psutil.Process(first.pid).ppid(), signal.SIGSTOP)
     connection = fork_server._connection
     connection._heard = asyncio.get_running_loop().time() + DEADLINE

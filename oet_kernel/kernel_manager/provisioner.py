@@ -9,9 +9,9 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from oet_kernel.kernels.forkclient import Forked, ForkServerDown
-from oet_kernel.kernels.obituaries import Ending
-from oet_kernel.kernels.supervisor import ForkServerSupervisor
+from oet_kernel.kernel_manager.exit_status import Ending
+from oet_kernel.kernel_manager.forkserver.client import Forked, ForkServerDown
+from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.system.children import inherited
 from oet_kernel.system.process_identity import start_of
 from oet_kernel.system.processes import exit_of, signal_group

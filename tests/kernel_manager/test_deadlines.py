@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from oet_kernel.errors import KernelSilent
-from oet_kernel.kernels.local import LocalKernel
+from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureState
 from tests.conftest import Bench, gone

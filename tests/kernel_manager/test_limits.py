@@ -11,7 +11,7 @@ import pytest
 
 from oet_kernel.models import ProcedureState
 from tests.conftest import Bench
-from tests.kernels.conftest import forking
+from tests.kernel_manager.conftest import forking
 
 OWN = "raise ValueError('its own')"
 FEW = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))\n"

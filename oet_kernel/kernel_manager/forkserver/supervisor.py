@@ -12,9 +12,9 @@ from typing import Self
 import msgspec
 
 from oet_kernel._version import __version__
-from oet_kernel.kernels.forkclient import END_DEADLINE, Forked, ForkServerConnection, ForkServerDown
-from oet_kernel.kernels.obituaries import Obituaries
-from oet_kernel.kernels.specs import provide_packages, python_command
+from oet_kernel.kernel_manager.exit_status import Obituaries
+from oet_kernel.kernel_manager.forkserver.client import END_DEADLINE, Forked, ForkServerConnection, ForkServerDown
+from oet_kernel.kernel_manager.specs import provide_packages, python_command
 from oet_kernel.system.children import inherited
 from oet_kernel.system.process_context import Bounds, activated, at_start, different_at_start
 from oet_kernel.system.supervision import supervise
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 START_DEADLINE = 60.0
 """Seconds that a fork server has for its imports, those of the operator included."""
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parents[2]
 
 
 class ForkServerSupervisor:
@@ -222,7 +222,7 @@ class ForkServerSupervisor:
 
     async def _launch(self) -> ForkServerConnection:
         await provide_packages(self._python)
-        argv = python_command("oet_kernel.kernels.forkserver", self._python)
+        argv = python_command("oet_kernel.kernel_manager.forkserver.server", self._python)
         argv += ["--socket", str(self.socket), "--preload", ",".join(self._preload)]
         argv += ["--orphan-seconds", f"{self._orphan_seconds:g}"]
         log_file = self.socket.with_suffix(".log")

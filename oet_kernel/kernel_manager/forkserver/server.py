@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 from oet_kernel.kernel.collector import start_collector
 from oet_kernel.kernel.last_words import ending_unstarted
 from oet_kernel.kernel.launch import Launch
-from oet_kernel.kernels.holes import fill_holes
-from oet_kernel.kernels.training import preload, train
+from oet_kernel.kernel_manager.forkserver.heap import fill_holes
+from oet_kernel.kernel_manager.forkserver.warmup import preload, train
 from oet_kernel.system.blocked_imports import blocked
 from oet_kernel.system.process_identity import start_of, write_identity
 
@@ -328,7 +328,7 @@ def _keep_exit_handlers_of_every_kernel(app: "ForkedKernelApp") -> None:
 
 
 def main() -> None:
-    """``python -m oet_kernel.kernels.forkserver --socket PATH [--preload numpy,astropy] [--orphan-seconds N]``."""
+    """``python -m oet_kernel.kernel_manager.forkserver.server --socket PATH [--preload NAMES] [--orphan-seconds N]``."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--socket", type=Path, required=True)
     options.add_argument("--orphan-seconds", type=float, default=0)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from oet_kernel.kernels.local import LocalKernel
+from oet_kernel.kernel_manager.local import LocalKernel
 from tests.conftest import Bench
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 
 SPARSE = """
 import gc, os
-from oet_kernel.kernels.holes import fill_holes
+from oet_kernel.kernel_manager.forkserver.heap import fill_holes
 
 def own():
     with open("/proc/self/smaps_rollup") as file:
@@ -43,9 +43,9 @@ def test_children_copy_few_shared_pages_for_what_they_allocate(size):
 def test_free_memory_of_the_c_library_is_taken_but_for_what_lies_at_its_end():
     work = """
 import ctypes
-from oet_kernel.kernels import holes
+from oet_kernel.kernel_manager.forkserver import heap
 libc = ctypes.CDLL(None)
-libc.mallinfo2.restype = holes.Mallinfo2
+libc.mallinfo2.restype = heap.Mallinfo2
 libc.malloc.restype = ctypes.c_void_p
 libc.free.argtypes = [ctypes.c_void_p]
 blocks = [libc.malloc(600 + number % 700) for number in range(2000)]

@@ -1,0 +1,1 @@
+"""The process that kernels are forked from, and who talks to it."""
