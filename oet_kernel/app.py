@@ -27,7 +27,7 @@ from oet_kernel.handlers.base import NotFoundHandler
 from oet_kernel.limits import EXIT_SECONDS, KERNEL_DEADLINE
 from oet_kernel.logs import moderated
 from oet_kernel.printable import printable
-from oet_kernel.record.notebook import OUTPUT_LIMIT
+from oet_kernel.records.notebook import OUTPUT_LIMIT
 from oet_kernel.state import discovery
 from oet_kernel.state.folder import usual_folder
 from oet_kernel.system.children import variable

@@ -18,9 +18,9 @@ from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.limits import Ladder, Limits
 from oet_kernel.metrics import Metrics
 from oet_kernel.models import ProcedureSummary
-from oet_kernel.record import About
-from oet_kernel.record.keeper import RecordKeeper
-from oet_kernel.record.stored import StoredRuns
+from oet_kernel.records import About
+from oet_kernel.records.source import StoredRuns
+from oet_kernel.records.writer import RecordKeeper
 from oet_kernel.retention import Retention
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources

@@ -19,7 +19,7 @@ from oet_kernel.errors import StoreUnusable
 from oet_kernel.kernel_manager.local import find_record
 from oet_kernel.models import ProcedureState
 from oet_kernel.protocol import COLLECTOR_NAME
-from oet_kernel.record.files import path_of, records_in
+from oet_kernel.records.files import path_of, records_in
 from oet_kernel.scripts.environments import BUILT
 from oet_kernel.state.folder import find_odd, move_odd, read_note
 from oet_kernel.state.layout import DATABASE, Layout

@@ -5,7 +5,7 @@ import logging
 import time
 
 from oet_kernel.errors import StoreUnusable
-from oet_kernel.record.keeper import RecordKeeper
+from oet_kernel.records.writer import RecordKeeper
 from oet_kernel.store.journal import Journal
 from oet_kernel.system.supervision import report_fault, supervise
 

@@ -15,7 +15,7 @@ from oet_kernel import procedure as lifecycle
 from oet_kernel.doctor import Doctor
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.models import FileSystemScript, ProcedureInput
-from oet_kernel.record.files import write_whole
+from oet_kernel.records.files import write_whole
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ProcedureRow, Unit

@@ -12,9 +12,9 @@ from oet_kernel.handlers.decoding import say_where
 from oet_kernel.kernel.notebooks.foreign_kernel import _ANSI
 from oet_kernel.kernel.records import _AT
 from oet_kernel.printable import has_controls, printable
-from oet_kernel.record.allowed import _JSON_MIME, _OWN_ID
-from oet_kernel.record.page import _PIECE
-from oet_kernel.record.tracebacks import raised
+from oet_kernel.records.allowed import _JSON_MIME, _OWN_ID
+from oet_kernel.records.page import _PIECE
+from oet_kernel.records.tracebacks import raised
 from oet_kernel.scripts.git import _NOT_IN_A_NAME
 from oet_kernel.scripts.notebook import _CALL
 from oet_kernel.scripts.notebook_schema import _type_of

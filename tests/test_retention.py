@@ -11,11 +11,11 @@ from oet_kernel import procedure as lifecycle
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.models import FileSystemScript, ProcedureInput
-from oet_kernel.record import About
-from oet_kernel.record import keeper as keeper_module
-from oet_kernel.record.files import write_whole
-from oet_kernel.record.keeper import RecordKeeper
-from oet_kernel.record.stored import StoredRuns
+from oet_kernel.records import About
+from oet_kernel.records import writer as keeper_module
+from oet_kernel.records.files import write_whole
+from oet_kernel.records.source import StoredRuns
+from oet_kernel.records.writer import RecordKeeper
 from oet_kernel.retention import Retention
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ArchiveQuery, ProcedureRow, Unit
@@ -123,7 +123,7 @@ async def test_record_that_cannot_be_removed_is_told_and_stands_in_nobodys_way(s
 CRASH = """
 import os, sys
 from pathlib import Path
-from oet_kernel.record.files import path_of, remove
+from oet_kernel.records.files import path_of, remove
 from oet_kernel.store.sqlite import Store
 
 folder = Path(sys.argv[1])

@@ -24,7 +24,7 @@ from oet_kernel.errors import (
 )
 from oet_kernel.events.bus import EventBus
 from oet_kernel.models import USER, to_json
-from oet_kernel.record.keeper import RecordKeeper
+from oet_kernel.records.writer import RecordKeeper
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service import ScriptExecutionService
 from oet_kernel.store.journal import Journal

@@ -7,7 +7,7 @@ from tornado import web
 
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
-from oet_kernel.record.page import HEADER
+from oet_kernel.records.page import HEADER
 
 _TYPES = {"ipynb": "application/x-ipynb+json", "html": "text/html; charset=utf-8"}
 

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from oet_kernel.record import About, build
-from oet_kernel.record.page import HEADER, to_html
-from oet_kernel.record.parts import encode
-from tests.record.conftest import Script, summary_in
-from tests.record.hostile import HTML, displays
+from oet_kernel.records import About, build
+from oet_kernel.records.page import HEADER, to_html
+from oet_kernel.records.parts import encode
+from tests.records.conftest import Script, summary_in
+from tests.records.hostile import HTML, displays
 
 sync_api = pytest.importorskip("playwright.sync_api")
 

@@ -328,7 +328,7 @@ def _keep_exit_handlers_of_every_kernel(app: "ForkedKernelApp") -> None:
 
 
 def main() -> None:
-    """``python -m oet_kernel.kernel_manager.forkserver.server --socket PATH [--preload NAMES] [--orphan-seconds N]``."""
+    """``python -m oet_kernel.kernel_manager.forkserver.server --socket PATH ...``: fork kernels on request."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--socket", type=Path, required=True)
     options.add_argument("--orphan-seconds", type=float, default=0)

@@ -2,9 +2,9 @@
 
 import nbformat
 
-from oet_kernel.record import About, build
-from oet_kernel.record.announced import EVENT_ROWS
-from tests.record.conftest import summary_in
+from oet_kernel.records import About, build
+from oet_kernel.records.announced import EVENT_ROWS
+from tests.records.conftest import summary_in
 
 ABOUT = About(service="oet-kernel 1", events="http://test/procedures/3/events")
 

@@ -14,11 +14,11 @@ from typing import Protocol
 from oet_kernel.errors import ResourceNotFound
 from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureSummary
-from oet_kernel.record.files import path_of, remove, write_whole
-from oet_kernel.record.heading import About
-from oet_kernel.record.notebook import OUTPUT_LIMIT, Recorder
-from oet_kernel.record.page import to_html
-from oet_kernel.record.parts import encode
+from oet_kernel.records.files import path_of, remove, write_whole
+from oet_kernel.records.header import About
+from oet_kernel.records.notebook import OUTPUT_LIMIT, Recorder
+from oet_kernel.records.page import to_html
+from oet_kernel.records.parts import encode
 from oet_kernel.system.supervision import supervise
 from oet_kernel.system.threads import RECORDS, STATE
 

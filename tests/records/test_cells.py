@@ -6,9 +6,9 @@ import nbformat
 import pytest
 
 from oet_kernel import topics
-from oet_kernel.record import About, build
+from oet_kernel.records import About, build
 from tests.ipynb import TEXT, notebook
-from tests.record.conftest import outputs_of, summary_in
+from tests.records.conftest import outputs_of, summary_in
 
 RUNNING = ("CREATING", "IDLE", "LOADING", "IDLE", "READY", "RUNNING")
 TRACE = 'Traceback (most recent call last):\n  File "observe.ipynb, cell 2", line 1\nValueError: bad\n'

@@ -1,7 +1,7 @@
 """The outputs of a notebook's cells, kept as a notebook keeps them while it runs.
 
 Streams of one name that follow on each other are one output; a display can be updated by its id; cleared output is
-gone. All cells together take a limited space (see `oet_kernel.record.space`); what does not fit is counted.
+gone. All cells together take a limited space (see `oet_kernel.records.space`); what does not fit is counted.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from oet_kernel.formatting.terminal_text import StreamText, Text
-from oet_kernel.record.allowed import mime_bundle, output_metadata
-from oet_kernel.record.space import COST, Space
+from oet_kernel.records.allowed import mime_bundle, output_metadata
+from oet_kernel.records.space import COST, Space
 
 _PLAIN = "text/plain"
 _VALUE, _SHORT_VALUE = 4096, 64

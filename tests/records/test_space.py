@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oet_kernel.record.outputs import Outputs
-from oet_kernel.record.space import COST, Space, level
+from oet_kernel.records.outputs import Outputs
+from oet_kernel.records.space import COST, Space, level
 
 SIZES = st.lists(st.integers(0, 1000), max_size=20)
 

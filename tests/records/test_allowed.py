@@ -11,11 +11,11 @@ from nbformat.validator import get_validator
 
 from oet_kernel import topics
 from oet_kernel.models import ProcedureInput
-from oet_kernel.record import About, Recorder
-from oet_kernel.record.allowed import DEPTH, notebook_cell, notebook_metadata, shallow, with_unique_ids
-from oet_kernel.record.page import to_html
-from oet_kernel.record.parts import encode
-from tests.record.conftest import Script, summary_in
+from oet_kernel.records import About, Recorder
+from oet_kernel.records.allowed import DEPTH, notebook_cell, notebook_metadata, shallow, with_unique_ids
+from oet_kernel.records.page import to_html
+from oet_kernel.records.parts import encode
+from tests.records.conftest import Script, summary_in
 
 STATES = ("CREATING", "IDLE", "LOADING", "IDLE", "READY", "RUNNING", "READY", "COMPLETE")
 

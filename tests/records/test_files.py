@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from oet_kernel.record.files import write_whole
+from oet_kernel.records.files import write_whole
 
 
 def test_reader_never_sees_a_part(tmp_path):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from oet_kernel.record.outputs import Outputs
-from oet_kernel.record.space import COST, Space
+from oet_kernel.records.outputs import Outputs
+from oet_kernel.records.space import COST, Space
 
 
 class Cells:

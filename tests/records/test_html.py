@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from oet_kernel.formatting.python_call import call
 from oet_kernel.models import ProcedureInput
-from oet_kernel.record.markup import code, moment, table
+from oet_kernel.records.html import code, moment, table
 
 
 @pytest.mark.parametrize(

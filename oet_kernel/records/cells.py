@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oet_kernel.record.allowed import notebook_cell, notebook_metadata, with_unique_ids
-from oet_kernel.record.markup import iso
+from oet_kernel.records.allowed import notebook_cell, notebook_metadata, with_unique_ids
+from oet_kernel.records.html import iso
 from oet_kernel.scripts.notebook import INJECTED
 
 _INJECTIONS = 2

@@ -5,10 +5,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from oet_kernel.record.markup import code, moment
-from oet_kernel.record.outputs import Outputs
-from oet_kernel.record.parts import code_cell, markdown_cell
-from oet_kernel.record.space import Space
+from oet_kernel.records.html import code, moment
+from oet_kernel.records.outputs import Outputs
+from oet_kernel.records.parts import code_cell, markdown_cell
+from oet_kernel.records.space import Space
 
 CONSOLE_CELLS = 500
 """Cells typed by attached clients that a record shows: the first ones."""

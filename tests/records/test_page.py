@@ -6,11 +6,11 @@ import re
 import nbformat
 import pytest
 
-from oet_kernel.record import About, build
-from oet_kernel.record.page import HEADER, POLICY, clean_html, to_html
-from oet_kernel.record.parts import encode
-from tests.record.conftest import summary_in
-from tests.record.hostile import HTML, displays
+from oet_kernel.records import About, build
+from oet_kernel.records.page import HEADER, POLICY, clean_html, to_html
+from oet_kernel.records.parts import encode
+from tests.records.conftest import summary_in
+from tests.records.hostile import HTML, displays
 
 HARM = re.compile(
     r"<(script|style|iframe|object|embed|svg|meta|base|link|form|input|button|video)\b|\son\w+=|javascript:|site\.test",

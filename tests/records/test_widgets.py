@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oet_kernel import topics
-from oet_kernel.record import About, build
-from oet_kernel.record.page import to_html
-from oet_kernel.record.parts import encode
-from oet_kernel.record.widgets import WIDGET_STATE, Widgets
-from tests.record.conftest import summary_in
+from oet_kernel.records import About, build
+from oet_kernel.records.page import to_html
+from oet_kernel.records.parts import encode
+from oet_kernel.records.widgets import WIDGET_STATE, Widgets
+from tests.records.conftest import summary_in
 
 SLIDER = {"_model_name": "IntSliderModel", "_model_module": "@j", "_model_module_version": "2.0.0", "value": 3}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oet_kernel.record.tracebacks import raised
+from oet_kernel.records.tracebacks import raised
 
 
 @pytest.mark.parametrize(

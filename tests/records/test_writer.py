@@ -10,11 +10,11 @@ from oet_kernel.errors import ResourceNotFound
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureState, StopProcessCommand
-from oet_kernel.record import About
-from oet_kernel.record import keeper as keeper_module
-from oet_kernel.record.keeper import INTERVAL, RecordKeeper
-from oet_kernel.record.stored import StoredRuns
-from tests.record.conftest import Script, summary_in
+from oet_kernel.records import About
+from oet_kernel.records import writer as keeper_module
+from oet_kernel.records.source import StoredRuns
+from oet_kernel.records.writer import INTERVAL, RecordKeeper
+from tests.records.conftest import Script, summary_in
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from oet_kernel.record.markup import code, listed, moment, table
+from oet_kernel.records.html import code, listed, moment, table
 
 EVENT_ROWS = 1000
 """User events that a record lists: the first half of them, and the newest."""

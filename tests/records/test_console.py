@@ -3,9 +3,9 @@
 import nbformat
 
 from oet_kernel import topics
-from oet_kernel.record import About, build
-from oet_kernel.record.console import CONSOLE_CELLS
-from tests.record.conftest import outputs_of, summary_in
+from oet_kernel.records import About, build
+from oet_kernel.records.console import CONSOLE_CELLS
+from tests.records.conftest import outputs_of, summary_in
 
 ABOUT = About(service="oet-kernel 1", events="http://test/procedures/3/events")
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from oet_kernel.formatting.python_call import call
 from oet_kernel.models import DONE, FileSystemScript, ProcedureSummary, Script
-from oet_kernel.record.markup import code, moment, table
+from oet_kernel.records.html import code, moment, table
 from oet_kernel.scripts.addresses import parse
 
 

@@ -15,17 +15,17 @@ from oet_kernel import topics
 from oet_kernel.events.event import Event
 from oet_kernel.formatting.python_call import call
 from oet_kernel.models import ProcedureInput, ProcedureState, ProcedureSummary
-from oet_kernel.record.allowed import DEPTH, shallow
-from oet_kernel.record.announced import Announced
-from oet_kernel.record.cells import CellBook
-from oet_kernel.record.console import Console
-from oet_kernel.record.heading import About, heading, public, states_table
-from oet_kernel.record.markup import iso
-from oet_kernel.record.outputs import Outputs
-from oet_kernel.record.parts import code_cell, markdown_cell
-from oet_kernel.record.space import Space
-from oet_kernel.record.tracebacks import raised
-from oet_kernel.record.widgets import Widgets
+from oet_kernel.records.allowed import DEPTH, shallow
+from oet_kernel.records.announced import Announced
+from oet_kernel.records.cells import CellBook
+from oet_kernel.records.console import Console
+from oet_kernel.records.header import About, heading, public, states_table
+from oet_kernel.records.html import iso
+from oet_kernel.records.outputs import Outputs
+from oet_kernel.records.parts import code_cell, markdown_cell
+from oet_kernel.records.space import Space
+from oet_kernel.records.tracebacks import raised
+from oet_kernel.records.widgets import Widgets
 from oet_kernel.scripts.notebook import SUFFIX
 from oet_kernel.scripts.python_source import parse_python
 

@@ -12,10 +12,10 @@ from nbconvert.exporters import HTMLExporter, ScriptExporter
 from oet_kernel import topics
 from oet_kernel.events.event import Event
 from oet_kernel.models import GitArgs, GitScript, ProcedureInput, ProcedureState
-from oet_kernel.record import About, Recorder, build
-from oet_kernel.record.page import to_html
-from oet_kernel.record.parts import encode
-from tests.record.conftest import SCRIPT, Script, outputs_of, summary_in
+from oet_kernel.records import About, Recorder, build
+from oet_kernel.records.page import to_html
+from oet_kernel.records.parts import encode
+from tests.records.conftest import SCRIPT, Script, outputs_of, summary_in
 
 ABOUT = About(service="oet-kernel 1", events="http://test/procedures/3/events")
 GOOD = ("CREATING", "IDLE", "LOADING", "IDLE", "INITIALISING", "READY", "RUNNING", "READY", "COMPLETE")
