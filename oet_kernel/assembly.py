@@ -8,7 +8,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from oet_kernel._version import __version__
-from oet_kernel.activities import ActivityService
 from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import BadConfiguration, ShuttingDown, StoreUnusable
 from oet_kernel.events.bus import EventBus
@@ -24,7 +23,8 @@ from oet_kernel.records.writer import RecordKeeper
 from oet_kernel.retention import Retention
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
-from oet_kernel.service import ScriptExecutionService
+from oet_kernel.service.activities import ActivityService
+from oet_kernel.service.procedures import ScriptExecutionService
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.sqlite import Store

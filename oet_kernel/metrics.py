@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 
 from oet_kernel.events.bus import EventBus
 from oet_kernel.models import ProcedureState
-from oet_kernel.service import ScriptExecutionService
+from oet_kernel.service.procedures import ScriptExecutionService
 from oet_kernel.store.journal import Journal
 from oet_kernel.system.supervision import faults
 

@@ -34,7 +34,7 @@ from oet_kernel.models import (
     StartProcessCommand,
 )
 from oet_kernel.scripts.sources import ScriptSources
-from oet_kernel.service import ScriptExecutionService
+from oet_kernel.service.procedures import ScriptExecutionService
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.journal import Journal

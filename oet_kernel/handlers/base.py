@@ -12,7 +12,6 @@ from msgspec import Struct
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from oet_kernel.activities import ActivityService
 from oet_kernel.errors import (
     BodyTooLarge,
     MalformedRequest,
@@ -26,7 +25,8 @@ from oet_kernel.events.bus import EventBus
 from oet_kernel.models import USER, to_json
 from oet_kernel.records.writer import RecordKeeper
 from oet_kernel.scripts.catalogue import ScriptCatalogue
-from oet_kernel.service import ScriptExecutionService
+from oet_kernel.service.activities import ActivityService
+from oet_kernel.service.procedures import ScriptExecutionService
 from oet_kernel.store.journal import Journal
 
 _MADE_UP = re.compile(r"[0-9a-f]{32}")

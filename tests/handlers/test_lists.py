@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from oet_kernel import topics
-from oet_kernel.announcer import publish_list
+from oet_kernel.service.publisher import publish_list
 from tests.conftest import Listener, serve
 
 LONG = "x" * 900_000

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from oet_kernel.activities import ActivityService, merge
 from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.models import ActivityCommand, ActivityState, ProcedureInput, ProcedureState, StopProcessCommand
 from oet_kernel.scripts.catalogue import ScriptCatalogue
+from oet_kernel.service.activities import ActivityService, merge
 
 pytestmark = pytest.mark.anyio
 

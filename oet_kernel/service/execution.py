@@ -13,7 +13,6 @@ from msgspec import Struct
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
 from oet_kernel.bounds import NAME_CHARACTERS, TOPICS, OutOfBounds, check_json, check_text, encodable
-from oet_kernel.control import KernelControl
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.events.mapping import (
     UNREADABLE,
@@ -30,12 +29,13 @@ from oet_kernel.kernel_manager.local import KernelRecord, LocalKernel, find_reco
 from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.limits import EXIT_SECONDS, Ladder
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
-from oet_kernel.pause import KernelPause, event_of, fact_of
 from oet_kernel.procedure import Fact
 from oet_kernel.protocol import PauseReport
 from oet_kernel.scripts.catalogue import check_fetched
 from oet_kernel.scripts.sources import Fetched, ScriptSources
-from oet_kernel.steps import StepDeadline
+from oet_kernel.service.lease import KernelControl
+from oet_kernel.service.pause_requests import KernelPause, event_of, fact_of
+from oet_kernel.service.steps import StepDeadline
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import KernelRow, ProcedureRow
 from oet_kernel.system.supervision import supervise

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from oet_kernel.errors import ResourceNotFound
-from oet_kernel.execution import Execution
+from oet_kernel.service.execution import Execution
 
 
 class Roster:

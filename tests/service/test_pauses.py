@@ -9,7 +9,6 @@ import signal
 import msgspec
 import pytest
 
-from oet_kernel import pause as pause_module
 from oet_kernel import topics
 from oet_kernel.errors import (
     MalformedRequest,
@@ -21,6 +20,7 @@ from oet_kernel.errors import (
 from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.limits import Ladder
 from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
+from oet_kernel.service import pause_requests as pause_module
 from tests.conftest import DEADLINE, Bench
 from tests.ipynb import notebook
 

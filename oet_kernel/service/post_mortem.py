@@ -5,7 +5,7 @@ import time
 
 from msgspec import Struct
 
-from oet_kernel.execution import Execution
+from oet_kernel.service.execution import Execution
 from oet_kernel.system.supervision import Supervisor
 
 

@@ -20,8 +20,6 @@ from msgspec.structs import replace
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
-from oet_kernel.aborts import Aborts
-from oet_kernel.announcer import Announcer, publish_list
 from oet_kernel.bounds import (
     ARGUMENT_BYTES,
     NAME_CHARACTERS,
@@ -45,9 +43,6 @@ from oet_kernel.errors import (
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
 from oet_kernel.events.mapping import Announcement
-from oet_kernel.execution import Execution, Workshop
-from oet_kernel.inside import Inside
-from oet_kernel.kept import KeptKernels
 from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.limits import Limits
 from oet_kernel.models import (
@@ -61,13 +56,18 @@ from oet_kernel.models import (
     StopProcessCommand,
     to_json,
 )
-from oet_kernel.pauses import Pauses
-from oet_kernel.roster import Roster
 from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.service.aborts import Aborts
+from oet_kernel.service.attachments import Inside
+from oet_kernel.service.execution import Execution, Workshop
+from oet_kernel.service.pauses import Pauses
+from oet_kernel.service.post_mortem import KeptKernels
+from oet_kernel.service.publisher import Announcer, publish_list
+from oet_kernel.service.registry import Roster
+from oet_kernel.service.resources import Subarrays
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
-from oet_kernel.subarrays import Subarrays
 from oet_kernel.system.supervision import Supervisor, report_fault
 from oet_kernel.system.threads import STATE
 

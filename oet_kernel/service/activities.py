@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct, field
 
 from oet_kernel import topics
-from oet_kernel.announcer import CLIENT, SERVICE, publish_list
 from oet_kernel.archive import Archive
 from oet_kernel.bounds import NAME_CHARACTERS
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
@@ -32,7 +31,8 @@ from oet_kernel.models import (
 )
 from oet_kernel.printable import has_controls
 from oet_kernel.scripts.catalogue import ScriptCatalogue
-from oet_kernel.service import ScriptExecutionService
+from oet_kernel.service.procedures import ScriptExecutionService
+from oet_kernel.service.publisher import CLIENT, SERVICE, publish_list
 from oet_kernel.state.layout import Layout
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ActivityRow

@@ -5,9 +5,9 @@ import asyncio
 import msgspec
 import pytest
 
-from oet_kernel.execution import Execution
 from oet_kernel.models import ProcedureState as S
 from oet_kernel.models import StopProcessCommand
+from oet_kernel.service.execution import Execution
 from tests.conftest import Bench, gone
 
 pytestmark = pytest.mark.anyio
@@ -169,7 +169,7 @@ async def test_procedure_that_is_not_taken_up_in_time_keeps_no_other_from_it(tmp
         await resume(execution, found)
 
     monkeypatch.setattr(Execution, "resume", slow)
-    monkeypatch.setattr("oet_kernel.service.RESUME_SECONDS", 0.1)
+    monkeypatch.setattr("oet_kernel.service.procedures.RESUME_SECONDS", 0.1)
     bench = Bench(tmp_path)
     await bench.service.resume()
     assert bench.service.is_resumed

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oet_kernel import topics
-from oet_kernel.announcer import Announcer
 from oet_kernel.errors import AbortFailed, OetError
-from oet_kernel.execution import Execution
 from oet_kernel.limits import Limits
 from oet_kernel.models import (
     FileSystemScript,
@@ -19,8 +17,10 @@ from oet_kernel.models import (
     ProcedureState,
     ProcedureSummary,
 )
-from oet_kernel.roster import Roster
-from oet_kernel.subarrays import Subarrays
+from oet_kernel.service.execution import Execution
+from oet_kernel.service.publisher import Announcer
+from oet_kernel.service.registry import Roster
+from oet_kernel.service.resources import Subarrays
 
 
 class Aborts:

@@ -4,9 +4,9 @@ import socket
 from contextlib import suppress
 
 from oet_kernel.errors import NoKernel, StoreUnusable
-from oet_kernel.kept import KeptKernels
 from oet_kernel.models import KernelInfo
-from oet_kernel.roster import Roster
+from oet_kernel.service.post_mortem import KeptKernels
+from oet_kernel.service.registry import Roster
 from oet_kernel.store.journal import Journal
 
 

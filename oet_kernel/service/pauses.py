@@ -7,13 +7,13 @@ import time
 from contextlib import suppress
 
 from oet_kernel import topics
-from oet_kernel.announcer import Announcer
 from oet_kernel.bounds import PATTERN_CHARACTERS, OutOfBounds, check_text
 from oet_kernel.errors import MalformedRequest, NotPaused, PauseRefused, StoreUnusable
 from oet_kernel.models import PauseProcessCommand, ProcedureSummary, ResumeProcessCommand
 from oet_kernel.procedure import PausePending, ResumePending
 from oet_kernel.protocol import PauseReport
-from oet_kernel.roster import Roster
+from oet_kernel.service.publisher import Announcer
+from oet_kernel.service.registry import Roster
 from oet_kernel.store.journal import Journal
 
 
