@@ -19,11 +19,11 @@ from oet_kernel.cli.console import _shown
 from oet_kernel.cli.options import offered
 from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.client import Client, ClientError, Event
-from oet_kernel.doctor import Doctor, Finding
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.formatting.documents import Document, Table
 from oet_kernel.logs import Moderator
 from oet_kernel.magics.magic import RequestFailed
+from oet_kernel.maintenance.doctor import Doctor, Finding
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript
 from oet_kernel.printable import OutputText, has_controls, one_line, printable
 from oet_kernel.scripts.sources import ScriptSources

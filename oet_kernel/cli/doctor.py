@@ -28,7 +28,7 @@ def doctor(context: click.Context, state_dir: Path | None, fix: bool, as_json: b
     if sys.platform != "linux":
         raise Failure("oet doctor looks over the state folder of a service, and services run on Linux: run it there")
     # here, since other commands need none of it and are to start fast
-    from oet_kernel.doctor import Doctor
+    from oet_kernel.maintenance.doctor import Doctor
     from oet_kernel.state.folder import usual_folder
 
     findings = Doctor((state_dir or usual_folder()).expanduser().absolute(), fix=fix).examine()

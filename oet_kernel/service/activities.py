@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct, field
 
 from oet_kernel import topics
-from oet_kernel.archive import Archive
 from oet_kernel.bounds import NAME_CHARACTERS
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.events.bus import EventBus
@@ -29,6 +28,7 @@ from oet_kernel.models import (
     Script,
     ScriptArgs,
 )
+from oet_kernel.oda.base import Archive
 from oet_kernel.printable import has_controls
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service.procedures import ScriptExecutionService

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oet_kernel.doctor import Doctor
 from oet_kernel.errors import OetError
+from oet_kernel.maintenance.doctor import Doctor
 from oet_kernel.models import ProcedureState as S
 from oet_kernel.models import StopProcessCommand
 from oet_kernel.state.layout import DATABASE

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from oet_kernel.archive import FolderArchive, NoArchive
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.models import ActivityCommand, ActivityState, ProcedureInput, ProcedureState, StopProcessCommand
+from oet_kernel.oda.base import NoArchive
+from oet_kernel.oda.folder import FolderArchive
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service.activities import ActivityService, merge
 

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from oet_kernel.doctor import Doctor
+from oet_kernel.maintenance.doctor import Doctor
 from oet_kernel.models import ProcedureState as S
 from oet_kernel.models import StopProcessCommand
 from oet_kernel.state.layout import DATABASE

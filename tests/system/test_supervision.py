@@ -9,7 +9,7 @@ from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.system import supervision
 from oet_kernel.system.supervision import Supervisor, supervise
 from tests.conftest import Bench
-from tests.test_retention import Shelf
+from tests.maintenance.test_retention import Shelf
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,7 @@ async def test_supervisor_waits_for_what_it_has_started():
 
 
 async def test_retention_tries_again_after_a_fault(tmp_path, faults, monkeypatch):
-    monkeypatch.setattr("oet_kernel.retention._EVERY", 0.0)
+    monkeypatch.setattr("oet_kernel.maintenance.retention._EVERY", 0.0)
     shelf, tried = Shelf(tmp_path), asyncio.Event()
 
     async def trim():

@@ -10,13 +10,13 @@ import pytest
 from oet_kernel import procedure as lifecycle
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event, Filter
+from oet_kernel.maintenance.retention import Retention
 from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.records import About
 from oet_kernel.records import writer as keeper_module
 from oet_kernel.records.files import write_whole
 from oet_kernel.records.source import StoredRuns
 from oet_kernel.records.writer import RecordKeeper
-from oet_kernel.retention import Retention
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ArchiveQuery, ProcedureRow, Unit
 from oet_kernel.store.sqlite import Store

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from oet_kernel import procedure as lifecycle
-from oet_kernel.doctor import Doctor
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
+from oet_kernel.maintenance.doctor import Doctor
 from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.records.files import write_whole
 from oet_kernel.state.folder import StateFolder
@@ -84,7 +84,7 @@ def test_service_at_work_is_named_and_nothing_is_mended_meanwhile(folder):
 
 
 def test_little_space_is_told(folder, monkeypatch):
-    monkeypatch.setattr("oet_kernel.doctor._ENOUGH_BYTES", 1 << 60)
+    monkeypatch.setattr("oet_kernel.maintenance.doctor._ENOUGH_BYTES", 1 << 60)
     (one,) = problems(folder)
     assert one.about == "disk"
 
@@ -296,7 +296,7 @@ def test_command_prints_a_line_for_each_finding_and_says_by_its_status_whether_a
 def test_other_commands_load_nothing_of_the_doctor_or_the_service():
     code = (
         "import sys, oet_kernel.cli\n"
-        "heavy = ('oet_kernel.doctor', 'oet_kernel.state.folder', 'sqlalchemy', 'zmq')\n"
+        "heavy = ('oet_kernel.maintenance.doctor', 'oet_kernel.state.folder', 'sqlalchemy', 'zmq')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

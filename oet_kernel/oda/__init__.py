@@ -1,0 +1,1 @@
+"""The observation data archive: scheduling block definitions out, instances in."""
