@@ -9,9 +9,9 @@ from oet_kernel._version import __version__ as __version__
 
 def _jupyter_server_extension_points() -> list[dict[str, object]]:
     """Tell Jupyter Server which application serves this extension."""
-    from oet_kernel.app import OetApp
+    from oet_kernel.server.app import OetApp
 
-    return [{"module": "oet_kernel.app", "app": OetApp}]
+    return [{"module": "oet_kernel.server.app", "app": OetApp}]
 
 
 def load_ipython_extension(shell: object) -> None:

@@ -348,7 +348,7 @@ def launch(folder: Path, *options: str, token: str | None = TOKEN, port: int = 0
         Variables that it gets besides those of this process.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "oet_kernel.serve", f"--port={port}", f"--state-dir={folder / 'state'}"]
+    argv = [sys.executable, "-m", "oet_kernel.server.entry", f"--port={port}", f"--state-dir={folder / 'state'}"]
     # no test leaves a kernel behind, nor waits for the answer to a wrong token
     argv += ["--OetApp.detach=False", "--TokenIdentityProvider.mistake_seconds=0", *options]
     if token:

@@ -9,7 +9,7 @@ import pytest
 
 from oet_kernel.cli.embedded import embedded_service
 from oet_kernel.client import Client, ClientError
-from oet_kernel.serve import main as serve_main
+from oet_kernel.server.entry import main as serve_main
 from oet_kernel.state import discovery
 from tests.conftest import serve
 from tests.elsewhere import SURFACES

@@ -7,8 +7,8 @@ import pytest
 
 from oet_kernel import errors
 from oet_kernel.errors import OetError, ResourceNotFound
-from oet_kernel.handlers.base import as_oet_error
 from oet_kernel.models import to_json
+from oet_kernel.server.handlers.base import as_oet_error
 
 
 def tree(base: type[OetError]) -> list[type[OetError]]:

@@ -8,7 +8,6 @@ import pytest
 from oet_kernel.api import _TOPIC
 from oet_kernel.bounds import check_topic
 from oet_kernel.events.sse import Decoder
-from oet_kernel.handlers.decoding import say_where
 from oet_kernel.kernel.notebooks.foreign_kernel import _ANSI
 from oet_kernel.kernel.records import _AT
 from oet_kernel.printable import has_controls, printable
@@ -21,6 +20,7 @@ from oet_kernel.scripts.notebook_schema import _type_of
 from oet_kernel.scripts.signature.docstrings import _text, described
 from oet_kernel.scripts.signature.schema import _UNIT
 from oet_kernel.scripts.tools import _ERROR
+from oet_kernel.server.handlers.decoding import say_where
 from tests.growth import assert_linear
 
 FUNCTIONS = {

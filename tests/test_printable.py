@@ -21,12 +21,12 @@ from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.client import Client, ClientError, Event
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.formatting.documents import Document, Table
-from oet_kernel.logs import Moderator
 from oet_kernel.magics.magic import RequestFailed
 from oet_kernel.maintenance.doctor import Doctor, Finding
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript
 from oet_kernel.printable import OutputText, has_controls, one_line, printable
 from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.server.logs import Moderator
 
 CONTROLS = [
     "\x1b]0;title\x07",

@@ -52,7 +52,7 @@ def serve(context: click.Context, options: tuple[str, ...]) -> None:
     """
     if context.parent is not None and any(context.parent.params.values()):
         raise click.UsageError("The options of a service stand behind serve: oet serve --token=...")
-    from oet_kernel.serve import main as serve_main
+    from oet_kernel.server.entry import main as serve_main
 
     serve_main(list(options))
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oet_kernel.client.errors import ClientError
-from oet_kernel.serve import NEEDS_LINUX
+from oet_kernel.server.entry import NEEDS_LINUX
 from oet_kernel.system.children import inherited
 
 _READY = "OET API at "
@@ -114,7 +114,7 @@ def embedded_service() -> Iterator[tuple[str, str]]:
     with _signals_later():
         _sweep()
     with _own_folder() as (folder, lock):
-        argv = [sys.executable, "-P", "-m", "oet_kernel.serve", "--port=0", f"--state-dir={folder}/state"]
+        argv = [sys.executable, "-P", "-m", "oet_kernel.server.entry", "--port=0", f"--state-dir={folder}/state"]
         env = {**inherited(settings=True), "OET_TOKEN": token, "OET_RUNTIME_DIR": f"{folder}/runtime"}
         with open(Path(folder, "server.log"), "w+") as log:
             process: subprocess.Popen[str] | None = None

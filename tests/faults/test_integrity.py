@@ -314,7 +314,7 @@ async def test_procedure_that_is_to_start_by_itself_is_started_when_that_can_be_
 
 def refusal(site):
     """Start a service that does not come up; gives what it says."""
-    argv = [sys.executable, "-m", "oet_kernel.serve", "--port=0", f"--state-dir={site.state}", "--token=x"]
+    argv = [sys.executable, "-m", "oet_kernel.server.entry", "--port=0", f"--state-dir={site.state}", "--token=x"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, cwd=site.folder)
     assert done.returncode != 0
     return done.stderr

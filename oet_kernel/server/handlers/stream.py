@@ -11,8 +11,8 @@ from tornado.iostream import StreamClosedError
 from oet_kernel.events.bus import PIECE_BYTES, Subscription
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.events.sse import BEGINNING, comment, end_of_frame, frame, one_line, position, whole_characters
-from oet_kernel.handlers.base import RESOURCE, OetHandler, query_list
 from oet_kernel.models import to_json
+from oet_kernel.server.handlers.base import RESOURCE, OetHandler, query_list
 from oet_kernel.store.sqlite import HORIZON
 from oet_kernel.system.threads import STATE
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from oet_kernel.door import BODY_LIMIT, TARGET_LIMIT, Door, host_name
+from oet_kernel.server.door import BODY_LIMIT, TARGET_LIMIT, Door, host_name
 from tests.conftest import TOKEN, serve
 
 DOOR = Door(is_api=lambda path: path.startswith("/api/v1"))

@@ -6,8 +6,6 @@ from jupyter_server.auth.decorator import authorized
 from msgspec.structs import replace
 from tornado import web
 
-from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
-from oet_kernel.handlers.decoding import prepare_request, procedure_update
 from oet_kernel.models import (
     PrepareProcessCommand,
     ProcedureState,
@@ -15,6 +13,8 @@ from oet_kernel.models import (
     StartProcessCommand,
     StopProcessCommand,
 )
+from oet_kernel.server.handlers.base import RESOURCE, OetHandler, procedure_id
+from oet_kernel.server.handlers.decoding import prepare_request, procedure_update
 
 
 class ProcedureResource(OetHandler):

@@ -10,9 +10,9 @@ from tornado import web
 
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.events.event import Filter
-from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id, query_list
 from oet_kernel.models import ProcedureState
 from oet_kernel.procedure import summary_of
+from oet_kernel.server.handlers.base import RESOURCE, OetHandler, procedure_id, query_list
 from oet_kernel.store.rows import ArchiveQuery
 from oet_kernel.system.threads import STATE
 

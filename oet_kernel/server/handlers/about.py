@@ -8,8 +8,8 @@ from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
 from oet_kernel._version import __version__
-from oet_kernel.handlers.base import RESOURCE, OetHandler
 from oet_kernel.models import to_json
+from oet_kernel.server.handlers.base import RESOURCE, OetHandler
 from oet_kernel.system.supervision import faults
 
 
@@ -52,7 +52,7 @@ class OpenApiHandler(OetHandler):
 def openapi() -> dict[str, object]:
     """Read the API's description."""
     document: dict[str, object] = yaml.safe_load(
-        files("oet_kernel.handlers").joinpath("openapi.yaml").read_text("utf-8")
+        files("oet_kernel.server.handlers").joinpath("openapi.yaml").read_text("utf-8")
     )
     to_json(document)  # YAML has more types than JSON
     return document

@@ -3,9 +3,9 @@
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
-from oet_kernel.handlers.decoding import decode
 from oet_kernel.models import ControlUpdate
+from oet_kernel.server.handlers.base import RESOURCE, OetHandler, procedure_id
+from oet_kernel.server.handlers.decoding import decode
 
 
 class KernelHandler(OetHandler):

@@ -4,7 +4,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from oet_kernel.errors import MalformedRequest
-from oet_kernel.handlers.base import RESOURCE, OetHandler
+from oet_kernel.server.handlers.base import RESOURCE, OetHandler
 
 
 class ScriptsHandler(OetHandler):

@@ -3,10 +3,10 @@
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
-from oet_kernel.handlers.decoding import decode
-from oet_kernel.handlers.procedures import ProcedureResource
 from oet_kernel.models import PauseProcessCommand, PauseRequest, ResumeProcessCommand
+from oet_kernel.server.handlers.base import RESOURCE, OetHandler, procedure_id
+from oet_kernel.server.handlers.decoding import decode
+from oet_kernel.server.handlers.procedures import ProcedureResource
 
 
 class PauseHandler(ProcedureResource):

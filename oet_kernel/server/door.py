@@ -24,10 +24,10 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 from traitlets import default
 
-from oet_kernel.access import TokenIdentityProvider, cookie_secret
 from oet_kernel.errors import AddressTooLong, BadConfiguration, BodyTooLarge, OetError, Unauthorized
-from oet_kernel.logs import moderated
 from oet_kernel.models import to_json
+from oet_kernel.server.identity import TokenIdentityProvider, cookie_secret
+from oet_kernel.server.logs import moderated
 
 log = logging.getLogger(__name__)
 

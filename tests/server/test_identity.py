@@ -8,18 +8,18 @@ import stat
 import httpx
 import pytest
 
-from oet_kernel.access import (
+from oet_kernel.errors import BadConfiguration
+from oet_kernel.server.app import OetApp, arguments
+from oet_kernel.server.identity import (
     FORGET_SECONDS,
     FREE_MISTAKES,
     Brake,
     TokenIdentityProvider,
     cookie_secret,
 )
-from oet_kernel.app import OetApp, arguments
-from oet_kernel.errors import BadConfiguration
 from oet_kernel.system.children import SETTINGS, inherited, variable
 from tests.conftest import TOKEN, serve
-from tests.test_app import log_in, start
+from tests.server.test_app import log_in, start
 
 
 def provider(**settings):

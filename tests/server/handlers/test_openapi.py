@@ -9,8 +9,18 @@ from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
 from schemathesis.generation import GenerationMode
 
-from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
-from oet_kernel.handlers.about import openapi
+from oet_kernel.server.handlers import (
+    about,
+    activities,
+    archive,
+    kernels,
+    pausing,
+    procedures,
+    records,
+    scripts,
+    stream,
+)
+from oet_kernel.server.handlers.about import openapi
 from tests.conftest import TOKEN, serve
 
 CHECKS = (

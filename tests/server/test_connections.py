@@ -8,8 +8,8 @@ import pytest
 from tornado import web
 from tornado.netutil import bind_sockets
 
-from oet_kernel import door
-from oet_kernel.door import BoundedServer, Door
+from oet_kernel.server import door
+from oet_kernel.server.door import BoundedServer, Door
 
 pytestmark = pytest.mark.anyio
 OK = "HTTP/1.1 200 OK"

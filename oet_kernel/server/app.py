@@ -17,17 +17,27 @@ from jupyter_server.serverapp import flags as server_flags
 from traitlets import Bool, Float, Integer, List, Unicode
 
 from oet_kernel._version import __version__
-from oet_kernel.access import TokenIdentityProvider
-from oet_kernel.assembly import Settings, SharedService
-from oet_kernel.door import MOST_CONNECTIONS, MOST_OF_ADDRESS, GuardedServerApp
 from oet_kernel.errors import BadConfiguration, OetError
 from oet_kernel.events.bus import QUEUE_BYTES
-from oet_kernel.handlers import about, activities, archive, kernels, pausing, procedures, records, scripts, stream
-from oet_kernel.handlers.base import NotFoundHandler
 from oet_kernel.limits import EXIT_SECONDS, KERNEL_DEADLINE
-from oet_kernel.logs import moderated
 from oet_kernel.printable import printable
 from oet_kernel.records.notebook import OUTPUT_LIMIT
+from oet_kernel.server.assembly import Settings, SharedService
+from oet_kernel.server.door import MOST_CONNECTIONS, MOST_OF_ADDRESS, GuardedServerApp
+from oet_kernel.server.handlers import (
+    about,
+    activities,
+    archive,
+    kernels,
+    pausing,
+    procedures,
+    records,
+    scripts,
+    stream,
+)
+from oet_kernel.server.handlers.base import NotFoundHandler
+from oet_kernel.server.identity import TokenIdentityProvider
+from oet_kernel.server.logs import moderated
 from oet_kernel.state import discovery
 from oet_kernel.state.folder import usual_folder
 from oet_kernel.system.children import variable

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from oet_kernel.app import OetApp, arguments, check_words
 from oet_kernel.errors import BadConfiguration
+from oet_kernel.server.app import OetApp, arguments, check_words
 from tests.conftest import DEADLINE, TOKEN, serve
 
 

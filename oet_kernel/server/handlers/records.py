@@ -6,8 +6,8 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from oet_kernel.errors import MalformedRequest
-from oet_kernel.handlers.base import RESOURCE, OetHandler, procedure_id
 from oet_kernel.records.page import HEADER
+from oet_kernel.server.handlers.base import RESOURCE, OetHandler, procedure_id
 
 _TYPES = {"ipynb": "application/x-ipynb+json", "html": "text/html; charset=utf-8"}
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from oet_kernel.logs import BURST, LINE_CHARACTERS, Moderator
+from oet_kernel.server.logs import BURST, LINE_CHARACTERS, Moderator
 from tests.conftest import serve
 
 

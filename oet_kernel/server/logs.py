@@ -26,7 +26,7 @@ def moderated(config: dict[str, Any]) -> dict[str, Any]:
     config
         As `logging.config.dictConfig` takes it; it is changed.
     """
-    config["filters"] = {"moderator": {"()": "oet_kernel.logs.Moderator"}}
+    config["filters"] = {"moderator": {"()": "oet_kernel.server.logs.Moderator"}}
     for handler in config["handlers"].values():
         handler["filters"] = ["moderator"]
     return config

@@ -10,12 +10,10 @@ from msgspec import Struct
 from oet_kernel._version import __version__
 from oet_kernel.errors import BadConfiguration, ShuttingDown, StoreUnusable
 from oet_kernel.events.bus import EventBus
-from oet_kernel.handlers.base import HandlerContext
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.limits import Ladder, Limits
 from oet_kernel.maintenance.retention import Retention
-from oet_kernel.metrics import Metrics
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.oda.base import NoArchive
 from oet_kernel.oda.folder import FolderArchive
@@ -24,6 +22,8 @@ from oet_kernel.records.source import StoredRuns
 from oet_kernel.records.writer import RecordKeeper
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.server.handlers.base import HandlerContext
+from oet_kernel.server.metrics import Metrics
 from oet_kernel.service.activities import ActivityService
 from oet_kernel.service.procedures import ScriptExecutionService
 from oet_kernel.state.folder import StateFolder

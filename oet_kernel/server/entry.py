@@ -1,4 +1,4 @@
-"""``python -m oet_kernel.serve``, ``oet serve``, ``jupyter oet``: where the service begins."""
+"""``python -m oet_kernel.server.entry``, ``oet serve``, ``jupyter oet``: where the service begins."""
 
 import sys
 
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     # jsonschema, by which Jupyter Server validates events of its own, builds a grammar for a second when it is
     # imported: of a format (IRIs) that none of these has
     with blocked("rfc3987_syntax"):
-        from oet_kernel import app
+        from oet_kernel.server import app
     app.main(argv)
 
 

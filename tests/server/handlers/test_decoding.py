@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oet_kernel.errors import OetError
-from oet_kernel.handlers.decoding import prepare_request, procedure_update, say_where
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput, ProcedureState
+from oet_kernel.server.handlers.decoding import prepare_request, procedure_update, say_where
 
 SCRIPT = {"script_type": "filesystem", "script_uri": "file:///x.py"}
 GIT = {"script_type": "git", "script_uri": "git://a/b.py", "git_args": {"git_repo": "https://example.org/r.git"}}

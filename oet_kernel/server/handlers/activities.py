@@ -5,9 +5,9 @@ from msgspec.structs import replace
 from tornado import web
 
 from oet_kernel.errors import ResourceNotFound
-from oet_kernel.handlers.base import RESOURCE, OetHandler, id_of
-from oet_kernel.handlers.decoding import decode
 from oet_kernel.models import ActivityCommand, ActivitySummary
+from oet_kernel.server.handlers.base import RESOURCE, OetHandler, id_of
+from oet_kernel.server.handlers.decoding import decode
 
 
 class _ActivityHandler(OetHandler):
