@@ -24,7 +24,6 @@ from oet_kernel.events.event import Event
 from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.pool import KernelPool
-from oet_kernel.limits import KERNEL_DEADLINE, Ladder, Limits
 from oet_kernel.models import (
     FileSystemScript,
     PrepareProcessCommand,
@@ -35,6 +34,7 @@ from oet_kernel.models import (
 )
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service.procedures import ScriptExecutionService
+from oet_kernel.settings import KERNEL_DEADLINE, Ladder, Limits
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.journal import Journal

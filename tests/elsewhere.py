@@ -92,7 +92,7 @@ class Printed(io.BytesIO):
 
 def oet(*words: str, status: int = 0, until: bytes | None = None) -> str:
     """Run a command line, and check its exit status; what it printed."""
-    from oet_kernel.cli import main
+    from oet_kernel.cli.main import main
 
     printed, ended = Printed(until), 0
     text = io.TextIOWrapper(printed, "utf-8", write_through=True)
@@ -126,7 +126,7 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> set[tuple[str, .
 
 def cli(folder: Path) -> None:
     """Use every command."""
-    from oet_kernel.cli import cli as group
+    from oet_kernel.cli.main import cli as group
 
     used = set()
 

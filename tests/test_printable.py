@@ -14,8 +14,8 @@ from tornado.log import LogFormatter
 
 import oet_kernel
 from oet_kernel.bounds import OutOfBounds, check_topic
-from oet_kernel.cli import main as cli_main
 from oet_kernel.cli.console import _shown
+from oet_kernel.cli.main import main as cli_main
 from oet_kernel.cli.options import offered
 from oet_kernel.cli.printing import Printer, print_json
 from oet_kernel.client import Client, ClientError, Event

@@ -1,5 +1,5 @@
 """``python -m oet_kernel.cli``."""
 
-from oet_kernel.cli import main
+from oet_kernel.cli.entry import main
 
 main()

@@ -42,11 +42,11 @@ from oet_kernel.kernel.provenance import environment_facts, script_facts, source
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
 from oet_kernel.kernel.returned import describe
 from oet_kernel.kernel.script_loop import ScriptLoop
-from oet_kernel.limits import EXIT_SECONDS
 from oet_kernel.models import ProcedureInput
 from oet_kernel.protocol import PauseReport
 from oet_kernel.scripts.notebook import SUFFIX
 from oet_kernel.scripts.signature.plain import is_plain
+from oet_kernel.settings import EXIT_SECONDS
 from oet_kernel.system.process_context import Changes
 
 

@@ -24,9 +24,9 @@ from oet_kernel.kernel_manager.exit_status import Ending, Obituaries
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.journal_reader import JournalTail
 from oet_kernel.kernel_manager.specs import OneSpec, kernel_spec, provide_packages
-from oet_kernel.limits import EXIT_SECONDS, KERNEL_DEADLINE, Ladder
 from oet_kernel.models import Connection, ProcedureInput
 from oet_kernel.protocol import CONNECTION_FILE
+from oet_kernel.settings import EXIT_SECONDS, KERNEL_DEADLINE, Ladder
 from oet_kernel.system.process_context import Bounds, Changes, Surroundings
 from oet_kernel.system.process_identity import read_identity, start_of
 from oet_kernel.system.processes import MARK, describe_exit, handles, kill_leftovers, kill_tree, marked, signal_group

@@ -7,8 +7,8 @@ from collections import ChainMap
 
 import click
 
-from oet_kernel import cli
 from oet_kernel.cli.grammar import TwoCalls, behind_dashes
+from oet_kernel.cli.main import cli
 from oet_kernel.cli.options import FREE, MoreOptions
 from oet_kernel.cli.procedures import create
 from oet_kernel.cli.results import Answer, Following
@@ -88,7 +88,7 @@ def no_serve() -> None:
     raise click.UsageError("A service is started in a terminal, with oet serve; or here: %oet connect --embedded")
 
 
-@click.command("%%oet_procedure", cls=TwoCalls, context_settings={**FREE, **cli.cli.context_settings})
+@click.command("%%oet_procedure", cls=TwoCalls, context_settings={**FREE, **cli.context_settings})
 @click.argument("name")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[INIT ARGUMENTS]... [-- MAIN ARGUMENTS...]")
 @click.option("--run", "runs", is_flag=True, help="Run it once it is READY.")
@@ -114,10 +114,10 @@ def oet_procedure(context: click.Context, name: str, words: tuple[str, ...], run
 
 COMMANDS = click.Group(
     "%oet",
-    commands=ChainMap({"serve": no_serve, "connect": connect}, cli.cli.commands),
-    params=cli.cli.params,
-    callback=cli.cli.callback,
-    help=cli.cli.help,
-    context_settings=cli.cli.context_settings,
+    commands=ChainMap({"serve": no_serve, "connect": connect}, cli.commands),
+    params=cli.params,
+    callback=cli.callback,
+    help=cli.help,
+    context_settings=cli.context_settings,
 )
 """What stands behind ``%oet``."""

@@ -19,7 +19,6 @@ from traitlets import Bool, Float, Integer, List, Unicode
 from oet_kernel._version import __version__
 from oet_kernel.errors import BadConfiguration, OetError
 from oet_kernel.events.bus import QUEUE_BYTES
-from oet_kernel.limits import EXIT_SECONDS, KERNEL_DEADLINE
 from oet_kernel.printable import printable
 from oet_kernel.records.notebook import OUTPUT_LIMIT
 from oet_kernel.server.assembly import Settings, SharedService
@@ -38,6 +37,7 @@ from oet_kernel.server.handlers import (
 from oet_kernel.server.handlers.base import NotFoundHandler
 from oet_kernel.server.identity import TokenIdentityProvider
 from oet_kernel.server.logs import moderated
+from oet_kernel.settings import EXIT_SECONDS, KERNEL_DEADLINE
 from oet_kernel.state import discovery
 from oet_kernel.state.folder import usual_folder
 from oet_kernel.system.children import variable

@@ -12,7 +12,6 @@ from oet_kernel.errors import BadConfiguration, ShuttingDown, StoreUnusable
 from oet_kernel.events.bus import EventBus
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.pool import KernelPool
-from oet_kernel.limits import Ladder, Limits
 from oet_kernel.maintenance.retention import Retention
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.oda.base import NoArchive
@@ -26,6 +25,7 @@ from oet_kernel.server.handlers.base import HandlerContext
 from oet_kernel.server.metrics import Metrics
 from oet_kernel.service.activities import ActivityService
 from oet_kernel.service.procedures import ScriptExecutionService
+from oet_kernel.settings import Ladder, Limits
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.sqlite import Store

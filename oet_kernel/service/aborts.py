@@ -9,7 +9,6 @@ from typing import Any
 
 from oet_kernel import topics
 from oet_kernel.errors import AbortFailed, OetError
-from oet_kernel.limits import Limits
 from oet_kernel.models import (
     FileSystemScript,
     PrepareProcessCommand,
@@ -21,6 +20,7 @@ from oet_kernel.service.execution import Execution
 from oet_kernel.service.publisher import Announcer
 from oet_kernel.service.registry import Roster
 from oet_kernel.service.resources import Subarrays
+from oet_kernel.settings import Limits
 
 
 class Aborts:

@@ -27,7 +27,6 @@ from oet_kernel.events.mapping import (
 )
 from oet_kernel.kernel_manager.local import KernelRecord, LocalKernel, find_record
 from oet_kernel.kernel_manager.pool import KernelPool
-from oet_kernel.limits import EXIT_SECONDS, Ladder
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
 from oet_kernel.procedure import Fact
 from oet_kernel.protocol import PauseReport
@@ -36,6 +35,7 @@ from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.service.lease import KernelControl
 from oet_kernel.service.pause_requests import KernelPause, event_of, fact_of
 from oet_kernel.service.steps import StepDeadline
+from oet_kernel.settings import EXIT_SECONDS, Ladder
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import KernelRow, ProcedureRow
 from oet_kernel.system.supervision import supervise

@@ -44,7 +44,6 @@ from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
 from oet_kernel.events.mapping import Announcement
 from oet_kernel.kernel_manager.pool import KernelPool
-from oet_kernel.limits import Limits
 from oet_kernel.models import (
     GitScript,
     PrepareProcessCommand,
@@ -65,6 +64,7 @@ from oet_kernel.service.post_mortem import KeptKernels
 from oet_kernel.service.publisher import Announcer, publish_list
 from oet_kernel.service.registry import Roster
 from oet_kernel.service.resources import Subarrays
+from oet_kernel.settings import Limits
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from oet_kernel.cli import main
+from oet_kernel.cli.main import main
 
 
 class Result(NamedTuple):

@@ -5,7 +5,7 @@ import os
 import pytest
 from click.shell_completion import ShellComplete
 
-from oet_kernel.cli import cli
+from oet_kernel.cli.main import cli
 from tests.ipynb import notebook
 
 SCRIPT = (

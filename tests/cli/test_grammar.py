@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from oet_kernel.cli import cli
 from oet_kernel.cli.grammar import read_start
+from oet_kernel.cli.main import cli
 from oet_kernel.cli.options import PROCEDURE_ID
 from oet_kernel.client import AsyncClient, Client
 from oet_kernel.magics.handle import ProcedureHandle

@@ -13,7 +13,7 @@ HEAVY = (
 )  # fmt: skip
 LIST = f"""
 import json, sys
-from oet_kernel.cli import main
+from oet_kernel.cli.main import main
 try:
     main(["procedure", "list", "--json"])
 finally:
@@ -32,7 +32,7 @@ def test_ctrl_c_while_the_command_is_imported_ends_it_without_a_word(tmp_path):
     """A module that the command needs presses Ctrl-C as it is imported."""
     (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = subprocess.run(
-        [sys.executable, "-m", "oet_kernel.command", "list"],
+        [sys.executable, "-m", "oet_kernel.cli.entry", "list"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
@@ -40,4 +40,4 @@ def test_ctrl_c_while_the_command_is_imported_ends_it_without_a_word(tmp_path):
 
 def test_the_installed_command_is_this_one():
     (command,) = entry_points(group="console_scripts", name="oet")
-    assert command.value == "oet_kernel.command:main"
+    assert command.value == "oet_kernel.cli.entry:main"

@@ -28,7 +28,7 @@ def shell(server):
     """Run a line of bash, in which oet is this project's, and gives what it printed, each command's status last."""
 
     def run(line):
-        oet = shlex.join([sys.executable, "-m", "oet_kernel.command"])
+        oet = shlex.join([sys.executable, "-m", "oet_kernel.cli.entry"])
         text = f'oet() {{ {oet} "$@"; }}; {line}; echo "${{PIPESTATUS[@]}}"'
         env = {**os.environ, "OET_URL": server.url, "OET_TOKEN": server.token}
         done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, env=env, timeout=DEADLINE)
@@ -87,7 +87,7 @@ def test_error_that_cannot_be_written_ends_quietly_too(shell):
 
 
 def test_listener_ends_with_its_reader_and_not_with_the_next_event(server):
-    argv = [sys.executable, "-m", "oet_kernel.command", "listen", "--topics=nothing.that.ever.happens"]
+    argv = [sys.executable, "-m", "oet_kernel.cli.entry", "listen", "--topics=nothing.that.ever.happens"]
     env = {**os.environ, "OET_URL": server.url, "OET_TOKEN": server.token}
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
     process.stdout.close()
@@ -110,7 +110,7 @@ def test_reader_that_has_left_before_is_told_at_once_wherever_the_main_thread_is
 def test_command_that_follows_ends_with_its_reader_and_not_with_the_next_event(server, words):
     made = server.create("import threading\ndef main(): threading.Event().wait()\n", subarray_id=9101)
     server.until(made, "READY")
-    argv = [sys.executable, "-m", "oet_kernel.command", *words.replace("PID", str(made)).split()]
+    argv = [sys.executable, "-m", "oet_kernel.cli.entry", *words.replace("PID", str(made)).split()]
     env = {**os.environ, "OET_URL": server.url, "OET_TOKEN": server.token}
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
     for line in process.stdout:

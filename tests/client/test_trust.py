@@ -214,7 +214,7 @@ def test_commands_talk_to_a_service_with_a_certificate(authority, ca, tmp_path, 
         def oet(*words, **environment):
             for name, value in environment.items():
                 monkeypatch.setenv(name, str(value))
-            argv = [sys.executable, "-m", "oet_kernel.command", *words]
+            argv = [sys.executable, "-m", "oet_kernel.cli.entry", *words]
             done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
             for name in environment:
                 monkeypatch.delenv(name)

@@ -34,7 +34,7 @@ def interrupt(words: list[str], signum: int, delay: float, *, twice: bool) -> li
         (folder / "script.py").write_text("import threading\ndef main(): threading.Event().wait()\n")
         own = {"HOME": name, "TMPDIR": f"{name}/tmp", "XDG_RUNTIME_DIR": f"{name}/run", _MARK: mark}
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("OET_")}
-        argv = [sys.executable, "-m", "oet_kernel.command", *words]
+        argv = [sys.executable, "-m", "oet_kernel.cli.entry", *words]
         process = subprocess.Popen(
             argv, cwd=folder, env={**inherited, **own}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

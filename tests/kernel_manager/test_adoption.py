@@ -18,9 +18,9 @@ from oet_kernel.kernel_manager import pool as pool_module
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.local import KernelRecord, LocalKernel, find_record
 from oet_kernel.kernel_manager.pool import KernelPool
-from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureInput
 from oet_kernel.protocol import CONNECTION_FILE, IDENTITY
+from oet_kernel.settings import Ladder
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.process_identity import start_of
 from tests.conftest import gone
@@ -515,7 +515,7 @@ SERVICE = """
 import asyncio, sys
 from pathlib import Path
 import msgspec
-from oet_kernel.limits import Ladder
+from oet_kernel.settings import Ladder
 from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.models import ProcedureInput

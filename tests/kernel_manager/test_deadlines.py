@@ -9,8 +9,8 @@ import pytest
 
 from oet_kernel.errors import KernelSilent
 from oet_kernel.kernel_manager.local import LocalKernel
-from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureState
+from oet_kernel.settings import Ladder
 from tests.conftest import Bench, gone
 
 SHORT = 1.0

@@ -6,8 +6,8 @@ import os
 import psutil
 import pytest
 
-from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureState, StopProcessCommand
+from oet_kernel.settings import Ladder
 
 pytestmark = pytest.mark.anyio
 

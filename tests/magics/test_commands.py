@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from oet_kernel.cli import cli
+from oet_kernel.cli.main import cli
 from oet_kernel.magics.commands import COMMANDS, notebook, oet_procedure, waits
 from oet_kernel.magics.session import Session
 

@@ -18,9 +18,9 @@ from oet_kernel.errors import (
     StoreUnusable,
 )
 from oet_kernel.kernel_manager.local import LocalKernel
-from oet_kernel.limits import Ladder
 from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
 from oet_kernel.service import pause_requests as pause_module
+from oet_kernel.settings import Ladder
 from tests.conftest import DEADLINE, Bench
 from tests.ipynb import notebook
 

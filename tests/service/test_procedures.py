@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from oet_kernel.errors import AbortFailed, ResourceNotFound, StartRefused, StateFolderInUse, TooManyKernels
-from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureState, StopProcessCommand
+from oet_kernel.settings import Ladder
 from oet_kernel.state.folder import StateFolder
 
 pytestmark = pytest.mark.anyio

@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
-from oet_kernel.limits import Ladder
 from oet_kernel.models import ProcedureState, StopProcessCommand
+from oet_kernel.settings import Ladder
 from tests.conftest import DEADLINE, Bench, gone
 from tests.kernel_manager.conftest import forking
 

@@ -10,7 +10,7 @@ def main() -> None:
 
     # httpx imports the libraries of a command of its own where it finds them, which takes long
     with blocked("pygments"):
-        from oet_kernel.cli import main as run
+        from oet_kernel.cli.main import main as run
 
     _signal.signal(_signal.SIGINT, handler)
     run()
