@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from contextlib import contextmanager
 
@@ -178,6 +179,7 @@ def test_folder_of_a_killed_run_is_swept_by_the_next_and_one_that_is_in_use_is_n
     left.mkdir()
     fresh.mkdir()
     os.utime(left, (0, 0))
+    os.utime(fresh, (time.time() + 3600,) * 2)  # fresh, however long two services take to start
     with embedded_service(), embedded_service():
         assert not left.exists()
         assert fresh.exists()
