@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from oet_kernel.printable import has_controls
 
@@ -58,6 +58,7 @@ INTEGER_BITS = 4096
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_BRACKETS = bytes(one for one in range(256) if one not in _STEPS)
 _CHUNK = 1 << 16
+_PIECE = 1 << 20
 _TOPIC = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
@@ -225,6 +226,23 @@ def check_topic(topic: str) -> str:
     return topic
 
 
+def read_up_to(file: BinaryIO, most: int) -> bytes:
+    """Read a file to its end, or to so many bytes, for which no memory is taken before they are there.
+
+    Parameters
+    ----------
+    file
+        Open for reading.
+    most
+        Bytes.
+    """
+    pieces, size = [], 0
+    while size < most and (piece := file.read(min(_PIECE, most - size))):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
 def read_file(path: Path, most: int) -> bytes:
     """Read a regular file; what stands in its place (a named pipe, a device) is not waited for.
 
@@ -250,9 +268,9 @@ def read_file(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{path} is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
-            data = b"" if found.st_size > most else file.read(most + 1)
+            data = b"" if found.st_size > most else read_up_to(file, most + 1)
     finally:
         os.close(descriptor)
-    if found.st_size > most or len(data) > most:
+    if max(found.st_size, len(data)) > most:
         raise OutOfBounds(f"{path} has {max(found.st_size, len(data)):,} bytes and {most:,} are allowed")
     return data

@@ -226,6 +226,13 @@ class StoreUnusable(OetError):
         self.why = why or message
 
 
+class OutOfMemory(OetError):
+    """The service has no memory for what was asked."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    type = "OutOfMemory"
+
+
 class BadConfiguration(OetError):
     """The service was given an option or a setting that makes no sense."""
 

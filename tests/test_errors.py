@@ -50,3 +50,12 @@ def test_statuses_are_those_of_the_contract():
     used = {kind.status.value for kind in tree(OetError)}
     assert used <= {400, 403, 404, 405, 409, 413, 414, 500, 503, 504, 507}
     assert errors.StartRefused.status == 409
+
+
+def test_want_of_memory_is_told_with_what_to_do():
+    error = as_oet_error(500, MemoryError(), "/procedures")
+    assert (error.status.value, error.type) == (503, "OutOfMemory")
+    assert error.message == (
+        "/procedures: the service has no memory left for this; ask for less at a time, or try again when procedures "
+        "have ended"
+    )

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 _COLLECTOR_SECONDS = 5.0
 """Seconds that a collector has to journal the rest of what an ended kernel has written."""
+_MEMORY_SECONDS = 0.5
+"""Seconds until what lacked memory is tried again."""
 _LAST_LINES = 20
 _LAST_BYTES = 64 << 10
 _FATAL = "Fatal Python error: "
@@ -534,7 +536,7 @@ class LocalKernel:
         try:
             while True:
                 ended = self._exit_seen  # before reading: what is in the journal then is all there is
-                while (records := self._tail.read()) or self._tail.behind:
+                while (records := await self._read()) or self._tail.behind:
                     await self._hear(records)
                     await asyncio.sleep(0)  # the turn of other kernels
                 self._caught_up.set()
@@ -546,6 +548,15 @@ class LocalKernel:
             self._on_fault(error)
         finally:
             self._caught_up.set()  # whoever waits for it is not to wait for ever
+
+    async def _read(self) -> list[Record]:
+        """Read the next records, again and again while there is no memory for it: nothing is lost by that."""
+        while True:
+            try:
+                return self._tail.read()
+            except MemoryError:
+                log.error("There is no memory to read what the kernel in %s says; it is tried again", self.folder)
+                await asyncio.sleep(_MEMORY_SECONDS)
 
     async def _hear(self, records: list[Record]) -> None:
         for record in records:

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from oet_kernel.bounds import read_up_to
 from oet_kernel.errors import MalformedRequest, OetError, ResourceNotFound, ScriptNotAllowed
 from oet_kernel.models import (
     FileSystemScript,
@@ -355,7 +356,7 @@ def _load(path: Path, most: int) -> tuple[bytes, Version]:
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         status = os.fstat(file.fileno())
         _need_file(status)
-        return file.read(most + 1), Version.of(status)
+        return read_up_to(file, most + 1), Version.of(status)
 
 
 def _interpret(path: Path, source: bytes) -> Reading | ScriptUnreadable:

@@ -94,6 +94,8 @@ class Store:
             if _is_of_the_row(error):
                 raise
             why = error.orig if isinstance(error, DatabaseError) else error
+            if isinstance(why, MemoryError):  # which says nothing
+                why = MemoryError("the service has no memory left")
             raise StoreUnusable(
                 f"The database {self.path} cannot be used: {why}; 'oet doctor' tells more, "
                 "docs/how-to/recover.md what to do",

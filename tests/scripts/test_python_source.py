@@ -22,7 +22,7 @@ class Disturbs:
 
 
 def test_threads_that_parse_at_once_all_get_their_tree():
-    source = Path(python_source.__file__).with_name("service.py").read_text()
+    source = Path(python_source.__file__).with_name("git.py").read_text()
     whole = len(ast.parse(source).body)
     begin, before = threading.Barrier(4), sys.getswitchinterval()
 

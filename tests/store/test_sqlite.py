@@ -14,7 +14,6 @@ from alembic.script import ScriptDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import oet_kernel.store.sqlite as module
 from oet_kernel import procedure as lifecycle
 from oet_kernel.errors import StoreTooNew, StoreUnusable
 from oet_kernel.events.event import Event, Filter
@@ -316,4 +315,3 @@ def test_check_is_silent_for_a_sound_database(store):
 def test_folder_that_is_none_is_refused_with_what_to_do(tmp_path):
     with pytest.raises(StoreUnusable, match=r"oet\.sqlite cannot be used"):
         Store(tmp_path / "missing" / "oet.sqlite")
-    assert module.NAME == "oet.sqlite"

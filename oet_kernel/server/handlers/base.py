@@ -18,6 +18,7 @@ from oet_kernel.errors import (
     MethodNotAllowed,
     NotAuthorized,
     OetError,
+    OutOfMemory,
     ResourceNotFound,
     Unauthorized,
 )
@@ -301,6 +302,11 @@ def as_oet_error(status: int, error: BaseException | None, path: str) -> OetErro
             return ResourceNotFound(f"There is nothing at {path}; the API is described at openapi.json under its root")
         case 405:
             return MethodNotAllowed(f"{path} does not have this method")
+        case 500 if isinstance(error, MemoryError):
+            return OutOfMemory(
+                f"{path}: the service has no memory left for this; ask for less at a time, or try again when "
+                "procedures have ended"
+            )
         case 500 if error is not None:
             unexpected = OetError(str(error) or type(error).__name__)
             unexpected.type = type(error).__name__
