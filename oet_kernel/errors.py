@@ -226,6 +226,13 @@ class StoreUnusable(OetError):
         self.why = why or message
 
 
+class KernelTooOld(OetError):
+    """A kernel that an older version of the service has started cannot do what was asked."""
+
+    status = HTTPStatus.CONFLICT
+    type = "KernelTooOld"
+
+
 class OutOfMemory(OetError):
     """The service has no memory for what was asked."""
 

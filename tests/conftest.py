@@ -331,7 +331,14 @@ def until(events: Iterable[dict[str, Any]], pid: int, state: str) -> list[dict[s
     raise AssertionError(f"no {state} in {seen}")
 
 
-def launch(folder: Path, *options: str, token: str | None = TOKEN, port: int = 0, **environment: str) -> Server:
+def launch(
+    folder: Path,
+    *options: str,
+    token: str | None = TOKEN,
+    port: int = 0,
+    module: str = "oet_kernel.server.entry",
+    **environment: str,
+) -> Server:
     """Start a service and wait until it says that it is ready; to be ended by `Server.end`, or by a signal.
 
     Parameters
@@ -344,11 +351,13 @@ def launch(folder: Path, *options: str, token: str | None = TOKEN, port: int = 0
         That it asks for.
     port
         That of another before it, or a free one.
+    module
+        Where the service begins; other versions begin elsewhere.
     environment
         Variables that it gets besides those of this process.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "oet_kernel.server.entry", f"--port={port}", f"--state-dir={folder / 'state'}"]
+    argv = [sys.executable, "-m", module, f"--port={port}", f"--state-dir={folder / 'state'}"]
     # no test leaves a kernel behind, nor waits for the answer to a wrong token
     argv += ["--OetApp.detach=False", "--TokenIdentityProvider.mistake_seconds=0", *options]
     if token:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oet_kernel import topics
+from oet_kernel import protocol, topics
 from oet_kernel.bounds import (
     MESSAGE_BYTES,
     NOTE_BYTES,
@@ -23,7 +23,7 @@ from oet_kernel.bounds import (
     read_json,
     shortened,
 )
-from oet_kernel.models import Returned, to_json
+from oet_kernel.models import to_json
 from oet_kernel.procedure import (
     CallFinished,
     CallStarted,
@@ -34,22 +34,7 @@ from oet_kernel.procedure import (
     LoadFinished,
     LoadStarted,
 )
-from oet_kernel.protocol import PauseReport
-
-
-class Record(Struct, frozen=True):
-    """One message that a kernel published, as its journal holds it."""
-
-    n: int
-    """The kernel's own count, from 1; 0 when a forked child wrote it."""
-    t: float
-    """Unix seconds."""
-    type: str
-    """Jupyter message type."""
-    call: str | None
-    """The function of the script that was called last, ``load``, ``init``, ``main``; or ``console``."""
-    content: msgspec.Raw
-    """The message's content, a JSON object."""
+from oet_kernel.protocol import CallReport, ControlReport, Hello, Idle, PauseReport, Record, Subscription
 
 
 class Announcement(Struct, frozen=True):
@@ -59,49 +44,13 @@ class Announcement(Struct, frozen=True):
     data: bytes
 
 
-class Interest(Struct, frozen=True):
-    """The script listens to a topic and all below it."""
+Note = Subscription | ControlReport | PauseReport | Idle
+"""What a message can mean to those who look after the kernel."""
 
-    topic: str
-
-
-class Control(Struct, frozen=True):
-    """Somebody has taken control of the kernel, or given it back."""
-
-    who: str
-    taken: bool
-
-
-class Idle(Struct, frozen=True):
-    """The kernel has done what it was asked for, and has said before how that went."""
-
-    request: str
-    """``prepare`` or ``run``."""
-
-
-class _OetCall(Struct):
-    call: str
-    phase: str
-    has_init: bool = False
-    source_sha256: str | None = None
-    returned: Returned | None = None
-    stacktrace: str = ""
-    quiet: bool = False
-
-
-UNREADABLE = ""
-"""Type of what a journal holds in the place of a record."""
-
-
-class _Topic(Struct):
-    topic: str
-
-
-_topic = msgspec.json.Decoder(_Topic)
-_oet_call = msgspec.json.Decoder(_OetCall)
-_oet_idle = msgspec.json.Decoder(Idle)
-_oet_control = msgspec.json.Decoder(Control)
-_oet_pause = msgspec.json.Decoder(PauseReport)
+_call = msgspec.json.Decoder(CallReport)
+_notes: dict[str, msgspec.json.Decoder[Note]] = {
+    kind.msg_type: msgspec.json.Decoder(kind) for kind in (Subscription, Idle, ControlReport, PauseReport)
+}
 _any_object = msgspec.json.Decoder(dict[str, Any])
 
 _DISPLAYS = frozenset({"display_data", "execute_result", "update_display_data"})
@@ -122,7 +71,7 @@ def announce(topic: str, msg_src: str, /, **fields: Any) -> Announcement:
     return Announcement(topic, to_json({"msg_src": msg_src, "topic": topic, **fields}))
 
 
-Meaning = Fact | Announcement | Interest | Control | PauseReport | Idle
+Meaning = Fact | Announcement | Note
 """What a message of a kernel can mean."""
 
 
@@ -149,17 +98,17 @@ def interpret(record: Record, procedure: int) -> Meaning | None:
         When it exceeds the bounds of `oet_kernel.bounds`.
     """
     match record.type:
-        case "oet_event":
+        case protocol.EVENT:
             return _published(bytes(record.content), procedure)
-        case "oet_told":
+        case protocol.KERNEL_EVENT:
             return _published(bytes(record.content), procedure, topics.KERNEL)
-        case "oet_call":
+        case CallReport.msg_type:
             check_json(bytes(record.content), MESSAGE_BYTES)
-            return _fact(_oet_call.decode(record.content), record.t)
-        case "oet_kernel":
+            return _fact(_call.decode(record.content), record.t)
+        case Hello.msg_type:
             return KernelReady(record.t)
-        case "oet_subscribe" | "oet_idle" | "oet_control" | "oet_pause":
-            return _note(record.type, bytes(record.content))
+        case note if note in _notes:
+            return _note(note, bytes(record.content))
         case "stream":
             fields = _any_object.decode(record.content)
             text = {"name": str(fields.get("name")), "text": shortened(str(fields.get("text")), STREAM_BYTES)}
@@ -191,17 +140,12 @@ def interpret(record: Record, procedure: int) -> Meaning | None:
             return None
 
 
-def _note(kind: str, content: bytes) -> Interest | Control | PauseReport | Idle:
+def _note(kind: str, content: bytes) -> Note:
     check_json(content, NOTE_BYTES)
-    match kind:
-        case "oet_subscribe":
-            return Interest(check_topic(_topic.decode(content).topic))
-        case "oet_idle":
-            return _oet_idle.decode(content)
-        case "oet_control":
-            return _oet_control.decode(content)
-        case _:
-            return _oet_pause.decode(content)
+    note = _notes[kind].decode(content)
+    if isinstance(note, Subscription):
+        check_topic(note.topic)
+    return note
 
 
 def _published(data: bytes, procedure: int, believed: Container[str] = ()) -> Announcement:
@@ -256,7 +200,7 @@ def _widget(record: Record, procedure: int) -> Announcement | None:
     return _output(topics.OUTPUT_WIDGET, record, procedure, told)
 
 
-def _fact(message: _OetCall, at: float) -> Fact | None:
+def _fact(message: CallReport, at: float) -> Fact | None:
     match message.call, message.phase:
         case "load", "started":
             return LoadStarted(at)

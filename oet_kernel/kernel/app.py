@@ -37,10 +37,19 @@ from oet_kernel.kernel.last_words import keep, write_to
 from oet_kernel.kernel.orphan_watch import OrphanWatch
 from oet_kernel.kernel.pipes import OutputPipes
 from oet_kernel.kernel.program import Program
-from oet_kernel.kernel.runner import ControlRequest, EventRequest, Opening, PrepareRequest, Runner, RunRequest
+from oet_kernel.kernel.runner import Opening, Runner
 from oet_kernel.kernel.shell import OetShell
 from oet_kernel.kernel.streams import ConsoleText, FlushingSys, ScriptStream, flush_streams
-from oet_kernel.protocol import PauseRequest
+from oet_kernel.protocol import (
+    PROTOCOL_VERSION,
+    ControlReport,
+    ControlRequest,
+    EventRequest,
+    Hello,
+    PauseRequest,
+    PrepareRequest,
+    RunRequest,
+)
 
 IOPUB_HIGH_WATER_MARK = 100_000
 """Messages held for a slow subscriber of ZeroMQ; the default of 1000 loses half of a burst."""
@@ -107,7 +116,7 @@ class OetKernel(IPythonKernel):
         """Let guests type, or only look; on the control channel, so that it holds at once."""
         request = msgspec.convert(parent["content"], ControlRequest)
         self.console.controller = request.who if request.taken else None
-        self._publisher.send("oet_control", msgspec.json.encode(request))
+        self._publisher.say(ControlReport(request.who, request.taken))
 
     async def oet_pause_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Have the script wait at a checkpoint, or go on; the journal tells what became of it."""
@@ -259,7 +268,7 @@ class OetKernel(IPythonKernel):
 
     def ready(self) -> None:
         """Say that requests are taken."""
-        self._publisher.send("oet_kernel", b'{"phase":"ready"}')
+        self._publisher.say(Hello(protocol=PROTOCOL_VERSION))
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """Take a shutdown request; ipykernel warns, by the script's own filters, of a method that is no coroutine's."""

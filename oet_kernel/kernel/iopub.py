@@ -18,6 +18,7 @@ from oet_kernel.kernel.collector import STREAMS
 from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel.pipes import OutputPipes
 from oet_kernel.kernel.streams import PIECE, flush_streams
+from oet_kernel.protocol import Message
 
 _NOT_JOURNALED = frozenset({"status", "stream", "iopub_welcome", "shutdown_reply"})
 """Busy and idle say nothing a script said; streams are journaled as they come out of their pipes."""
@@ -208,6 +209,10 @@ class Publisher:
                 (journal.insist if insist else journal.append)(kind, part)
         if self._thread.attached:
             self.show(msg_type, msgspec.json.decode(content))
+
+    def say(self, message: Message, *, insist: bool = False) -> None:
+        """Publish a message of this project's own; as `send` otherwise."""
+        self.send(message.msg_type, msgspec.json.encode(message), insist=insist)
 
     def show(self, msg_type: str, content: dict[str, Any], parent: dict[str, Any] | None = None) -> None:
         """Send a message to attached clients alone: it is not journaled.

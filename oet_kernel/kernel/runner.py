@@ -24,14 +24,14 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oet_kernel import api, topics
 from oet_kernel.kernel import background_work
 from oet_kernel.kernel.calls import call
 from oet_kernel.kernel.checkpoints import Checkpoints
 from oet_kernel.kernel.deprecations import show_as_main
-from oet_kernel.kernel.encoding import encode, encode_event
+from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.kernel.exit_work import ExitWork, drop_modules, end_child, end_now, flush_files, status_of
 from oet_kernel.kernel.iopub import Publisher
 from oet_kernel.kernel.last_words import end_untold
@@ -43,44 +43,20 @@ from oet_kernel.kernel.pubsub_bridge import PubSubBridge
 from oet_kernel.kernel.returned import describe
 from oet_kernel.kernel.script_loop import ScriptLoop
 from oet_kernel.models import ProcedureInput
-from oet_kernel.protocol import PauseReport
+from oet_kernel.protocol import (
+    EVENT,
+    KERNEL_EVENT,
+    CallReport,
+    Changes,
+    EventRequest,
+    Idle,
+    PauseReport,
+    PrepareRequest,
+    RunRequest,
+    Subscription,
+)
 from oet_kernel.scripts.notebook import SUFFIX
 from oet_kernel.scripts.signature.plain import is_plain
-from oet_kernel.settings import EXIT_SECONDS
-from oet_kernel.system.process_context import Changes
-
-
-class PrepareRequest(Struct):
-    """Content of an ``oet_prepare_request`` on the shell channel."""
-
-    procedure: int
-    """Id of the procedure; becomes the name of the main thread and the `msg_src` of its events."""
-    path: str
-    """Where the script is."""
-    init: ProcedureInput = field(default_factory=ProcedureInput)
-    changes: Changes = Changes()
-    """What has changed around the kernel since it was started, ahead of its script."""
-    exit_seconds: float = EXIT_SECONDS
-    """Deadline of what the script leaves at work; 0 for none."""
-    kernel: str | None = None
-    """Kernelspec for the cells of a notebook; None for the one that it names."""
-    own_folder: bool = False
-    """The script's folder is to be the working folder."""
-    working_folder: str | None = None
-    """The working folder, where it is neither that nor the service's."""
-
-
-class RunRequest(Struct):
-    """Content of an ``oet_run_request`` on the shell channel."""
-
-    main: ProcedureInput = field(default_factory=ProcedureInput)
-
-
-class EventRequest(Struct):
-    """Content of an ``oet_event_request`` on the control channel: an event that somebody else published."""
-
-    topic: str
-    fields: dict[str, Any]
 
 
 class Opening(NamedTuple):
@@ -103,14 +79,6 @@ class Opening(NamedTuple):
     """To be told the Python source and the facts, before anything runs."""
     checkpoint: Callable[[str], None]
     """Passes a checkpoint, or waits there."""
-
-
-class ControlRequest(Struct):
-    """Content of an ``oet_control_request`` on the control channel."""
-
-    who: str
-    """Who has taken control of the kernel, or gives it back."""
-    taken: bool
 
 
 class Runner:
@@ -146,7 +114,7 @@ class Runner:
         self._pid = os.getpid()
         self._on_interrupt: Any = signal.default_int_handler
         self._exit_work = ExitWork(0, self._cut_off)
-        self._outcome: dict[str, Any] = {}
+        self._outcome: CallReport | None = None
         self.checkpoints = Checkpoints(self._say_pause)
         """Where the script waits while a pause is asked for."""
         self.idle = threading.Event()
@@ -180,7 +148,7 @@ class Runner:
         OutOfBounds
             When the topic or the event exceeds a bound.
         """
-        self._publisher.send("oet_event", encode_event(topic, self._name, fields))
+        self._publisher.send(EVENT, encode_event(topic, self._name, fields))
 
     def tell(self, topic: str, fields: Mapping[str, Any]) -> None:
         """Publish an event of the kernel's own, under a topic that a script's word means nothing on.
@@ -192,7 +160,7 @@ class Runner:
         fields
             The event's own fields.
         """
-        self._publisher.send("oet_told", encode_event(topic, self._name, fields))
+        self._publisher.send(KERNEL_EVENT, encode_event(topic, self._name, fields))
 
     def prepare(self, request: PrepareRequest) -> None:
         """Load the script and call its ``init``, if it has one."""
@@ -241,7 +209,7 @@ class Runner:
         finally:
             self.idle.set()
             with suppress(OSError):  # how it went was said
-                self._publisher.send("oet_idle", msgspec.json.encode({"request": request}))
+                self._publisher.say(Idle(request))
 
     def deliver(self, request: EventRequest) -> None:
         """Hand an event of another component to the script's own listeners, in a thread of its own."""
@@ -259,7 +227,7 @@ class Runner:
             self._bridge.deliver(event.topic, event.fields)
 
     def _subscribed(self, topic: str) -> None:
-        self._publisher.send("oet_subscribe", encode({"topic": topic}))
+        self._publisher.say(Subscription(topic))
 
     def _load(self, path: Path, request: PrepareRequest) -> dict[str, Any]:
         _follow(request.changes)
@@ -314,7 +282,7 @@ class Runner:
         try:
             with self._interruptible():  # before anybody knows that there is work
                 self._publisher.call = name
-                self._say(call=name, phase="started")
+                self._report(CallReport(name, "started"))
                 with self._loop.outside():
                     try:
                         extra = work()
@@ -336,12 +304,13 @@ class Runner:
         well = status_of(error) == 0
         over = name == "main" or error is not None
         if error is None or (well and name == "main"):
-            self._outcome = {"call": name, "phase": "finished", **(extra or {})}
+            outcome = CallReport(name, "finished", **(extra or {}))
         elif well:
-            self._outcome = {"call": name, "phase": "exited"}
+            outcome = CallReport(name, "exited")
         else:
-            self._outcome = {"call": name, "phase": "failed", "stacktrace": format_failure(error), "quiet": False}
+            outcome = CallReport(name, "failed", stacktrace=format_failure(error))
             leave_to_debugger(error)
+        self._outcome = outcome
         if over:
             self.checkpoints.close(f"{name} has ended")
         self._after_call()
@@ -356,8 +325,8 @@ class Runner:
                     self._describe_environment()
         self._publisher.synchronise()
         if not well:
-            self._outcome["quiet"] = not background_work.at_work(self._threads)
-        self._say(**self._outcome)
+            outcome = replace(outcome, quiet=not background_work.at_work(self._threads))
+        self._report(outcome)
         return error is None
 
     def leave(self) -> None:
@@ -380,7 +349,8 @@ class Runner:
         self._publisher.synchronise()
         self._publisher.send("stream", msgspec.json.encode({"name": "stderr", "text": text}), insist=True)
         flush_files()
-        self._say(**self._outcome)
+        assert self._outcome is not None
+        self._report(self._outcome)
         end_now()
 
     def _end_if_child(self, error: BaseException | None) -> None:
@@ -400,12 +370,12 @@ class Runner:
             # what comes now is ours, and short; a handler that was set below Python cannot be set again
             self._on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN) or self._on_interrupt
 
-    def _say(self, **content: Any) -> None:
+    def _report(self, report: CallReport) -> None:
         # on a full disk a call ends when that can be told: a procedure whose end is lost would be active for ever
-        self._publisher.send("oet_call", msgspec.json.encode(content), insist=True)
+        self._publisher.say(report, insist=True)
 
     def _say_pause(self, report: PauseReport, insist: bool) -> None:
-        self._publisher.send("oet_pause", msgspec.json.encode(report), insist=insist)
+        self._publisher.say(report, insist=insist)
 
 
 def _follow(changes: Changes) -> None:

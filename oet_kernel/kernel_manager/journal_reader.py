@@ -10,8 +10,7 @@ from pathlib import Path
 import msgspec
 
 from oet_kernel.bounds import RECORD_BYTES
-from oet_kernel.events.mapping import UNREADABLE, Record
-from oet_kernel.protocol import BELL, COLLECTED, JOURNAL, LIFELINE
+from oet_kernel.protocol import BELL, COLLECTED, JOURNAL, LIFELINE, UNREADABLE, Record
 
 _decoder = msgspec.json.Decoder(Record)
 _BEGINNING = b'{"n":'

@@ -5,7 +5,6 @@ import logging
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -13,21 +12,20 @@ from typing import Any, Protocol, Self
 import msgspec
 import zmq.asyncio
 from jupyter_client.manager import AsyncKernelManager
-from msgspec import Struct
 from traitlets import Instance
 
 from oet_kernel.errors import KernelSilent
-from oet_kernel.events.mapping import Record
 from oet_kernel.kernel.auth import guest_key
 from oet_kernel.kernel_manager.adopted import AdoptedProcess
 from oet_kernel.kernel_manager.exit_status import Ending, Obituaries
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.journal_reader import JournalTail
+from oet_kernel.kernel_manager.session import KernelRecord, OnExit, OnFault, OnRecords
 from oet_kernel.kernel_manager.specs import OneSpec, kernel_spec, provide_packages
-from oet_kernel.models import Connection, ProcedureInput
-from oet_kernel.protocol import CONNECTION_FILE
-from oet_kernel.settings import EXIT_SECONDS, KERNEL_DEADLINE, Ladder
-from oet_kernel.system.process_context import Bounds, Changes, Surroundings
+from oet_kernel.models import Connection
+from oet_kernel.protocol import CONNECTION_FILE, Changes, Hello, PrepareRequest, Record, Request
+from oet_kernel.settings import KERNEL_DEADLINE, Ladder
+from oet_kernel.system.process_context import Bounds, Surroundings, need_start
 from oet_kernel.system.process_identity import read_identity, start_of
 from oet_kernel.system.processes import MARK, describe_exit, handles, kill_leftovers, kill_tree, marked, signal_group
 from oet_kernel.system.supervision import report_fault, supervise
@@ -45,22 +43,6 @@ _FATAL = "Fatal Python error: "
 """Beginning of what faulthandler writes where a script has enabled it for its own standard error."""
 _NOWHERE = Surroundings({}, "", Bounds("", 0, ()))
 """What is known of the surroundings that another service gave a kernel: nothing, so all of today's are new to it."""
-
-OnRecords = Callable[[list[Record], int], Awaitable[None]]
-OnExit = Callable[[str], None]
-OnFault = Callable[[Exception], None]
-
-
-class KernelRecord(Struct, frozen=True, kw_only=True):
-    """What a service must keep of a kernel for the next service to find it."""
-
-    folder: str
-    """Its private folder: journal, connection file, output."""
-    pid: int
-    started: int
-    """When its process started, in clock ticks since the machine did; with the pid it names the process for good."""
-    forked: bool
-    """Whether a fork server made it, which may know how it ended."""
 
 
 def find_record(folder: Path) -> KernelRecord | None:
@@ -168,6 +150,7 @@ class LocalKernel:
         self._exit_seen = False
         self._detached = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._hello = Hello()
         self._surroundings: Surroundings | None = None
         self._python: Path | None = None
         """Interpreter of the environment that it runs in; None for the service's own."""
@@ -203,6 +186,8 @@ class LocalKernel:
         kernel._python = python
         kernel._record = record
         kernel._surroundings = _NOWHERE
+        if (identity := read_identity(folder)) is not None:  # the first message may be past
+            kernel._hello = identity.hello
         if offset and kernel._tail.told_ready():
             kernel._ready.set()
         with suppress(OSError, ValueError):
@@ -235,7 +220,7 @@ class LocalKernel:
     @property
     def fits(self) -> bool:
         """True while the kernel lives and can be given, with its script, what has changed since it was started."""
-        return self.alive and not self._changes().need_start
+        return self.alive and not need_start(self._changes())
 
     def _changes(self) -> Changes:
         now = Surroundings.now(self._python)
@@ -360,73 +345,32 @@ class LocalKernel:
         reading = supervise(f"hearing the kernel in {self.folder}", self._follow())
         self._tasks = [reading, supervise(f"watching the kernel in {self.folder}", self._live(process, reading))]
 
-    def prepare(
-        self,
-        procedure: int,
-        script: Path,
-        init: ProcedureInput,
-        exit_seconds: float = EXIT_SECONDS,
-        *,
-        kernel: str | None = None,
-        own_folder: bool = False,
-        working_folder: str | None = None,
-    ) -> None:
-        """Have the script loaded and its ``init`` called; the kernel must have said that it is ready.
+    def can(self, ability: str | None) -> bool:
+        """Return whether it can do what a request needs; older kernels can less."""
+        return ability is None or ability in self._hello.can
 
-        Environment variables and working folder are for the script those that the service has now.
+    def ask(self, request: Request) -> None:
+        """Send a request; the kernel must have said that it is ready. What comes of it is heard.
+
+        Environment variables and working folder are for a script those that the service has now.
 
         Parameters
         ----------
-        procedure
-            Id of the procedure.
-        script
-            The file.
-        init
-            Arguments of its ``init``.
-        exit_seconds
-            Deadline of what the script leaves at work; 0 for none.
-        kernel
-            Kernelspec for the cells of a notebook; None for the one that it names.
-        own_folder
-            Whether the script's folder is to be the working folder.
-        working_folder
-            The working folder, where it is neither that nor the service's.
+        request
+            What is asked; nothing is sent where the kernel cannot do it.
         """
-        self._idle.clear()
-        content = {"procedure": procedure, "path": str(script), "init": init, "changes": self._changes()}
-        content |= {"exit_seconds": exit_seconds, "kernel": kernel}
-        content |= {"own_folder": own_folder, "working_folder": working_folder}
-        self._send("shell", "oet_prepare_request", content)
-
-    def run(self, main: ProcedureInput) -> None:
-        """Have the script's ``main`` called."""
-        self._idle.clear()
-        self._send("shell", "oet_run_request", {"main": main})
-
-    def deliver(self, topic: str, fields: dict[str, Any]) -> None:
-        """Hand the script an event of another component."""
-        self._send("control", "oet_event_request", {"topic": topic, "fields": fields})
-
-    def pause(self, request: str, at: str | None, who: str | None) -> None:
-        """Have the script wait at a checkpoint; the kernel answers with a record that names the request."""
-        self._send("control", "oet_pause_request", {"id": request, "action": "pause", "at": at, "who": who})
-
-    def resume(self, request: str, who: str | None) -> None:
-        """Let the script go on; answered as `pause` is."""
-        self._send("control", "oet_pause_request", {"id": request, "action": "resume", "who": who})
-
-    def stop_pausing(self, request: str) -> None:
-        """Let nothing wait any more but for an interrupt that is about to come; answered as `pause` is."""
-        self._send("control", "oet_pause_request", {"id": request, "action": "stop"})
+        if not self.can(request.needs):
+            return
+        if isinstance(request, PrepareRequest):
+            request.changes = self._changes()
+        if request.channel == "shell":
+            self._idle.clear()
+        self._send(request.channel, request.msg_type, msgspec.to_builtins(request))
 
     async def heard_out(self) -> None:
         """Wait until the process has ended and all that it has said was handed out."""
         if self.started:
             await self._exited.wait()
-
-    def control(self, who: str, taken: bool) -> None:
-        """Let attached clients type, or only look; the kernel answers with a record."""
-        self._send("control", "oet_control_request", {"who": who, "taken": taken})
 
     @property
     def connection(self) -> Connection | None:
@@ -529,7 +473,7 @@ class LocalKernel:
             connect = self._manager.connect_shell if channel == "shell" else self._manager.connect_control
             socket = self._sockets[channel] = connect()
             socket.linger = 0
-        self._manager.session.send(socket, msg_type, msgspec.to_builtins(content))
+        self._manager.session.send(socket, msg_type, content)
 
     async def _follow(self) -> None:
         """Hand out what the kernel says, to its end."""
@@ -562,7 +506,8 @@ class LocalKernel:
         for record in records:
             if record.type == "stream":
                 self._keep_output(bytes(record.content))
-            elif record.type == "oet_kernel" and not self._ready.is_set():
+            elif record.type == Hello.msg_type and not self._ready.is_set():
+                self._hello = _read_hello(record)
                 self._idle.set()
                 self._ready.set()
         try:
@@ -654,6 +599,13 @@ def _text(stream: bytes) -> str:
         return str(msgspec.json.decode(stream).get("text", ""))
     except Exception:  # a script may forge it
         return ""
+
+
+def _read_hello(record: Record) -> Hello:
+    try:
+        return msgspec.json.decode(record.content, type=Hello)
+    except msgspec.DecodeError:  # a script may forge it
+        return Hello()
 
 
 async def _nobody_hears(records: list[Record], offset: int) -> None:

@@ -11,7 +11,8 @@ import zmq.asyncio
 from oet_kernel.kernel_manager.exit_status import Obituaries
 from oet_kernel.kernel_manager.forkserver.client import ForkServerConnection, ForkServerDown
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
-from oet_kernel.kernel_manager.local import KernelRecord, LocalKernel, OnExit, OnFault, OnRecords, find_record
+from oet_kernel.kernel_manager.local import LocalKernel, find_record
+from oet_kernel.kernel_manager.session import KernelRecord, OnExit, OnFault, OnRecords
 from oet_kernel.settings import KERNEL_DEADLINE, Ladder
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.processes import kill_leftovers, kill_tree, marked, start_of

@@ -14,22 +14,22 @@ from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
 from oet_kernel.bounds import NAME_CHARACTERS, TOPICS, OutOfBounds, check_json, check_text, encodable
 from oet_kernel.errors import MalformedRequest
-from oet_kernel.events.mapping import (
-    UNREADABLE,
-    Announcement,
-    Control,
-    Idle,
-    Interest,
-    Record,
-    announce,
-    interpret,
-    marked,
-)
-from oet_kernel.kernel_manager.local import KernelRecord, LocalKernel, find_record
+from oet_kernel.events.mapping import Announcement, announce, interpret, marked
+from oet_kernel.kernel_manager.local import find_record
 from oet_kernel.kernel_manager.pool import KernelPool
+from oet_kernel.kernel_manager.session import KernelRecord, KernelSession
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
 from oet_kernel.procedure import Fact
-from oet_kernel.protocol import PauseReport
+from oet_kernel.protocol import (
+    UNREADABLE,
+    ControlReport,
+    Idle,
+    PauseReport,
+    PrepareRequest,
+    Record,
+    RunRequest,
+    Subscription,
+)
 from oet_kernel.scripts.catalogue import check_fetched
 from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.service.lease import KernelControl
@@ -131,7 +131,7 @@ class Execution:
         """Its script has failed by an exception of its own, and has left nothing at work."""
         self._catching_up = False
         """True until what the kernel has said without a service was heard."""
-        self.kernel: LocalKernel | None = None
+        self.kernel: KernelSession | None = None
         self._offset = 0
         """How far its kernel was heard, in bytes of the kernel's journal."""
         self._workshop = workshop
@@ -238,7 +238,7 @@ class Execution:
     def run(self, main: ProcedureInput) -> None:
         """Call ``main``, which was asked for; nothing if the kernel has ended meanwhile, or is about to."""
         if self.kernel is not None and not self.stopping:
-            self.kernel.run(main)
+            self.kernel.ask(RunRequest(main))
             self._step.expect("main")
 
     async def wait(self, *states: ProcedureState) -> None:
@@ -275,12 +275,12 @@ class Execution:
         if self.kernel is not None:
             await self.control.hand_over(self.kernel, who, taken)
 
-    def _hear_control(self, control: Control, at: float) -> None:
+    def _hear_control(self, control: ControlReport, at: float) -> None:
         if not self.control.heard(control) and not self._catching_up:
             raise OutOfBounds("nobody has asked for that, and the script does not decide who has control")
         self._change_control(control, at)
 
-    def _change_control(self, control: Control, at: float) -> None:
+    def _change_control(self, control: ControlReport, at: float) -> None:
         self.control.holder = control.who if control.taken else None
         self.save()
         self._audience.say(self, announce(topics.KERNEL_CONTROL, str(self.id), **msgspec.structs.asdict(control)), at)
@@ -392,14 +392,16 @@ class Execution:
         pause = self.procedure.pause
         if pause is not None and pause.pending == "pause":  # accepted while there was nobody to tell of it
             await self.pausing.pause(kernel, pause.at, pause.who)
-        kernel.prepare(
-            self.id,
-            self.path,
-            self.procedure.calls["init"],
-            workshop.exit_deadline,
-            kernel=script.kernel,
-            own_folder=script.own_folder,
-            working_folder=script.working_folder,
+        kernel.ask(
+            PrepareRequest(
+                self.id,
+                str(self.path),
+                self.procedure.calls["init"],
+                exit_seconds=workshop.exit_deadline,
+                kernel=script.kernel,
+                own_folder=script.own_folder,
+                working_folder=script.working_folder,
+            )
         )
         if not begun:
             self._step.expect("load")
@@ -467,14 +469,14 @@ class Execution:
                     meaning = marked(meaning.topic, msgspec.json.decode(meaning.data), self.id)  # nobody can type
                 check_json(meaning.data)
                 self._audience.say(self, meaning, record.t)
-            case Interest():
+            case Subscription():
                 if meaning.topic not in self.interests and len(self.interests) >= TOPICS:
                     raise OutOfBounds(f"the script listens to {TOPICS} topics already")
                 self.interests.add(meaning.topic)
                 self.save()
             case Idle():
                 self._hear_idle(meaning, record.t)
-            case Control():
+            case ControlReport():
                 self._hear_control(meaning, record.t)
             case PauseReport():
                 self._hear_pause(meaning, record.t)
@@ -518,7 +520,7 @@ class Execution:
         self.interests.clear()
         assert self.kernel is not None
         if self.control.holder is not None:
-            self._change_control(Control(self.control.holder, taken=False), self.kernel.ended_at or time.time())
+            self._change_control(ControlReport(self.control.holder, taken=False), self.kernel.ended_at or time.time())
         self.control.ended()
         self.pausing.ended()
         self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph, self.kernel.exit_status))

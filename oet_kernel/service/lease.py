@@ -2,16 +2,16 @@
 
 import asyncio
 
-from oet_kernel.errors import ControlTaken, DeadlineExceeded
-from oet_kernel.events.mapping import Control
-from oet_kernel.kernel_manager.local import LocalKernel
+from oet_kernel.errors import ControlTaken, DeadlineExceeded, KernelTooOld
+from oet_kernel.kernel_manager.session import KernelSession
+from oet_kernel.protocol import ControlReport, ControlRequest
 
 _SECONDS = 10.0
 """For a kernel to say that control of it has changed hands; its control channel answers while the script runs."""
 
 
 class KernelControl:
-    """Control of the kernel of one procedure; it has changed hands when the kernel says so.
+    """ControlReport of the kernel of one procedure; it has changed hands when the kernel says so.
 
     Parameters
     ----------
@@ -25,11 +25,11 @@ class KernelControl:
         self.holder = holder
         """Who has it; None while attached clients may only look."""
         self._procedure = procedure
-        self._asked: Control | None = None
+        self._asked: ControlReport | None = None
         self._hands = asyncio.Lock()
         self._handed_over = asyncio.Event()
 
-    async def hand_over(self, kernel: LocalKernel, who: str, taken: bool) -> None:
+    async def hand_over(self, kernel: KernelSession, who: str, taken: bool) -> None:
         """Take control, or give it back; it holds when this returns.
 
         Parameters
@@ -56,9 +56,14 @@ class KernelControl:
                 )
             if taken == (self.holder is not None):
                 return
+            if not kernel.can(ControlRequest.needs):
+                raise KernelTooOld(
+                    f"Cannot take control of procedure {self._procedure}: its kernel was started by an older version "
+                    "of the service, and nobody can type into it; stop the procedure, or let it end"
+                )
             self._handed_over.clear()
-            self._asked = Control(who, taken)  # also where the answer comes too late
-            kernel.control(who, taken)
+            self._asked = ControlReport(who, taken)  # also where the answer comes too late
+            kernel.ask(ControlRequest(who, taken))
             try:
                 async with asyncio.timeout(_SECONDS):
                     await self._handed_over.wait()
@@ -68,7 +73,7 @@ class KernelControl:
                     "has changed hands; try again, or stop the procedure"
                 ) from None
 
-    def heard(self, control: Control) -> bool:
+    def heard(self, control: ControlReport) -> bool:
         """Take note of what the kernel has said; return False for what nobody has asked it for."""
         if control != self._asked:
             return False

@@ -2,21 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from uuid import uuid4
 
 from oet_kernel import topics
 from oet_kernel.events.mapping import Announcement, announce
-from oet_kernel.kernel_manager.local import LocalKernel
+from oet_kernel.kernel_manager.session import KernelSession
 from oet_kernel.models import Pause
 from oet_kernel.procedure import Fact, PauseAsked, Paused, PauseEnded
-from oet_kernel.protocol import PauseReport
+from oet_kernel.protocol import PauseReport, PauseRequest
 
 _SECONDS = 5.0
 """For a kernel to answer, on its control channel, which it does while the script runs."""
 _SECONDS_OF_STOP = 0.5
 """The same ahead of a stop, which ends whether there is an answer or not."""
 _ENDED = "its kernel has ended"
+_TOO_OLD = "its kernel was started by an older version of the service and cannot pause; stop it, or let it end"
 
 
 class KernelPause:
@@ -26,7 +26,7 @@ class KernelPause:
         self._asked: deque[str] = deque(maxlen=100)
         self._answers: dict[str, asyncio.Future[PauseReport]] = {}
 
-    async def pause(self, kernel: LocalKernel, at: str | None, who: str | None) -> PauseReport | None:
+    async def pause(self, kernel: KernelSession, at: str | None, who: str | None) -> PauseReport | None:
         """Have the script wait at a checkpoint.
 
         Parameters
@@ -43,13 +43,13 @@ class KernelPause:
         PauseReport | None
             What the kernel answers; None where it does not yet: it has the request, and answers when it can.
         """
-        return await self._ask(kernel, lambda request: kernel.pause(request, at, who))
+        return await self._ask(kernel, PauseRequest(self._new_request(), "pause", at, who))
 
-    async def resume(self, kernel: LocalKernel, who: str | None) -> PauseReport | None:
+    async def resume(self, kernel: KernelSession, who: str | None) -> PauseReport | None:
         """Let the script go on; as `pause` otherwise."""
-        return await self._ask(kernel, lambda request: kernel.resume(request, who))
+        return await self._ask(kernel, PauseRequest(self._new_request(), "resume", who=who))
 
-    def ask_again(self, kernel: LocalKernel, pause: Pause) -> None:
+    def ask_again(self, kernel: KernelSession, pause: Pause) -> None:
         """Send what another service has asked for, and its kernel has not confirmed; its answer is heard as any.
 
         Parameters
@@ -59,15 +59,16 @@ class KernelPause:
         pause
             With a request that is pending.
         """
-        request = self._new_request()
-        if pause.pending == "resume":
-            kernel.resume(request, pause.who)
-        else:
-            kernel.pause(request, pause.at, pause.who)
+        resumes = pause.pending == "resume"
+        kernel.ask(
+            PauseRequest(
+                self._new_request(), "resume" if resumes else "pause", None if resumes else pause.at, pause.who
+            )
+        )
 
-    async def stop(self, kernel: LocalKernel) -> None:
+    async def stop(self, kernel: KernelSession) -> None:
         """Let nothing wait any more but for the interrupt that comes now; nothing where the kernel does not answer."""
-        await self._ask(kernel, kernel.stop_pausing, _SECONDS_OF_STOP)
+        await self._ask(kernel, PauseRequest(self._new_request(), "stop"), _SECONDS_OF_STOP)
 
     @property
     def asked(self) -> bool:
@@ -95,18 +96,19 @@ class KernelPause:
         return request
 
     async def _ask(
-        self, kernel: LocalKernel, send: Callable[[str], None], seconds: float | None = None
+        self, kernel: KernelSession, request: PauseRequest, seconds: float | None = None
     ) -> PauseReport | None:
         if not kernel.alive:
             return PauseReport("refused", why=_ENDED)
-        request = self._new_request()
-        answer = self._answers[request] = asyncio.get_running_loop().create_future()
+        if not kernel.can(request.needs):
+            return PauseReport("refused", why=_TOO_OLD)
+        answer = self._answers[request.id] = asyncio.get_running_loop().create_future()
         try:
-            send(request)
+            kernel.ask(request)
             await asyncio.wait([answer], timeout=_SECONDS if seconds is None else seconds)
             return answer.result() if answer.done() else None
         finally:
-            del self._answers[request]
+            del self._answers[request.id]
 
 
 def fact_of(report: PauseReport, at: float, pending: bool) -> Fact | None:

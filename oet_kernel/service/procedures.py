@@ -55,6 +55,7 @@ from oet_kernel.models import (
     StopProcessCommand,
     to_json,
 )
+from oet_kernel.protocol import EventRequest
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service.aborts import Aborts
 from oet_kernel.service.attachments import Inside
@@ -561,7 +562,7 @@ class ScriptExecutionService:
             if any(topics.under(event.topic, interest) for interest in execution.interests):
                 fields = msgspec.json.decode(event.data)
                 fields.pop("topic", None)
-                execution.kernel.deliver(event.topic, fields)
+                execution.kernel.ask(EventRequest(event.topic, fields))
 
     def _find(self, pid: int) -> Execution:
         return self._roster.find(pid)

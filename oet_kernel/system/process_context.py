@@ -8,6 +8,7 @@ from typing import Self
 
 from msgspec import Struct
 
+from oet_kernel.protocol import Changes
 from oet_kernel.system.children import inherited
 
 _AT_START = (
@@ -16,22 +17,6 @@ _AT_START = (
 )
 """Beginnings of the environment variables that a program or its libraries read once, when they are loaded."""
 _LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
-
-
-class Changes(Struct, frozen=True):
-    """What is different now."""
-
-    environment: dict[str, str | None] = {}
-    """Environment variables; None for one that is gone."""
-    folder: str | None = None
-    """Working folder; None when it is the same."""
-    bounds: bool = False
-    """True when the bounds are others."""
-
-    @property
-    def need_start(self) -> bool:
-        """True when only a process that is started anew would follow them."""
-        return self.bounds or any(at_start(self.environment))
 
 
 class Bounds(Struct, frozen=True):
@@ -75,6 +60,11 @@ class Surroundings(Struct, frozen=True):
         gone = before.environment.keys() - self.environment.keys()
         folder = None if self.folder == before.folder else self.folder
         return Changes({**changed, **dict.fromkeys(gone)}, folder, self.bounds != before.bounds)
+
+
+def need_start(changes: Changes) -> bool:
+    """Return whether only a process that is started anew would follow changes."""
+    return changes.bounds or any(at_start(changes.environment))
 
 
 def activated(environment: dict[str, str], python: Path | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from oet_kernel.bounds import NOTE_BYTES, read_file
-from oet_kernel.protocol import IDENTITY
+from oet_kernel.protocol import ABILITIES, IDENTITY, PROTOCOL_VERSION, Hello
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -18,6 +18,14 @@ class Identity(Struct, frozen=True, kw_only=True):
     """When it started, in clock ticks since the machine did."""
     forked: bool
     """Whether a fork server made it."""
+    protocol: int = 0
+    """What it speaks with a service, as `oet_kernel.protocol` has it."""
+    can: tuple[str, ...] = ABILITIES
+
+    @property
+    def hello(self) -> Hello:
+        """The kernel's first message."""
+        return Hello(protocol=self.protocol, can=self.can)
 
 
 def start_of(pid: int) -> int | None:
@@ -50,7 +58,7 @@ def write_identity(folder: Path, *, forked: bool) -> None:
     forked
         Whether a fork server made this process.
     """
-    identity = Identity(pid=os.getpid(), started=start_of(os.getpid()) or 0, forked=forked)
+    identity = Identity(pid=os.getpid(), started=start_of(os.getpid()) or 0, forked=forked, protocol=PROTOCOL_VERSION)
     fresh = folder / f"{IDENTITY}.new"
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(msgspec.json.encode(identity))

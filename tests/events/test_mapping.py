@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from oet_kernel import topics
 from oet_kernel.bounds import OutOfBounds
 from oet_kernel.events.event import Event
-from oet_kernel.events.mapping import Announcement, Control, Interest, Record, interpret
+from oet_kernel.events.mapping import Announcement, interpret
 from oet_kernel.kernel.encoding import encode_event
 from oet_kernel.procedure import CallFinished, CallStarted, Failed, KernelReady, LoadFinished, LoadStarted
-from oet_kernel.protocol import PauseReport
+from oet_kernel.protocol import ControlReport, PauseReport, Record, Subscription
 
 
 def record(kind, content, call="main"):
@@ -32,8 +32,8 @@ def record(kind, content, call="main"):
         ("oet_call", {"call": "main", "phase": "failed", "stacktrace": "trace"}, Failed(5.0, "trace")),
         ("oet_call", {"call": "main", "phase": "dreamt"}, None),
         ("oet_call", {"call": "main", "phase": "failed", "stacktrace": "t", "quiet": True}, Failed(5.0, "t", True)),
-        ("oet_subscribe", {"topic": "user"}, Interest("user")),
-        ("oet_control", {"who": "alice", "taken": True}, Control("alice", True)),
+        ("oet_subscribe", {"topic": "user"}, Subscription("user")),
+        ("oet_control", {"who": "alice", "taken": True}, ControlReport("alice", True)),
         ("oet_pause", {"phase": "pausing", "answers": "a"}, PauseReport("pausing", answers="a")),
         ("oet_pause", {"phase": "paused", "checkpoint": "scan 1"}, PauseReport("paused", checkpoint="scan 1")),
         ("execute_input", {"code": "1", "execution_count": 1}, None),

@@ -16,12 +16,11 @@ import pytest
 
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Filter
-from oet_kernel.events.mapping import UNREADABLE
 from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel_manager.journal_reader import JournalTail
 from oet_kernel.models import PrepareProcessCommand, ProcedureState, StartProcessCommand, StopProcessCommand
 from oet_kernel.procedure import CallStarted, Failed
-from oet_kernel.protocol import JOURNAL
+from oet_kernel.protocol import JOURNAL, UNREADABLE
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ArchiveQuery
 from oet_kernel.store.sqlite import Store

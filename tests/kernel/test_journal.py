@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oet_kernel.bounds import EVENT_BYTES, RECORD_BYTES, OutOfBounds, check_json
-from oet_kernel.events.mapping import UNREADABLE
 from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel_manager.journal_reader import JournalTail
-from oet_kernel.protocol import JOURNAL
+from oet_kernel.protocol import JOURNAL, UNREADABLE
 
 
 @pytest.fixture

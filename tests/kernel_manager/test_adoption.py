@@ -16,10 +16,11 @@ import pytest
 
 from oet_kernel.kernel_manager import pool as pool_module
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
-from oet_kernel.kernel_manager.local import KernelRecord, LocalKernel, find_record
+from oet_kernel.kernel_manager.local import LocalKernel, find_record
 from oet_kernel.kernel_manager.pool import KernelPool
+from oet_kernel.kernel_manager.session import KernelRecord
 from oet_kernel.models import ProcedureInput
-from oet_kernel.protocol import CONNECTION_FILE, IDENTITY
+from oet_kernel.protocol import CONNECTION_FILE, IDENTITY, EventRequest, PrepareRequest, RunRequest
 from oet_kernel.settings import Ladder
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.process_identity import start_of
@@ -114,7 +115,7 @@ class Observatory:
         self.kernels.append(kernel)
         kernel.attach(ear.hear, ear.ended)
         assert await pool.start(kernel, python)
-        kernel.prepare(1, script, ProcedureInput())
+        kernel.ask(PrepareRequest(1, str(script)))
         await ear.until_called("load", "finished")
         if python is None:
             assert kernel.record.forked is self.forked
@@ -190,7 +191,7 @@ async def test_kernel_that_publishes_goes_on_and_every_event_comes_once_and_in_o
         f"def main():\n    n = 0\n    while not os.path.exists({str(stop)!r}):\n        publish('user.count', n=n)\n"
         f"        n += 1\n        time.sleep(0.001)\n        if n == 150: Path({str(halfway)!r}).write_text('x')\n",
     )
-    kernel.run(ProcedureInput())
+    kernel.ask(RunRequest())
     await ear.until(lambda: len(ear.numbers) >= 50)
     record = kernel.record
     await first.detach()
@@ -232,7 +233,7 @@ async def test_next_batch_waits_until_the_one_before_was_taken(observatory):
         await ear.hear(records, offset)
 
     kernel.attach(slow, ear.ended)
-    kernel.run(ProcedureInput())
+    kernel.ask(RunRequest())
     async with asyncio.timeout(DEADLINE):
         await begun.wait()
     await hear(said)
@@ -249,7 +250,7 @@ async def test_adopted_kernel_is_interrupted_and_stopped(observatory):
         "    finally:\n        print('cleaned up')\n"
     )
     kernel, ear = await observatory.kernel(first, text)
-    kernel.run(ProcedureInput())
+    kernel.ask(RunRequest())
     await ear.until(lambda: ear.numbers == [0])
     await first.detach()
     second = await observatory.service()
@@ -275,9 +276,9 @@ async def test_adopted_kernel_is_run_and_takes_events(observatory):
     await first.detach()
     second = await observatory.service()
     adopted = observatory.adopt(second, kernel.record, ear)
-    adopted.run(ProcedureInput([7]))
+    adopted.ask(RunRequest(ProcedureInput([7])))
     await ear.until_called("main", "started")
-    adopted.deliver("user.other", {"msg_src": "2", "msg": "hello"})
+    adopted.ask(EventRequest("user.other", {"msg_src": "2", "msg": "hello"}))
     await ear.until_called("main", "finished")
     assert ear.numbers == [7]
 
@@ -296,10 +297,10 @@ async def test_kernel_of_which_only_the_start_is_known_is_prepared_by_the_next_s
     script.write_text(f"{HEAD}def main(): publish('user.count', n=int(os.environ['N']))\n")
     os.environ["N"] = "5"
     try:
-        adopted.prepare(1, script, ProcedureInput())
+        adopted.ask(PrepareRequest(1, str(script)))
     finally:
         del os.environ["N"]
-    adopted.run(ProcedureInput())
+    adopted.ask(RunRequest())
     await ear.until_called("main", "finished")
     assert ear.numbers == [5]
 
@@ -308,8 +309,8 @@ async def test_request_that_comes_twice_is_done_once(observatory):
     pool = await observatory.service()
     kernel, ear = await observatory.kernel(pool, "def main(): publish('user.count', n=1)\n")
     for _ in range(2):
-        kernel.prepare(1, observatory.folder / "script0.py", ProcedureInput())
-        kernel.run(ProcedureInput())
+        kernel.ask(PrepareRequest(1, str(observatory.folder / "script0.py")))
+        kernel.ask(RunRequest())
     await ear.until_called("main", "finished")
     kernel.note_idle()
     assert await kernel.stop(LADDER)
@@ -327,7 +328,7 @@ async def test_kernel_that_ended_meanwhile_is_heard_to_its_end_and_its_end_is_to
         f"    for n in range(500): publish('user.count', n=n)\n    {how}\n"
     )
     kernel, ear = await observatory.kernel(first, text)
-    kernel.run(ProcedureInput())
+    kernel.ask(RunRequest())
     await ear.until_called("main", "started")
     await first.detach()
     before = time.time()
@@ -371,7 +372,7 @@ async def test_kernel_whose_fork_server_died_meanwhile_is_adopted(forking):
     assert await gone(server)
     second = await forking.service()
     adopted = forking.adopt(second, kernel.record, ear)
-    adopted.run(ProcedureInput())
+    adopted.ask(RunRequest())
     await ear.until_called("main", "finished")
     adopted.note_idle()
     assert await adopted.stop(LADDER)
@@ -402,7 +403,7 @@ async def test_orphan_ends_itself_after_its_script_is_done_and_not_before(observ
         f"def main():\n    Path({str(go)!r}).read_text()\n    publish('user.count', n=1)\n"
     )
     kernel, ear = await observatory.kernel(first, text)
-    kernel.run(ProcedureInput())
+    kernel.ask(RunRequest())
     await ear.until_called("main", "started")
     await first.detach()
     assert not await gone(kernel.pid, 0.8), "its script was not done"
@@ -437,7 +438,7 @@ async def test_kernel_to_which_a_service_came_back_is_no_orphan(observatory):
             break
         await first.close()
     assert not await gone(kernel.pid, seconds * 4 / 3)
-    kernel.run(ProcedureInput())
+    kernel.ask(RunRequest())
     await ear.until_called("main", "finished")
 
 
@@ -478,7 +479,7 @@ async def test_fork_server_of_another_kind_tells_how_its_kernels_end_and_goes_wi
     adopted = forking.adopt(second, kernel.record, ear)
     another, _ = await forking.kernel(second, "def main(): pass\n")
     assert psutil.Process(another.pid).ppid() != server
-    adopted.run(ProcedureInput())
+    adopted.ask(RunRequest())
     await ear.until(lambda: ear.epitaph is not None)
     assert "exit code 3" in ear.epitaph
     assert await gone(server)
@@ -507,7 +508,7 @@ async def test_sweep_ends_kernels_that_nothing_is_known_of_and_leaves_the_others
     assert not lost.folder.exists()
     assert kept.exists()
     assert not list(observatory.state.runtime.glob(f"{lost.folder.name}-*"))
-    adopted.run(ProcedureInput())
+    adopted.ask(RunRequest())
     await ear.until_called("main", "finished")
 
 
@@ -528,7 +529,7 @@ import msgspec
 from oet_kernel.settings import Ladder
 from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
-from oet_kernel.models import ProcedureInput
+from oet_kernel.protocol import PrepareRequest, RunRequest
 from oet_kernel.state.folder import StateFolder
 
 async def main(folder, script, fork):
@@ -543,8 +544,8 @@ async def main(folder, script, fork):
             print(msgspec.json.encode(kernel.record).decode(), flush=True)
     kernel.attach(hear, print)
     await pool.start(kernel, None)
-    kernel.prepare(1, Path(script), ProcedureInput())
-    kernel.run(ProcedureInput())
+    kernel.ask(PrepareRequest(1, str(Path(script))))
+    kernel.ask(RunRequest())
     await asyncio.sleep(1000)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -595,7 +596,7 @@ async def test_environment_of_a_script_gets_a_fork_server_of_its_own(forking, tm
     forked, ear = await forking.kernel(pool, text, one)
     assert forked.record.forked
     assert psutil.Process(forked.pid).ppid() != psutil.Process(plain.pid).ppid()
-    forked.run(ProcedureInput())
+    forked.ask(RunRequest())
     await ear.until_called("main", "finished")
     assert ear.numbers == [len(str(one))]
     await forking.kernel(pool, text, other)

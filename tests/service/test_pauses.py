@@ -19,6 +19,7 @@ from oet_kernel.errors import (
 )
 from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
+from oet_kernel.protocol import Hello, PauseRequest
 from oet_kernel.service import pause_requests as pause_module
 from oet_kernel.settings import Ladder
 from tests.conftest import DEADLINE, Bench
@@ -460,9 +461,18 @@ async def test_a_pause_that_was_missed_while_no_service_was_there_is_over(succes
     assert told(second, pid) == [("unpaused", "main has ended")]
 
 
-async def test_a_kernel_that_knows_nothing_of_pauses_is_waited_for_and_keeps_nobody(bench, monkeypatch):
+async def test_a_kernel_of_an_older_version_that_cannot_pause_is_refused_by_that_name(bench):
+    pid = await bench.ready(SCANS)
+    bench.service._roster.find(pid).kernel._hello = Hello(can=("control",))
+    with pytest.raises(PauseRefused, match=rf"Cannot pause PID {pid}: its kernel was started by an older version"):
+        await pause(bench, pid)
+    await bench.start(pid)
+    assert (await bench.until(pid)).state is S.COMPLETE
+
+
+async def test_a_kernel_that_does_not_answer_is_waited_for_and_keeps_nobody(bench, monkeypatch):
     monkeypatch.setattr(pause_module, "_SECONDS", 0.1)
-    monkeypatch.setattr(LocalKernel, "pause", lambda self, request, at, who: self._send("control", "x_request", {}))
+    asked(monkeypatch, lambda request: ("x_request", {}))
     pid = await bench.ready(SCANS)
     assert (await pause(bench, pid)).pending == "pause"
     await bench.start(pid)
@@ -479,6 +489,19 @@ checkpoint("import")
 def init(): checkpoint("init")
 def main(): checkpoint("main")
 """
+
+
+def asked(monkeypatch, instead):
+    """Have kernels asked for something else than a pause: type and content of the request."""
+    ask = LocalKernel.ask
+
+    def send(self, request):
+        if isinstance(request, PauseRequest) and request.action == "pause":
+            self._send("control", *instead(request))
+        else:
+            ask(self, request)
+
+    monkeypatch.setattr(LocalKernel, "ask", send)
 
 
 @contextlib.contextmanager
@@ -578,9 +601,7 @@ async def test_a_pause_and_its_end_are_carried_out_in_their_order_by_a_kernel_th
 
 async def test_what_was_accepted_and_is_refused_in_the_end_is_told(bench, monkeypatch):
     pid = await bench.ready(SCANS)
-    monkeypatch.setattr(LocalKernel, "pause", lambda self, request, at, who: self._send(
-        "control", "oet_pause_request", {"id": request, "action": "pause", "at": "x" * 501, "who": who}
-    ))  # fmt: skip
+    asked(monkeypatch, lambda request: (request.msg_type, {**msgspec.to_builtins(request), "at": "x" * 501}))
     with frozen(bench, pid, monkeypatch):
         assert (await pause(bench, pid)).pending == "pause"
     await heard(bench, pid, topics.UNPAUSED)

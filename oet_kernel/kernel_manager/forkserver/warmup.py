@@ -81,7 +81,7 @@ def train() -> None:
 
 def _modules_of_a_kernel() -> list[str]:
     from oet_kernel.kernel.app import OetKernelApp
-    from oet_kernel.kernel.runner import PrepareRequest, RunRequest
+    from oet_kernel.protocol import PrepareRequest, RunRequest
 
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "oet_training_script.py")
