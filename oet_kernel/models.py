@@ -258,12 +258,6 @@ class ProcedureSummary(Struct, frozen=True, kw_only=True):
         return self.state.name if self.pause is None else f"{self.state.name} ({self.pause})"
 
 
-class Listing(Struct, frozen=True):
-    """Body of ``GET /procedures``."""
-
-    procedures: list[ProcedureSummary]
-
-
 class ScriptArgs(Struct, frozen=True):
     """``script_args`` of a request: the arguments by function name."""
 

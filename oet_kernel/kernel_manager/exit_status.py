@@ -22,7 +22,7 @@ async def told(ending: asyncio.Future[Ending | None]) -> Ending | None:
     Parameters
     ----------
     ending
-        From `Obituaries.ending`.
+        From `ExitStatuses.ending`.
     """
     await asyncio.wait([ending], timeout=TELL_DEADLINE)
     return ending.result() if ending.done() else None
@@ -32,7 +32,7 @@ Key = tuple[int, int]
 """A process: its id, and the time of its start in clock ticks."""
 
 
-class Obituaries:
+class ExitStatuses:
     """What the fork servers of a service say, those that an earlier service has started included.
 
     Until all of these have been asked, a kernel that none of them has named may still be named by another.

@@ -23,7 +23,7 @@ _BEGINNINGS = 16
 """Places in a torn line that are tried as the beginning of a record."""
 
 
-class JournalTail:
+class JournalReader:
     """The journal in a kernel's folder; makes what is missing there of journal, bell and lifeline.
 
     Parameters

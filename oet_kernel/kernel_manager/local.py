@@ -17,9 +17,9 @@ from traitlets import Instance
 from oet_kernel.errors import KernelSilent
 from oet_kernel.kernel.auth import guest_key
 from oet_kernel.kernel_manager.adopted import AdoptedProcess
-from oet_kernel.kernel_manager.exit_status import Ending, Obituaries
+from oet_kernel.kernel_manager.exit_status import Ending, ExitStatuses
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
-from oet_kernel.kernel_manager.journal_reader import JournalTail
+from oet_kernel.kernel_manager.journal_reader import JournalReader
 from oet_kernel.kernel_manager.session import KernelRecord, OnExit, OnFault, OnRecords
 from oet_kernel.kernel_manager.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.models import Connection
@@ -126,12 +126,12 @@ class LocalKernel:
         """When the process ended, in Unix seconds; None while it has not. A guess where nobody watched."""
         self._address = sockets
         self._on_records: OnRecords = _nobody_hears
-        self._on_exit: OnExit = lambda epitaph: None
+        self._on_exit: OnExit = lambda description: None
         self._on_fault: OnFault = lambda error: None
         self._context = context
         self._fork_server = fork_server
         self._orphan_seconds = orphan_seconds
-        self._tail = JournalTail(folder, offset)
+        self._tail = JournalReader(folder, offset)
         self._ready = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._gone = asyncio.Event()
@@ -161,7 +161,7 @@ class LocalKernel:
         record: KernelRecord,
         offset: int,
         context: zmq.asyncio.Context,
-        obituaries: Obituaries | None,
+        exit_statuses: ExitStatuses | None,
         python: Path | None = None,
     ) -> Self:
         """Take up a kernel that another service has started, whether it is still there or not.
@@ -176,7 +176,7 @@ class LocalKernel:
             Where in its journal to begin: behind the last record that was kept.
         context
             The ZeroMQ context that all kernels of the service share.
-        obituaries
+        exit_statuses
             Who may know how forked kernels have ended.
         python
             Interpreter of the environment that it runs in; None for the service's own.
@@ -194,7 +194,7 @@ class LocalKernel:
             manager = OetKernelManager(connection_file=str(folder / CONNECTION_FILE), context=context)
             manager.load_connection_file()
             kernel._manager = manager
-        ending = obituaries.ending(record.pid, record.started) if obituaries and record.forked else None
+        ending = exit_statuses.ending(record.pid, record.started) if exit_statuses and record.forked else None
         process = AdoptedProcess(record.pid, record.started, ending, record.forked)
         kernel._ended = process.gone
         kernel._watch(process)

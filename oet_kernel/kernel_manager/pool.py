@@ -8,7 +8,7 @@ from pathlib import Path
 
 import zmq.asyncio
 
-from oet_kernel.kernel_manager.exit_status import Obituaries
+from oet_kernel.kernel_manager.exit_status import ExitStatuses
 from oet_kernel.kernel_manager.forkserver.client import ForkServerConnection, ForkServerDown
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.local import LocalKernel, find_record
@@ -72,7 +72,7 @@ class KernelPool:
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
         self._background = Supervisor()
-        self._obituaries = fork_server.obituaries if fork_server is not None else Obituaries()
+        self._exit_statuses = fork_server.exit_statuses if fork_server is not None else ExitStatuses()
         self._others: dict[Path, ForkServerSupervisor] = {}
         """Fork servers of scripts' environments by their interpreter, the one that was wanted last at the end."""
         self._retired: list[ForkServerConnection] = []
@@ -92,7 +92,7 @@ class KernelPool:
             await self._survey()
         except Exception as error:
             report_fault("asking the fork servers that were left here", error)
-        self._obituaries.complete()
+        self._exit_statuses.complete()
         if self._fork_server is not None:
             await self._fork_server.ready()
         self._refill()
@@ -103,7 +103,7 @@ class KernelPool:
         for path in self._state.runtime.glob("fork-*.sock"):
             if path != own:
                 try:
-                    left = await ForkServerConnection.connect(path, self._obituaries)
+                    left = await ForkServerConnection.connect(path, self._exit_statuses)
                 except ForkServerDown:
                     path.unlink(missing_ok=True)
                 else:
@@ -158,7 +158,7 @@ class KernelPool:
         python
             Interpreter of the environment that it runs in; None for the service's own.
         """
-        kernel = LocalKernel.adopt(record, offset, self._context, self._obituaries, python)
+        kernel = LocalKernel.adopt(record, offset, self._context, self._exit_statuses, python)
         kernel.attach(on_records, on_exit, on_fault)
         return self._give(kernel)
 

@@ -5,7 +5,7 @@ import logging
 import time
 
 from oet_kernel.errors import StoreUnusable
-from oet_kernel.records.writer import RecordKeeper
+from oet_kernel.records.writer import RecordWriter
 from oet_kernel.store.journal import Journal
 from oet_kernel.system.supervision import report_fault, supervise
 
@@ -31,7 +31,7 @@ class Retention:
         What ended longest ago goes until the database is no larger.
     """
 
-    def __init__(self, journal: Journal, records: RecordKeeper, days: float, most_bytes: int) -> None:
+    def __init__(self, journal: Journal, records: RecordWriter, days: float, most_bytes: int) -> None:
         self._journal = journal
         self._records = records
         self._days = days

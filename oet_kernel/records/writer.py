@@ -1,4 +1,4 @@
-"""RecordKeeper: writes the record of each procedure while it runs, and gives it to whoever asks.
+"""RecordWriter: writes the record of each procedure while it runs, and gives it to whoever asks.
 
 What a procedure has said is read from where events are kept, from the last one that the record holds; the tap on the
 bus says only that there is something new. All work on a record is done in threads, one record at a time.
@@ -61,7 +61,7 @@ class _Page:
         self.delay = INTERVAL
 
 
-class RecordKeeper:
+class RecordWriter:
     """Keeps a folder of records, ``<id>.ipynb``.
 
     Parameters

@@ -18,7 +18,7 @@ from oet_kernel.oda.base import NoArchive
 from oet_kernel.oda.folder import FolderArchive
 from oet_kernel.records import About
 from oet_kernel.records.source import StoredRuns
-from oet_kernel.records.writer import RecordKeeper
+from oet_kernel.records.writer import RecordWriter
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.server.handlers.base import HandlerContext
@@ -175,7 +175,7 @@ class Assembly:
             announce_lists=settings.announce_lists,
         )
         self._runs = StoredRuns(store, lambda: self.service.base_url)
-        self._records = RecordKeeper(self.state.layout.records, self._runs, _about, settings.record_bytes)
+        self._records = RecordWriter(self.state.layout.records, self._runs, _about, settings.record_bytes)
         self.bus.tap(self._records.heard)
         self._retention = Retention(self.journal, self._records, settings.keep_days, settings.keep_bytes)
         self._history = settings.history

@@ -17,8 +17,8 @@ from oet_kernel.models import (
     ProcedureSummary,
 )
 from oet_kernel.service.execution import Execution
-from oet_kernel.service.publisher import Announcer
-from oet_kernel.service.registry import Roster
+from oet_kernel.service.publisher import EventPublisher
+from oet_kernel.service.registry import Registry
 from oet_kernel.service.resources import Subarrays
 from oet_kernel.settings import Limits
 
@@ -30,11 +30,11 @@ class Aborts:
     ----------
     limits
         Which script, and how long it has.
-    roster
+    registry
         Where its procedures are found again.
     subarrays
         Who has which.
-    announcer
+    publisher
         Tells of the stop that was carried out.
     create
         Creates a procedure that is started as soon as it is READY, at once; refuses where that cannot be.
@@ -43,16 +43,16 @@ class Aborts:
     def __init__(
         self,
         limits: Limits,
-        roster: Roster,
+        registry: Registry,
         subarrays: Subarrays,
-        announcer: Announcer,
+        publisher: EventPublisher,
         create: Callable[[PrepareProcessCommand, str | None], Execution],
     ) -> None:
         self._script = limits.abort_script
         self._deadline = limits.abort_deadline
-        self._roster = roster
+        self._registry = registry
         self._subarrays = subarrays
-        self._announcer = announcer
+        self._publisher = publisher
         self._create = create
         self._kept: set[int] = set()
         self._follows: dict[int, Execution] = {}
@@ -107,7 +107,7 @@ class Aborts:
         try:
             return [await self._run(stopped)]
         except OetError:
-            self._tell(stopped, self._announcer.summary(stopped.procedure))
+            self._tell(stopped, self._publisher.summary(stopped.procedure))
             raise
         finally:
             if stopped.abort_id is not None:
@@ -117,10 +117,10 @@ class Aborts:
         """Take note that a procedure is started: with an abort script's start the stop before it is complete."""
         stopped = self._follows.pop(execution.id, None)
         if stopped is not None:
-            self._tell(stopped, [self._announcer.summary(execution.procedure)])
+            self._tell(stopped, [self._publisher.summary(execution.procedure)])
 
     async def _run(self, stopped: Execution) -> ProcedureSummary:
-        execution = None if stopped.abort_id is None else self._roster.get(stopped.abort_id)
+        execution = None if stopped.abort_id is None else self._registry.get(stopped.abort_id)
         if execution is None:
             execution = self._prepare(stopped)
         self._subarrays.hand_over(stopped.procedure.subarray, execution.id)
@@ -136,7 +136,7 @@ class Aborts:
         if "main" not in execution.procedure.calls:
             trace = execution.procedure.history.stacktrace
             raise AbortFailed(f"{said} became {execution.state.name} before it could run: {trace}")
-        return self._announcer.summary(execution.procedure)
+        return self._publisher.summary(execution.procedure)
 
     def _prepare(self, stopped: Execution) -> Execution:
         assert self._script is not None
@@ -154,4 +154,4 @@ class Aborts:
         if stopped.abort:
             stopped.abort = False
             stopped.save()
-            self._announcer.result(topics.STOPPED, stopped.request_id, result, stopped.id)
+            self._publisher.result(topics.STOPPED, stopped.request_id, result, stopped.id)

@@ -6,16 +6,16 @@ from contextlib import suppress
 from oet_kernel.errors import NoKernel, StoreUnusable
 from oet_kernel.models import KernelInfo
 from oet_kernel.service.post_mortem import KeptKernels
-from oet_kernel.service.registry import Roster
+from oet_kernel.service.registry import Registry
 from oet_kernel.store.journal import Journal
 
 
-class Inside:
+class Attachments:
     """Tells how kernels are reached, and lets control of them change hands.
 
     Parameters
     ----------
-    roster
+    registry
         The procedures.
     kept
         The kernels of those that have failed.
@@ -23,8 +23,8 @@ class Inside:
         Where it is written down who has control.
     """
 
-    def __init__(self, roster: Roster, kept: KeptKernels, journal: Journal) -> None:
-        self._roster = roster
+    def __init__(self, registry: Registry, kept: KeptKernels, journal: Journal) -> None:
+        self._registry = registry
         self._kept = kept
         self._journal = journal
 
@@ -43,7 +43,7 @@ class Inside:
         NoKernel
             When it has no kernel that takes requests.
         """
-        execution = self._roster.find(pid)
+        execution = self._registry.find(pid)
         kernel = None if execution.dismissed else execution.kernel
         connection = None if kernel is None else kernel.connection
         if kernel is None or connection is None:
@@ -83,7 +83,7 @@ class Inside:
             When the kernel does not answer.
         """
         self.kernel(pid)
-        await self._roster.find(pid).hand_over(who, taken)
+        await self._registry.find(pid).hand_over(who, taken)
         with suppress(StoreUnusable):
             await self._journal.settled()
         return self.kernel(pid)

@@ -58,7 +58,7 @@ _LATEST = 4_102_444_800.0
 """Unix seconds of the year 2100: what says that it is of later, or of before 1970, is of now."""
 
 
-class Workshop(Struct, frozen=True):
+class Services(Struct, frozen=True):
     """What all executions of a service share."""
 
     journal: Journal
@@ -92,13 +92,13 @@ class Execution:
     ----------
     row
         The procedure, new or as it was left by another service.
-    workshop
+    services
         What it shares with others.
     audience
         Who is told.
     """
 
-    def __init__(self, row: ProcedureRow, workshop: Workshop, audience: Audience) -> None:
+    def __init__(self, row: ProcedureRow, services: Services, audience: Audience) -> None:
         self.procedure = row.procedure
         self.committed = row.procedure
         """The procedure as it was last written to the database, where its events are too."""
@@ -134,16 +134,16 @@ class Execution:
         self.kernel: KernelSession | None = None
         self._offset = 0
         """How far its kernel was heard, in bytes of the kernel's journal."""
-        self._workshop = workshop
+        self._services = services
         self._audience = audience
         self._changed = asyncio.Event()
         self._preparation: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[bool] | None = None
-        self._step = StepDeadline(workshop.kernel_deadline, self._overdue)
+        self._step = StepDeadline(services.kernel_deadline, self._overdue)
 
     def save(self) -> None:
         """Have what it is now written down, with the events of this turn of the event loop."""
-        self._workshop.journal.put(
+        self._services.journal.put(
             ProcedureRow(
                 procedure=self.procedure,
                 main=self.main,
@@ -207,8 +207,8 @@ class Execution:
             return
         self._offset = found.offset
         self._catching_up = True  # an answer to the service before this one is no forgery
-        python = self._workshop.sources.python_of(self.id)
-        self.kernel = kernel = self._workshop.kernels.adopt(
+        python = self._services.sources.python_of(self.id)
+        self.kernel = kernel = self._services.kernels.adopt(
             record, found.offset, self._hear, self._kernel_ended, python, self.kernel_unheard
         )
         if self.state is ProcedureState.READY and "main" not in self.procedure.calls:
@@ -350,37 +350,37 @@ class Execution:
             self.learn(lifecycle.Failed(time.time(), "".join(traceback.format_exception(error))))
 
     async def _bring_up(self) -> None:
-        workshop, script = self._workshop, self.procedure.script
+        services, script = self._services, self.procedure.script
         python: Path | None = None
         if isinstance(script, GitScript) and script.create_env:
             self.learn(lifecycle.EnvironmentStarted(time.time()))
-            fetched = await workshop.sources.fetch(self.id, script, self._repository, self._note)
+            fetched = await services.sources.fetch(self.id, script, self._repository, self._note)
             self._found(fetched)
             python = fetched.python
             self.learn(lifecycle.EnvironmentFinished(time.time()))
-        self.kernel = kernel = workshop.kernels.get(python)
+        self.kernel = kernel = services.kernels.get(python)
         # the folder is on record before there is a process in it, so that a process is always found again
-        workshop.journal.put(KernelRow(procedure=self.id, folder=str(kernel.folder)))
+        services.journal.put(KernelRow(procedure=self.id, folder=str(kernel.folder)))
         if not kernel.alive:
-            await workshop.journal.written()
+            await services.journal.written()
         kernel.attach(self._hear, self._kernel_ended, self.kernel_unheard)
-        if not await workshop.kernels.start(kernel, python):
+        if not await services.kernels.start(kernel, python):
             return
         self._record_kernel()
         await self._hand_over_script()
 
     async def _hand_over_script(self) -> None:
         """Fetch the script and have the kernel prepare it."""
-        workshop, script, kernel = self._workshop, self.procedure.script, self.kernel
+        services, script, kernel = self._services, self.procedure.script, self.kernel
         assert kernel is not None
-        if not await kernel.ready(workshop.kernel_deadline):
+        if not await kernel.ready(services.kernel_deadline):
             return
         begun = self.state is ProcedureState.LOADING  # told to an earlier service, and not told again
         self.learn(lifecycle.KernelReady(time.time()))  # a warm one has said so before
         if isinstance(script, GitScript):
             self.learn(lifecycle.LoadStarted(time.time()))
         if self.path is None:
-            self._found(await workshop.sources.fetch(self.id, script, self._repository, self._note))
+            self._found(await services.sources.fetch(self.id, script, self._repository, self._note))
         assert self.path is not None
         if self.planned is not None and isinstance(script, GitScript):  # others were looked into at the request
             try:
@@ -388,7 +388,7 @@ class Execution:
             except MalformedRequest as error:
                 self.learn(lifecycle.Failed(time.time(), f"{error.type}: {error.message}; init was not called"))
                 return
-        await workshop.journal.written()  # from here on the script acts: what runs must be on record
+        await services.journal.written()  # from here on the script acts: what runs must be on record
         pause = self.procedure.pause
         if pause is not None and pause.pending == "pause":  # accepted while there was nobody to tell of it
             await self.pausing.pause(kernel, pause.at, pause.who)
@@ -397,7 +397,7 @@ class Execution:
                 self.id,
                 str(self.path),
                 self.procedure.calls["init"],
-                exit_seconds=workshop.exit_deadline,
+                exit_seconds=services.exit_deadline,
                 kernel=script.kernel,
                 own_folder=script.own_folder,
                 working_folder=script.working_folder,
@@ -428,7 +428,7 @@ class Execution:
             process=msgspec.json.encode(self.kernel.record),
             offset=self._offset,
         )
-        self._workshop.journal.put(row)
+        self._services.journal.put(row)
 
     def _note(self, line: str) -> None:
         self._audience.say(self, announce(topics.ENVIRONMENT_LOG, str(self.id), text=line), time.time())
@@ -442,12 +442,12 @@ class Execution:
                 self._set_aside(record, error)
         self._offset = offset
         self._record_kernel()
-        await self._workshop.journal.written()
+        await self._services.journal.written()
 
     def _set_aside(self, record: Record, error: Exception) -> None:
         """Keep a message of the kernel that cannot be taken, and say so in its place."""
         why = f"a message of type {record.type[:NAME_CHARACTERS]!r} cannot be taken: {error!r:.500}"
-        self._workshop.journal.set_aside.put("records", f"procedure {self.id}", bytes(record.content), why)
+        self._services.journal.set_aside.put("records", f"procedure {self.id}", bytes(record.content), why)
         text = f"[a message of type {record.type:.40} could not be taken, and is left out: {error!s:.500}]\n"
         told = {"call": (record.call or "")[:NAME_CHARACTERS] or None, "name": "stderr", "text": encodable(text)}
         self._audience.say(self, announce(topics.OUTPUT_STREAM, str(self.id), **told), time.time())
@@ -456,7 +456,7 @@ class Execution:
         """Take in one message of the kernel."""
         if record.type == UNREADABLE:  # the end of a process on a full disk leaves such lines, and nobody is to know
             why = "a line of the kernel's journal that is no record, or too long"
-            self._workshop.journal.set_aside.put("records", f"procedure {self.id}", bytes(record.content), why)
+            self._services.journal.set_aside.put("records", f"procedure {self.id}", bytes(record.content), why)
             return
         check_text(record.call or "", "a name of a call", NAME_CHARACTERS)
         if not 0 <= record.t <= _LATEST:
@@ -515,7 +515,7 @@ class Execution:
             self.quiet = fact.quiet
         self.learn(fact)
 
-    def _kernel_ended(self, epitaph: str) -> None:
+    def _kernel_ended(self, description: str) -> None:
         self._step.met()
         self.interests.clear()
         assert self.kernel is not None
@@ -523,16 +523,16 @@ class Execution:
             self._change_control(ControlReport(self.control.holder, taken=False), self.kernel.ended_at or time.time())
         self.control.ended()
         self.pausing.ended()
-        self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), epitaph, self.kernel.exit_status))
+        self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), description, self.kernel.exit_status))
         self._audience.kernel_gone(self)
 
     async def _end_kernel(self) -> bool:
         """End the kernel and hear it out, unless that cannot be written down now; False when it cannot be ended."""
         if self.kernel is None:
             return True
-        ended = await self.kernel.end(self._workshop.ladder)
+        ended = await self.kernel.end(self._services.ladder)
         if ended:
-            await self._workshop.journal.unless_in_trouble(self.kernel.heard_out())
+            await self._services.journal.unless_in_trouble(self.kernel.heard_out())
         return ended
 
     async def _stop(self) -> bool:

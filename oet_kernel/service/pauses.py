@@ -12,8 +12,8 @@ from oet_kernel.errors import MalformedRequest, NotPaused, PauseRefused, StoreUn
 from oet_kernel.models import PauseProcessCommand, ProcedureSummary, ResumeProcessCommand
 from oet_kernel.procedure import PausePending, ResumePending
 from oet_kernel.protocol import PauseReport
-from oet_kernel.service.publisher import Announcer
-from oet_kernel.service.registry import Roster
+from oet_kernel.service.publisher import EventPublisher
+from oet_kernel.service.registry import Registry
 from oet_kernel.store.journal import Journal
 
 
@@ -22,17 +22,17 @@ class Pauses:
 
     Parameters
     ----------
-    roster
+    registry
         The procedures.
-    announcer
+    publisher
         Tells of the requests.
     journal
         Where the answers of kernels are written down.
     """
 
-    def __init__(self, roster: Roster, announcer: Announcer, journal: Journal) -> None:
-        self._roster = roster
-        self._announcer = announcer
+    def __init__(self, registry: Registry, publisher: EventPublisher, journal: Journal) -> None:
+        self._registry = registry
+        self._publisher = publisher
         self._journal = journal
 
     async def pause(self, command: PauseProcessCommand, who: str | None = None) -> ProcedureSummary:
@@ -65,14 +65,14 @@ class Pauses:
             When nothing can be written down.
         """
         pid = command.process_uid
-        execution = self._roster.find(pid)
+        execution = self._registry.find(pid)
         _check(command.at)
         if execution.state.inactive or execution.stopping:
             state = execution.state.name if execution.state.inactive else "being stopped"
             raise PauseRefused(f"Cannot pause PID {pid}: it is {state}")
         self._take_command()
-        request = self._announcer.request_id()
-        self._announcer.request(topics.REQUEST_PAUSE, request, pid, cmd=command)
+        request = self._publisher.request_id()
+        self._publisher.request(topics.REQUEST_PAUSE, request, pid, cmd=command)
         kernel = execution.kernel if execution.takes_requests else None
         report = None if kernel is None else await execution.pausing.pause(kernel, command.at, who)
         if report is None:
@@ -103,13 +103,13 @@ class Pauses:
             When nothing can be written down.
         """
         pid = command.process_uid
-        execution = self._roster.find(pid)
+        execution = self._registry.find(pid)
         if execution.procedure.pause is None or execution.stopping:
             state = "being stopped" if execution.stopping and not execution.state.inactive else execution.state.name
             raise NotPaused(f"Cannot resume PID {pid}: it is {state}, and not paused")
         self._take_command()
-        request = self._announcer.request_id()
-        self._announcer.request(topics.REQUEST_RESUME, request, pid, cmd=command)
+        request = self._publisher.request_id()
+        self._publisher.request(topics.REQUEST_RESUME, request, pid, cmd=command)
         kernel = execution.kernel if execution.takes_requests else None
         if kernel is None:
             execution.say_pause(PauseReport("resumed", who=who))
@@ -129,7 +129,7 @@ class Pauses:
     async def _told(self, pid: int) -> ProcedureSummary:
         with suppress(StoreUnusable):  # it holds, and is written down as soon as that can be
             await self._journal.settled()
-        return self._announcer.summary(self._roster.find(pid).procedure)
+        return self._publisher.summary(self._registry.find(pid).procedure)
 
 
 def _check(at: str | None) -> None:

@@ -58,12 +58,12 @@ from oet_kernel.models import (
 from oet_kernel.protocol import EventRequest
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service.aborts import Aborts
-from oet_kernel.service.attachments import Inside
-from oet_kernel.service.execution import Execution, Workshop
+from oet_kernel.service.attachments import Attachments
+from oet_kernel.service.execution import Execution, Services
 from oet_kernel.service.pauses import Pauses
 from oet_kernel.service.post_mortem import KeptKernels
-from oet_kernel.service.publisher import Announcer, publish_list
-from oet_kernel.service.registry import Roster
+from oet_kernel.service.publisher import EventPublisher, publish_list
+from oet_kernel.service.registry import Registry
 from oet_kernel.service.resources import Subarrays
 from oet_kernel.settings import Limits
 from oet_kernel.state.folder import StateFolder
@@ -122,18 +122,18 @@ class ScriptExecutionService:
         self._journal = journal
         self._limits = limits or Limits()
         self._state = state
-        self._workshop = Workshop(
+        self._services = Services(
             journal, sources, kernels, self._limits.ladder, self._limits.kernel_deadline, self._limits.exit_deadline
         )
-        self._announcer = Announcer(journal, base_url)
-        self._roster = Roster(self._limits.history)
+        self._publisher = EventPublisher(journal, base_url)
+        self._registry = Registry(self._limits.history)
         self._kept = KeptKernels(self._limits.keep_failed)
-        self.inside = Inside(self._roster, self._kept, journal)
+        self.attachments = Attachments(self._registry, self._kept, journal)
         """The kernels, for whoever wants to look into them."""
-        self.pauses = Pauses(self._roster, self._announcer, journal)
+        self.pauses = Pauses(self._registry, self._publisher, journal)
         """Has procedures wait at their checkpoints."""
         self._subarrays = Subarrays()
-        self._aborts = Aborts(self._limits, self._roster, self._subarrays, self._announcer, self._create_abort)
+        self._aborts = Aborts(self._limits, self._registry, self._subarrays, self._publisher, self._create_abort)
         self._supervisor = Supervisor()
         self._closing = False
         self._resumed = asyncio.Event()
@@ -143,11 +143,11 @@ class ScriptExecutionService:
     @property
     def base_url(self) -> str:
         """API root in the URIs of events."""
-        return self._announcer.base_url
+        return self._publisher.base_url
 
     @base_url.setter
     def base_url(self, url: str) -> None:
-        self._announcer.base_url = url
+        self._publisher.base_url = url
 
     # --- from one service to the next
 
@@ -168,19 +168,19 @@ class ScriptExecutionService:
                 self._journal.set_aside.put("rows", f"procedure {pid}", repr(kernels.pop(pid)).encode(), why)
         if self._state.moved:
             self._journal.set_aside.counts["files"] += len(self._state.moved)
-        executions = [Execution(row, self._workshop, self) for row in sorted(left, key=lambda row: row.id)]
-        self._roster.restore(executions, [row.id for row in left if row.procedure.state.inactive])
-        for execution in self._roster.active:
+        executions = [Execution(row, self._services, self) for row in sorted(left, key=lambda row: row.id)]
+        self._registry.restore(executions, [row.id for row in left if row.procedure.state.inactive])
+        for execution in self._registry.active:
             if "main" in execution.procedure.calls:
                 self._subarrays.claim(execution.procedure.subarray, execution.id)
-        await self._workshop.kernels.sweep([Path(kernel.folder) for kernel in kernels.values()])
-        resumptions = [self._resume(self._roster.find(pid), kernels.get(pid)) for pid in active]
+        await self._services.kernels.sweep([Path(kernel.folder) for kernel in kernels.values()])
+        resumptions = [self._resume(self._registry.find(pid), kernels.get(pid)) for pid in active]
         tasks = [self._supervisor.start("taking up a procedure", one) for one in resumptions]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=RESUME_SECONDS)
             if late:
                 log.warning("%d procedures are still being taken up; the service answers meanwhile", len(late))
-        for execution in self._roster:
+        for execution in self._registry:
             if execution.stopping and not execution.state.inactive:
                 self._do(self._end(execution))
             elif execution.abort and execution.state is ProcedureState.STOPPED:
@@ -196,7 +196,7 @@ class ScriptExecutionService:
         except Exception as error:
             report_fault(f"taking up procedure {execution.id}", error)
             if kernel is not None:
-                await self._workshop.kernels.end(Path(kernel.folder))
+                await self._services.kernels.end(Path(kernel.folder))
             execution.learn(lifecycle.Failed(time.time(), f"It could not be taken up after a restart: {error!r}"))
 
     @property
@@ -261,9 +261,9 @@ class ScriptExecutionService:
             if given is not None:
                 _check_arguments(name, given)
         self._take_command()
-        script, repository = self._workshop.sources.admit(command.script)
+        script, repository = self._services.sources.admit(command.script)
         command = replace(command, script=script)
-        alive = len(self._roster.active)
+        alive = len(self._registry.active)
         if alive >= self._limits.kernels:
             raise TooManyKernels(
                 f"Cannot create a procedure: {alive} are active and {self._limits.kernels} are allowed; "
@@ -292,17 +292,17 @@ class ScriptExecutionService:
         repository: str | None = None,
     ) -> Execution:
         pid = self._journal.next_id("procedure")
-        request_id = self._announcer.request_id()
-        self._announcer.request(topics.REQUEST_CREATE, request_id, pid, cmd=command)
+        request_id = self._publisher.request_id()
+        self._publisher.request(topics.REQUEST_CREATE, request_id, pid, cmd=command)
         procedure = lifecycle.create(pid, command.script, command.init_args, time.time(), who)
         row = ProcedureRow(
             procedure=procedure, main=main, request_id=request_id, autostart=autostart, repository=repository
         )
-        execution = Execution(row, self._workshop, self)
-        self._roster.add(execution)
+        execution = Execution(row, self._services, self)
+        self._registry.add(execution)
         execution.save()
         self.entered(execution, execution.state, procedure.history.process_states[0][1])
-        self._announcer.result(topics.CREATED, request_id, self._summary(execution), pid)
+        self._publisher.result(topics.CREATED, request_id, self._summary(execution), pid)
         execution.prepare()
         return execution
 
@@ -360,9 +360,9 @@ class ScriptExecutionService:
             holder = self._subarrays.claim(lifecycle.apply(execution.procedure, started).subarray, pid)
             if holder != pid and not command.force_start:
                 raise StartRefused(f"Cannot start PID {pid}: PID #{holder} is RUNNING")
-        execution.request_id = self._announcer.request_id()
+        execution.request_id = self._publisher.request_id()
         execution.learn(started)
-        self._announcer.request(topics.REQUEST_START, execution.request_id, pid, cmd=command)
+        self._publisher.request(topics.REQUEST_START, execution.request_id, pid, cmd=command)
         self._aborts.started(execution)
         try:
             await self._journal.settled()  # what runs must be on record
@@ -397,8 +397,8 @@ class ScriptExecutionService:
             self._kept.let_go(execution)
             await execution.gone()
             return StopOutcome(stopped=False, aborted=[])
-        execution.request_id = self._announcer.request_id()
-        self._announcer.request(topics.REQUEST_STOP, execution.request_id, execution.id, cmd=command)
+        execution.request_id = self._publisher.request_id()
+        self._publisher.request(topics.REQUEST_STOP, execution.request_id, execution.id, cmd=command)
         outcome = await self._end(execution, abort=command.run_abort, who=who)
         with suppress(StoreUnusable):  # a stop ends, even where nothing can be written
             await self._journal.settled()
@@ -436,10 +436,10 @@ class ScriptExecutionService:
         ResourceNotFound
             When there is no procedure with one of the ids, or it is no longer listed.
         """
-        found = self._roster if pids is None else [self._find(pid) for pid in pids]
+        found = self._registry if pids is None else [self._find(pid) for pid in pids]
         summaries = [self._told(execution) for execution in found]
         if self._limits.announce_lists:
-            request_id = self._announcer.request_id()
+            request_id = self._publisher.request_id()
             publish_list(self._journal, topics.REQUEST_LIST, topics.POOL_LIST, request_id, summaries, pids=pids)
         return summaries
 
@@ -463,23 +463,23 @@ class ScriptExecutionService:
         """Stop every procedure, and take no new ones."""
         self._closing = True
         await self._kept.close()
-        await asyncio.gather(*(execution.stop(who=_ITSELF) for execution in self._roster.active))
-        await asyncio.gather(*(execution.gone() for execution in self._roster))
+        await asyncio.gather(*(execution.stop(who=_ITSELF) for execution in self._registry.active))
+        await asyncio.gather(*(execution.gone() for execution in self._registry))
         with suppress(StoreUnusable):
             await self._journal.settled()  # what is told of a procedure is what is written
-        await self._workshop.kernels.close()
+        await self._services.kernels.close()
 
     async def detach(self) -> None:
         """Leave every procedure as it is, to be taken up by the next service, and take no new ones."""
         self._closing = True
         self._supervisor.cancel()
         await self._kept.close()
-        await asyncio.gather(*(execution.detach() for execution in self._roster))
-        await self._workshop.kernels.detach()
+        await asyncio.gather(*(execution.detach() for execution in self._registry))
+        await self._services.kernels.detach()
 
     def count_states(self) -> Counter[ProcedureState]:
         """Return how many of the procedures that are listed are in each state."""
-        return Counter(execution.state for execution in self._roster)
+        return Counter(execution.state for execution in self._registry)
 
     def _take_command(self) -> None:
         """Refuse a command that cannot be taken now."""
@@ -499,7 +499,7 @@ class ScriptExecutionService:
         uri = execution.procedure.script.script_uri
         log.info("Procedure %d, %s, is %s%s", execution.id, uri, state.name, _why(execution.procedure))
         told = not (state is ProcedureState.STOPPED and execution.abort)  # that is told when the abort script runs
-        self._announcer.entered(execution.procedure, state, at, execution.request_id, told=told)
+        self._publisher.entered(execution.procedure, state, at, execution.request_id, told=told)
         if state.inactive:
             self._retire(execution)
         elif execution.autostart and execution.procedure.startable:
@@ -515,11 +515,11 @@ class ScriptExecutionService:
     def _retire(self, execution: Execution) -> None:
         """A procedure has ended: free its subarray, let its kernel go, forget the oldest that have ended."""
         self._release(execution)
-        if not self._kept.keep(execution, self._limits.kernels - len(self._roster.active)):
+        if not self._kept.keep(execution, self._limits.kernels - len(self._registry.active)):
             execution.dismiss()
         if isinstance(execution.procedure.script, GitScript):
             self._do(self._retain_sources())
-        for forgotten in self._roster.retire(execution):
+        for forgotten in self._registry.retire(execution):
             self._kept.let_go(forgotten)
             if forgotten.kernel is not None and not forgotten.kernel_alive:
                 self._state.forget(forgotten.kernel.folder)
@@ -531,8 +531,8 @@ class ScriptExecutionService:
         self._state.forget(folder)
 
     async def _retain_sources(self) -> None:
-        used = [one.id for one in self._roster if not one.state.inactive or one.kernel_alive]
-        await self._workshop.sources.retain(used)
+        used = [one.id for one in self._registry if not one.state.inactive or one.kernel_alive]
+        await self._services.sources.retain(used)
 
     def _release(self, execution: Execution) -> None:
         """Free a procedure's subarray, unless its process may still be at work there or an abort is to follow."""
@@ -556,7 +556,7 @@ class ScriptExecutionService:
 
     def _forward(self, event: Event) -> None:
         """Hand an event to the scripts that listen to it, but never back to the one that sent it."""
-        for execution in self._roster:
+        for execution in self._registry:
             if not execution.interests or event.procedure == execution.id or execution.kernel is None:
                 continue
             if any(topics.under(event.topic, interest) for interest in execution.interests):
@@ -565,20 +565,20 @@ class ScriptExecutionService:
                 execution.kernel.ask(EventRequest(event.topic, fields))
 
     def _find(self, pid: int) -> Execution:
-        return self._roster.find(pid)
+        return self._registry.find(pid)
 
     def _committed(self, unit: Unit) -> None:
         for pid, row in unit.procedures.items():
-            if (execution := self._roster.get(pid)) is not None:
+            if (execution := self._registry.get(pid)) is not None:
                 execution.committed = row.procedure
 
     def _told(self, execution: Execution) -> ProcedureSummary:
         in_trouble = self._journal.trouble is not None
-        forgotten = self._roster.get(execution.id) is not execution  # it has ended, and was waited for until settled
-        return self._announcer.summary(execution.procedure if in_trouble or forgotten else execution.committed)
+        forgotten = self._registry.get(execution.id) is not execution  # it has ended, and was waited for until settled
+        return self._publisher.summary(execution.procedure if in_trouble or forgotten else execution.committed)
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
-        return self._announcer.summary(execution.procedure)
+        return self._publisher.summary(execution.procedure)
 
 
 def _why(procedure: lifecycle.Procedure) -> str:

@@ -31,7 +31,7 @@ _TOLD = {
 """States that are also told with a summary."""
 
 
-class Announcer:
+class EventPublisher:
     """Publishes requests, states, and what became of them.
 
     Parameters

@@ -6,7 +6,7 @@ from oet_kernel.errors import ResourceNotFound
 from oet_kernel.service.execution import Execution
 
 
-class Roster:
+class Registry:
     """Executions by id, in order of creation.
 
     Parameters

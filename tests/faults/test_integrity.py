@@ -17,7 +17,7 @@ import pytest
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Filter
 from oet_kernel.kernel.journal import Journal
-from oet_kernel.kernel_manager.journal_reader import JournalTail
+from oet_kernel.kernel_manager.journal_reader import JournalReader
 from oet_kernel.models import PrepareProcessCommand, ProcedureState, StartProcessCommand, StopProcessCommand
 from oet_kernel.procedure import CallStarted, Failed
 from oet_kernel.protocol import JOURNAL, UNREADABLE
@@ -227,9 +227,9 @@ async def test_no_state_is_shown_before_its_events_are_written(bench, monkeypatc
     monkeypatch.setattr(bench.journal.store, "write", lambda unit: (may_write.wait(10), write(unit)))
     starting = asyncio.create_task(bench.start(pid))
     await asyncio.sleep(0)
-    assert "main" in bench.service._roster.find(pid).procedure.calls
-    bench.service._roster.find(pid).learn(CallStarted(time.time(), "main"))
-    bench.service._roster.find(pid).learn(Failed(time.time(), "Error: of its own\n"))
+    assert "main" in bench.service._registry.find(pid).procedure.calls
+    bench.service._registry.find(pid).learn(CallStarted(time.time(), "main"))
+    bench.service._registry.find(pid).learn(Failed(time.time(), "Error: of its own\n"))
     assert bench.service.summarise([pid])[0].state is S.READY
     assert (await bench.service.start(StartProcessCommand(pid))).state is S.READY
     may_write.set()
@@ -249,7 +249,7 @@ async def test_creation_that_was_answered_with_an_error_leaves_nothing_at_work(b
     await bench.journal.written()
     (one,) = bench.service.summarise()
     assert (await bench.until(one.id)).state is S.STOPPED
-    assert bench.state.kernel_folders() == [] or not bench.service._roster.find(one.id).kernel_alive
+    assert bench.state.kernel_folders() == [] or not bench.service._registry.find(one.id).kernel_alive
     assert (await bench.run(NOTHING)).state is S.COMPLETE
 
 
@@ -277,7 +277,7 @@ async def test_stop_ends_a_script_that_talks_while_nothing_can_be_written(bench_
     with bench.bus.subscribe(["user.count"], procedure=pid) as events:
         await bench.start(pid)
         await events.batch()
-    kernel = bench.service._roster.find(pid).kernel
+    kernel = bench.service._registry.find(pid).kernel
     with bench.trouble():
         with pytest.raises(StoreUnusable):
             await bench.create(NOTHING)
@@ -303,7 +303,7 @@ async def test_procedure_that_is_to_start_by_itself_is_started_when_that_can_be_
     with bench.trouble():
         with pytest.raises(StoreUnusable):
             await bench.create(NOTHING, name="other.py")
-        bench.service._do(bench.service._autostart(bench.service._roster.find(pid)))
+        bench.service._do(bench.service._autostart(bench.service._registry.find(pid)))
         await asyncio.sleep(0)
     assert (await bench.until(pid)).state is S.COMPLETE
 
@@ -354,7 +354,7 @@ def record(number):
 def test_rubbish_in_a_kernels_journal_hides_nothing_behind_it(tmp_path, rubbish):
     path = tmp_path / JOURNAL
     path.write_bytes(record(1) + rubbish)
-    tail = JournalTail(tmp_path)
+    tail = JournalReader(tmp_path)
     try:
         first = [one for one in tail.read() if one.type != UNREADABLE]
         assert [bytes(one.content) for one in first] == [b'{"number":1}']
@@ -369,7 +369,7 @@ def test_rubbish_in_a_kernels_journal_hides_nothing_behind_it(tmp_path, rubbish)
 
 
 def test_script_is_told_when_what_it_publishes_finds_no_space_and_later_records_are_whole(small_disk):
-    tail = JournalTail(small_disk)
+    tail = JournalReader(small_disk)
     journal = Journal(small_disk)
 
     def say():

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from oet_kernel.bounds import EVENT_BYTES, RECORD_BYTES, OutOfBounds, check_json
 from oet_kernel.kernel.journal import Journal
-from oet_kernel.kernel_manager.journal_reader import JournalTail
+from oet_kernel.kernel_manager.journal_reader import JournalReader
 from oet_kernel.protocol import JOURNAL, UNREADABLE
 
 
 @pytest.fixture
 def tail(tmp_path):
-    made = JournalTail(tmp_path)
+    made = JournalReader(tmp_path)
     yield made
     made.close()
 
@@ -66,7 +66,7 @@ def test_bell_rings_for_the_listener_that_comes_after_another(tmp_path, tail):
     offset = tail.offset
     tail.close()
     journal.append("x", b'{"n":2}')
-    other = JournalTail(tmp_path, offset)
+    other = JournalReader(tmp_path, offset)
     other.hush()
     assert contents(other.read()) == [{"n": 2}]
     journal.append("x", b'{"n":3}')
@@ -95,7 +95,7 @@ def test_every_offset_behind_a_batch_is_a_place_to_begin(tmp_path, tail):
     seen = 0
     while records := tail.read(200):
         seen += len(records)
-        other = JournalTail(tmp_path, tail.offset)
+        other = JournalReader(tmp_path, tail.offset)
         assert [entry["n"] for entry in contents(other.read())] == list(range(seen, 50))
         other.close()
 
@@ -239,7 +239,7 @@ def test_disk_gets_back_what_was_read(tmp_path, tail):
 @given(st.lists(st.dictionaries(st.text(), st.text() | st.integers()), max_size=20), st.integers(1, 200))
 def test_any_records_are_read_whole_however_little_is_read_at_once(tmp_path_factory, entries, most):
     folder = tmp_path_factory.mktemp("journal")
-    tail = JournalTail(folder)
+    tail = JournalReader(folder)
     journal = Journal(folder)
     for entry in entries:
         journal.append("x", json.dumps(entry).encode())
@@ -365,7 +365,7 @@ os._exit(0)
 @given(st.binary())
 def test_what_is_no_utf8_is_replaced_where_it_enters(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("journal")
-    tail, journal = JournalTail(folder), Journal(folder)
+    tail, journal = JournalReader(folder), Journal(folder)
     quoted = text.translate(None, b'"\\' + bytes(range(32)))
     journal.append("x", b'{"text":"' + quoted + b'"}')
     journal.append('a "b" \udcff', b"{}")

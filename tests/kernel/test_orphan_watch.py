@@ -6,14 +6,14 @@ import threading
 import pytest
 
 from oet_kernel.kernel.orphan_watch import OrphanWatch
-from oet_kernel.kernel_manager.journal_reader import JournalTail
+from oet_kernel.kernel_manager.journal_reader import JournalReader
 
 DEADLINE = 10
 
 
 @pytest.fixture
 def service(tmp_path):
-    made = JournalTail(tmp_path)
+    made = JournalReader(tmp_path)
     yield made
     made.close()
 
@@ -38,7 +38,7 @@ def test_service_is_away_when_it_has_closed_its_end_and_back_when_another_has_op
     assert not kernel.watch.away
     service.close()
     assert kernel.watch.away
-    other = JournalTail(tmp_path)
+    other = JournalReader(tmp_path)
     assert not kernel.watch.away
     other.close()
     assert kernel.watch.away
@@ -70,7 +70,7 @@ def test_kernel_does_not_end_when_a_service_came_before_its_script_was_done(tmp_
     kernel.idle.clear()
     service.close()
     assert not kernel.ended.wait(0.1)
-    other = JournalTail(tmp_path)
+    other = JournalReader(tmp_path)
     kernel.idle.set()
     assert not kernel.ended.wait(0.2)
     other.close()
@@ -82,7 +82,7 @@ def test_time_begins_anew_with_each_service_that_goes(tmp_path, service):
     service.close()
     for _ in range(4):
         assert not kernel.ended.wait(0.2)
-        JournalTail(tmp_path).close()
+        JournalReader(tmp_path).close()
     assert not kernel.ended.wait(0.2)
     assert kernel.ended.wait(DEADLINE)
 

@@ -41,19 +41,19 @@ class Ear:
         self.records = []
         self.offset = 0
         self.offsets = []
-        self.epitaph: str | None = None
+        self.description: str | None = None
         self._changed = asyncio.Event()
 
     async def hear(self, records, offset):
-        assert self.epitaph is None, "a record came after the end"
+        assert self.description is None, "a record came after the end"
         self.records += records
         self.offset = offset
         self.offsets.append(offset)
         self._changed.set()
 
-    def ended(self, epitaph):
-        assert self.epitaph is None, "the end was told twice"
-        self.epitaph = epitaph
+    def ended(self, description):
+        assert self.description is None, "the end was told twice"
+        self.description = description
         self._changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -211,7 +211,7 @@ async def test_kernel_that_publishes_goes_on_and_every_event_comes_once_and_in_o
     assert ear.offset == (adopted.folder / "iopub.jsonl").stat().st_size
     adopted.note_idle()
     assert await adopted.stop(LADDER)
-    assert ("exit code 0" if observatory.forked else "a status that nobody knows") in ear.epitaph
+    assert ("exit code 0" if observatory.forked else "a status that nobody knows") in ear.description
     assert await gone(record.pid)
 
 
@@ -338,11 +338,11 @@ async def test_kernel_that_ended_meanwhile_is_heard_to_its_end_and_its_end_is_to
         reap(kernel.pid)
     second = await observatory.service()
     adopted = observatory.adopt(second, kernel.record, ear)
-    await ear.until(lambda: ear.epitaph is not None)
+    await ear.until(lambda: ear.description is not None)
     assert ear.numbers == list(range(500))
-    assert "while no service watched it" in ear.epitaph
+    assert "while no service watched it" in ear.description
     if observatory.forked:
-        assert ("exit code 3" if "exit" in how else "SIGKILL") in ear.epitaph
+        assert ("exit code 3" if "exit" in how else "SIGKILL") in ear.description
     assert before - 0.1 <= adopted.ended_at <= time.time()
     assert not adopted.alive
     assert await adopted.stop(LADDER)
@@ -358,8 +358,8 @@ async def test_kernel_that_ended_meanwhile_with_its_fork_server_has_ended_all_th
         assert await gone(pid)
     second = await forking.service()
     adopted = forking.adopt(second, kernel.record, ear)
-    await ear.until(lambda: ear.epitaph is not None)
-    assert "while no service watched it" in ear.epitaph
+    await ear.until(lambda: ear.description is not None)
+    assert "while no service watched it" in ear.description
     assert not adopted.alive
 
 
@@ -376,7 +376,7 @@ async def test_kernel_whose_fork_server_died_meanwhile_is_adopted(forking):
     await ear.until_called("main", "finished")
     adopted.note_idle()
     assert await adopted.stop(LADDER)
-    assert "a status that nobody knows" in ear.epitaph
+    assert "a status that nobody knows" in ear.description
 
 
 async def test_process_that_has_only_the_pid_is_not_taken_for_the_kernel_nor_touched(observatory):
@@ -389,8 +389,8 @@ async def test_process_that_has_only_the_pid_is_not_taken_for_the_kernel_nor_tou
         ear = Ear()
         adopted = pool.adopt(record, 0, ear.hear, ear.ended)
         assert await adopted.stop(Ladder(0.1, 0.1, 5))
-        await ear.until(lambda: ear.epitaph is not None)
-        assert "while no service watched it" in ear.epitaph
+        await ear.until(lambda: ear.description is not None)
+        assert "while no service watched it" in ear.description
         assert stranger.poll() is None
         stranger.kill()
 
@@ -414,7 +414,7 @@ async def test_orphan_ends_itself_after_its_script_is_done_and_not_before(observ
         reap(kernel.pid)
     second = await observatory.service()
     observatory.adopt(second, kernel.record, ear)
-    await ear.until(lambda: ear.epitaph is not None)
+    await ear.until(lambda: ear.description is not None)
     assert ear.numbers == [1]
     assert ("main", "finished") in ear.calls
 
@@ -480,8 +480,8 @@ async def test_fork_server_of_another_kind_tells_how_its_kernels_end_and_goes_wi
     another, _ = await forking.kernel(second, "def main(): pass\n")
     assert psutil.Process(another.pid).ppid() != server
     adopted.ask(RunRequest())
-    await ear.until(lambda: ear.epitaph is not None)
-    assert "exit code 3" in ear.epitaph
+    await ear.until(lambda: ear.description is not None)
+    assert "exit code 3" in ear.description
     assert await gone(server)
 
 

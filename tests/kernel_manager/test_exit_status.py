@@ -2,7 +2,7 @@
 
 import pytest
 
-from oet_kernel.kernel_manager.exit_status import Ending, Obituaries
+from oet_kernel.kernel_manager.exit_status import Ending, ExitStatuses
 
 pytestmark = pytest.mark.anyio
 
@@ -10,7 +10,7 @@ ENDING = Ending(3, 1601463545.5)
 
 
 async def test_end_is_told_to_who_asked_before_and_to_who_asks_after():
-    told = Obituaries()
+    told = ExitStatuses()
     before = told.ending(1, 10)
     told.report(1, 10, ENDING)
     told.report(2, 20, ENDING)
@@ -18,7 +18,7 @@ async def test_end_is_told_to_who_asked_before_and_to_who_asks_after():
 
 
 async def test_process_with_the_same_pid_is_another():
-    told = Obituaries()
+    told = ExitStatuses()
     asked = told.ending(1, 11)
     told.report(1, 10, ENDING)
     assert not asked.done()
@@ -27,7 +27,7 @@ async def test_process_with_the_same_pid_is_another():
 
 
 async def test_nobody_knows_what_no_fork_server_claims_once_all_have_told():
-    told = Obituaries()
+    told = ExitStatuses()
     told.claim(1, 10)
     claimed, unclaimed = told.ending(1, 10), told.ending(2, 20)
     assert not unclaimed.done()
@@ -40,7 +40,7 @@ async def test_nobody_knows_what_no_fork_server_claims_once_all_have_told():
 
 
 async def test_who_no_longer_waits_is_no_hindrance():
-    told = Obituaries()
+    told = ExitStatuses()
     told.ending(1, 10).cancel()
     told.report(1, 10, ENDING)
     told.ending(2, 20).cancel()

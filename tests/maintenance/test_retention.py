@@ -16,7 +16,7 @@ from oet_kernel.records import About
 from oet_kernel.records import writer as keeper_module
 from oet_kernel.records.files import write_whole
 from oet_kernel.records.source import StoredRuns
-from oet_kernel.records.writer import RecordKeeper
+from oet_kernel.records.writer import RecordWriter
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ArchiveQuery, ProcedureRow, Unit
 from oet_kernel.store.sqlite import Store
@@ -45,7 +45,7 @@ class Shelf:
             write_whole(self.records / f"{pid}.ipynb", b"{}")
         self.journal = Journal(self.store, EventBus(4500).deliver)
         runs = StoredRuns(self.store, lambda: "http://test")
-        self.keeper = RecordKeeper(self.records, runs, lambda summary: About(), later=lambda delay, do: now(do))
+        self.keeper = RecordWriter(self.records, runs, lambda summary: About(), later=lambda delay, do: now(do))
         self.retention = Retention(self.journal, self.keeper, 365.0, 1 << 40)
 
     @property

@@ -13,7 +13,7 @@ from oet_kernel.models import ProcedureState, StopProcessCommand
 from oet_kernel.records import About
 from oet_kernel.records import writer as keeper_module
 from oet_kernel.records.source import StoredRuns
-from oet_kernel.records.writer import INTERVAL, RecordKeeper
+from oet_kernel.records.writer import INTERVAL, RecordWriter
 from tests.records.conftest import Script, summary_in
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +78,7 @@ class Desk:
         self.again()
 
     def again(self):
-        self.keeper = RecordKeeper(
+        self.keeper = RecordWriter(
             self.folder, self.runs, lambda summary: About(), later=self.clock.later, now=lambda: self.clock.now
         )
 
@@ -256,7 +256,7 @@ async def test_events_about_no_procedure_are_no_ones_record(desk):
 
 async def test_run_leaves_its_record_without_being_asked(bench, tmp_path):
     runs = StoredRuns(bench.journal.store, lambda: "http://test")
-    kept = RecordKeeper(tmp_path / "records", runs, lambda summary: About())
+    kept = RecordWriter(tmp_path / "records", runs, lambda summary: About())
     bench.bus.tap(kept.heard)
     summary = await bench.run("print('loading')\ndef main():\n    print('running')\n    1 / 0\n")
     await bench.journal.settled()
@@ -292,7 +292,7 @@ async def main():
 
 async def test_plots_updates_and_cleared_output_are_as_in_a_notebook(bench):
     runs = StoredRuns(bench.journal.store, lambda: "http://test")
-    kept = RecordKeeper(bench.folder / "records", runs, lambda summary: About())
+    kept = RecordWriter(bench.folder / "records", runs, lambda summary: About())
     summary = await bench.run(PLOT)
     assert summary.state is ProcedureState.COMPLETE, summary.history.stacktrace
     notebook = nbformat.reads((await kept.notebook(summary.id)).decode(), as_version=nbformat.NO_CONVERT)
@@ -312,7 +312,7 @@ async def test_plots_updates_and_cleared_output_are_as_in_a_notebook(bench):
 
 async def test_stopped_run_has_what_it_said_and_that_it_was_stopped(bench):
     runs = StoredRuns(bench.journal.store, lambda: "http://test")
-    kept = RecordKeeper(bench.folder / "records", runs, lambda summary: About())
+    kept = RecordWriter(bench.folder / "records", runs, lambda summary: About())
     pid = await bench.ready("import time\ndef main():\n    print('working', flush=True)\n    time.sleep(1000)\n")
     await bench.start(pid)
     await bench.until(pid, ProcedureState.RUNNING)

@@ -8,8 +8,8 @@ import pytest
 from tornado import web
 from tornado.netutil import bind_sockets
 
-from oet_kernel.server import door
-from oet_kernel.server.door import BoundedServer, Door
+from oet_kernel.server import admission
+from oet_kernel.server.admission import Admission, BoundedServer
 
 pytestmark = pytest.mark.anyio
 OK = "HTTP/1.1 200 OK"
@@ -34,7 +34,7 @@ async def bounded(kind=BoundedServer, **settings):
 
     settings = {"quick": quick, "gone": asyncio.Event(), **settings}
     server = kind(web.Application([("/(.*)", _Asked)], **settings))
-    server.door = Door(is_api=lambda path: True)
+    server.admission = Admission(is_api=lambda path: True)
     (listening,) = bind_sockets(0, "127.0.0.1")
     server.add_sockets([listening])
     server.port = listening.getsockname()[1]
@@ -118,7 +118,7 @@ async def test_newcomer_is_sent_away_where_all_requests_are_young(caplog):
 
 async def test_oldest_listener_makes_room_where_all_are_at_work(monkeypatch):
     """A stop comes through, however many listen; a listener comes back for the rest."""
-    monkeypatch.setattr(door, "YOUNG_SECONDS", 0)
+    monkeypatch.setattr(admission, "YOUNG_SECONDS", 0)
     asked, gone = asyncio.Queue(), asyncio.Event()
 
     async def listen(handler):
@@ -138,7 +138,7 @@ async def test_oldest_listener_makes_room_where_all_are_at_work(monkeypatch):
 
 
 async def test_connection_is_closed_that_does_not_read_its_reply(monkeypatch):
-    monkeypatch.setattr(door, "SEND_SECONDS", 0.3)
+    monkeypatch.setattr(admission, "SEND_SECONDS", 0.3)
     closed = asyncio.Event()
 
     class Server(BoundedServer):

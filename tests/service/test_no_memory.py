@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from oet_kernel.bounds import read_up_to
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.kernel_manager import local
-from oet_kernel.kernel_manager.journal_reader import JournalTail
+from oet_kernel.kernel_manager.journal_reader import JournalReader
 from oet_kernel.models import ProcedureState
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_what_a_kernel_says_is_read_when_there_is_memory_again(bench, monkeypatch, caplog):
     monkeypatch.setattr(local, "_MEMORY_SECONDS", 0.01)
-    really, left = JournalTail.read, [20]
+    really, left = JournalReader.read, [20]
 
     def read(self, *args):
         if left[0]:
@@ -24,7 +24,7 @@ async def test_what_a_kernel_says_is_read_when_there_is_memory_again(bench, monk
             raise MemoryError
         return really(self, *args)
 
-    monkeypatch.setattr(JournalTail, "read", read)
+    monkeypatch.setattr(JournalReader, "read", read)
     pid = await bench.create("def main(): print('said')\n")
     async with asyncio.timeout(60):
         assert (await bench.until(pid, ProcedureState.READY)).state is ProcedureState.READY

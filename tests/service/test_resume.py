@@ -13,7 +13,7 @@ import pytest
 from oet_kernel.errors import StartRefused
 from oet_kernel.events.event import Filter
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
-from oet_kernel.kernel_manager.journal_reader import JournalTail
+from oet_kernel.kernel_manager.journal_reader import JournalReader
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import Bench
 from tests.ipynb import notebook
@@ -98,7 +98,7 @@ async def announced(bench, topic, procedure):
 
 async def said(folder, content):
     """Wait until a kernel has written something down."""
-    tail = JournalTail(folder)
+    tail = JournalReader(folder)
     while not any(bytes(record.content) == content for record in tail.read()):
         await tail.rung()
     tail.close()
@@ -139,7 +139,7 @@ async def test_procedure_that_ended_while_no_service_was_there_is_recorded_with_
     pid = await first.ready(COUNTING)
     await first.start(pid, str(gate.folder), 20)
     await gate.reached()
-    kernel = first.service._roster.find(pid).kernel
+    kernel = first.service._registry.find(pid).kernel
     await first.detach()
     await gate.open()
     async with asyncio.timeout(15):
@@ -220,7 +220,7 @@ async def test_creation_that_was_under_way_is_brought_to_its_end(services):
 async def test_start_that_was_recorded_and_did_not_reach_the_kernel_is_carried_out_once(services, monkeypatch):
     first = await services()
     pid = await first.ready("def main(x): print('ran', x)\n")
-    monkeypatch.setattr(first.service._roster.find(pid).kernel, "run", lambda main: None)
+    monkeypatch.setattr(first.service._registry.find(pid).kernel, "run", lambda main: None)
     await first.start(pid, 7)
     await first.detach()
     second = await services()
@@ -231,7 +231,7 @@ async def test_start_that_was_recorded_and_did_not_reach_the_kernel_is_carried_o
 async def test_start_that_reached_the_kernel_and_was_not_heard_of_is_not_repeated(services, gate):
     first = await services()
     pid = await first.ready(COUNTING)
-    first.service._roster.find(pid).kernel.attach(_deaf, lambda epitaph: None)
+    first.service._registry.find(pid).kernel.attach(_deaf, lambda description: None)
     await first.start(pid, str(gate.folder), 20)
     await gate.reached()
     await first.detach()
@@ -291,7 +291,7 @@ async def test_kernel_that_was_killed_meanwhile_is_failed(services, gate):
     pid = await first.ready(COUNTING)
     await first.start(pid, str(gate.folder), 20)
     await gate.reached()
-    kernel = first.service._roster.find(pid).kernel
+    kernel = first.service._registry.find(pid).kernel
     await first.detach()
     os.kill(kernel.pid, signal.SIGKILL)
     second = await services()
@@ -304,7 +304,7 @@ async def test_kernel_that_was_killed_meanwhile_is_failed(services, gate):
 async def test_procedure_whose_kernel_left_no_trace_is_failed_not_active_for_ever(services):
     first = await services()
     pid = await first.ready(NOTHING)
-    kernel = first.service._roster.find(pid).kernel
+    kernel = first.service._registry.find(pid).kernel
     await first.detach()
     os.kill(kernel.pid, signal.SIGKILL)
     shutil.rmtree(kernel.folder)

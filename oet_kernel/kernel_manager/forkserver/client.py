@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from oet_kernel.kernel_manager.exit_status import Ending, Obituaries, told
+from oet_kernel.kernel_manager.exit_status import Ending, ExitStatuses, told
 from oet_kernel.system.processes import kill_tree
 from oet_kernel.system.threads import PROCESSES
 
@@ -77,15 +77,15 @@ class ForkServerConnection:
     ----------
     connection
         A connected socket, not blocking.
-    obituaries
+    exit_statuses
         Who is told how kernels end.
     """
 
-    def __init__(self, connection: socket.socket, obituaries: Obituaries) -> None:
+    def __init__(self, connection: socket.socket, exit_statuses: ExitStatuses) -> None:
         self.closed = asyncio.Event()
         """Set when it is."""
         self._socket = connection
-        self._obituaries = obituaries
+        self._exit_statuses = exit_statuses
         self._received = b""
         self._unsent = bytearray()
         self._heard = 0.0
@@ -98,14 +98,14 @@ class ForkServerConnection:
         self._greeted = asyncio.Event()
 
     @classmethod
-    async def connect(cls, path: Path, obituaries: Obituaries) -> Self:
+    async def connect(cls, path: Path, exit_statuses: ExitStatuses) -> Self:
         """Connect to a fork server, and hear which kernels it has and how those have ended that it had.
 
         Parameters
         ----------
         path
             Its socket.
-        obituaries
+        exit_statuses
             Who is told how kernels end.
 
         Raises
@@ -116,7 +116,7 @@ class ForkServerConnection:
         connection = socket.socket(socket.AF_UNIX)
         connection.setblocking(False)
         loop = asyncio.get_running_loop()
-        made = cls(connection, obituaries)
+        made = cls(connection, exit_statuses)
         try:
             async with asyncio.timeout(HELLO_DEADLINE):
                 await loop.sock_connect(connection, str(path))
@@ -227,7 +227,7 @@ class ForkServerConnection:
             os.close(descriptor)
         self._descriptors.clear()
         for pid, started in self._kernels.items():
-            self._obituaries.report(pid, started, None)
+            self._exit_statuses.report(pid, started, None)
         self._kernels.clear()
 
     def _send(self, request: dict[str, Any]) -> None:
@@ -282,7 +282,7 @@ class ForkServerConnection:
             pid, started, pidfd = message["pid"], message["started"], self._descriptors.pop(0)
             os.set_inheritable(pidfd, False)
             self._note(message)
-            forked = Forked(pid, started, pidfd, self._obituaries.ending(pid, started))
+            forked = Forked(pid, started, pidfd, self._exit_statuses.ending(pid, started))
             future = self._requests.pop(message["id"])
             if not future.cancelled():
                 future.set_result(forked)
@@ -294,7 +294,7 @@ class ForkServerConnection:
         pid, started, status = kernel["pid"], kernel["started"], kernel.get("status")
         if status is None:
             self._kernels[pid] = started
-            self._obituaries.claim(pid, started)
+            self._exit_statuses.claim(pid, started)
         else:
             self._kernels.pop(pid, None)
-            self._obituaries.report(pid, started, Ending(status, kernel["at"]))
+            self._exit_statuses.report(pid, started, Ending(status, kernel["at"]))

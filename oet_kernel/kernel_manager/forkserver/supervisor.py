@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from oet_kernel._version import __version__
-from oet_kernel.kernel_manager.exit_status import Obituaries
+from oet_kernel.kernel_manager.exit_status import ExitStatuses
 from oet_kernel.kernel_manager.forkserver.client import END_DEADLINE, Forked, ForkServerConnection, ForkServerDown
 from oet_kernel.kernel_manager.specs import provide_packages, python_command
 from oet_kernel.system.children import inherited
@@ -40,7 +40,7 @@ class ForkServerSupervisor:
         Interpreter of the environment that its kernels run in; None for the service's own.
     orphan_seconds
         How long it may be without a service, and without a kernel, before it ends itself; 0 for ever.
-    obituaries
+    exit_statuses
         Who is told how kernels end; None to make one.
     """
 
@@ -50,9 +50,9 @@ class ForkServerSupervisor:
         preload: Sequence[str] = (),
         python: Path | None = None,
         orphan_seconds: float = 0,
-        obituaries: Obituaries | None = None,
+        exit_statuses: ExitStatuses | None = None,
     ) -> None:
-        self.obituaries = obituaries or Obituaries()
+        self.exit_statuses = exit_statuses or ExitStatuses()
         self._python = python
         self._folder = folder
         self._preload = preload
@@ -82,7 +82,7 @@ class ForkServerSupervisor:
         python
             Its interpreter. What is to be preloaded here need not be there: only what every kernel needs is.
         """
-        return type(self)(self._folder, (), python, self._orphan_seconds, self.obituaries)
+        return type(self)(self._folder, (), python, self._orphan_seconds, self.exit_statuses)
 
     @property
     def busy(self) -> bool:
@@ -195,7 +195,7 @@ class ForkServerSupervisor:
         """Take it over or start it, and again whenever it dies; not again when it does not come up."""
         try:
             if self.socket.exists():
-                self._connection = await ForkServerConnection.connect(self.socket, self.obituaries)
+                self._connection = await ForkServerConnection.connect(self.socket, self.exit_statuses)
         except ForkServerDown as error:
             log.info("A new fork server is started: %s", error)
         finally:
@@ -240,4 +240,4 @@ class ForkServerSupervisor:
             if not await PROCESSES.run(stdout.readline):
                 said = log_file.read_text(errors="replace").strip().splitlines()
                 raise ForkServerDown(f"the fork server does not start: {said[-1] if said else 'it says nothing'}")
-        return await ForkServerConnection.connect(self.socket, self.obituaries)
+        return await ForkServerConnection.connect(self.socket, self.exit_statuses)

@@ -24,7 +24,7 @@ from oet_kernel.errors import (
 )
 from oet_kernel.events.bus import EventBus
 from oet_kernel.models import USER, to_json
-from oet_kernel.records.writer import RecordKeeper
+from oet_kernel.records.writer import RecordWriter
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service.activities import ActivityService
 from oet_kernel.service.procedures import ScriptExecutionService
@@ -49,7 +49,7 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
     journal: Journal
     catalogue: ScriptCatalogue
     bus: EventBus
-    records: RecordKeeper
+    records: RecordWriter
     heartbeat: float
     """Seconds between comments on a stream that has nothing to say."""
     queue_bytes: int

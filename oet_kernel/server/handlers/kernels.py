@@ -15,16 +15,16 @@ class KernelHandler(OetHandler):
     @authorized(action="execute", resource=RESOURCE)
     async def get(self, root: str, pid: str) -> None:
         """Tell how to attach to it; that needs the right to execute, since control can be taken by it."""
-        self._answer_info(self.service.inside.kernel(procedure_id(pid)))
+        self._answer_info(self.service.attachments.kernel(procedure_id(pid)))
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)
     async def put(self, root: str, pid: str) -> None:
         """Take control, so that attached clients may type, or give it back."""
         uid = procedure_id(pid)
-        self.service.inside.kernel(uid)
+        self.service.attachments.kernel(uid)
         update = decode(self.body, ControlUpdate)
-        self._answer_info(await self.service.inside.control(uid, self.caller, update.control))
+        self._answer_info(await self.service.attachments.control(uid, self.caller, update.control))
 
     def _answer_info(self, info: object) -> None:
         self.set_header("Cache-Control", "no-store")  # it holds a key

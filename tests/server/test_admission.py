@@ -8,10 +8,10 @@ import httpx
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from oet_kernel.server.door import BODY_LIMIT, TARGET_LIMIT, Door, host_name
+from oet_kernel.server.admission import BODY_LIMIT, TARGET_LIMIT, Admission, host_name
 from tests.conftest import TOKEN, serve
 
-DOOR = Door(is_api=lambda path: path.startswith("/api/v1"))
+DOOR = Admission(is_api=lambda path: path.startswith("/api/v1"))
 
 
 def refusal(target, **headers):

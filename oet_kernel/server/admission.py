@@ -1,4 +1,4 @@
-"""The server's door: bounds of connections and requests that hold before any handler, whoever's it is.
+"""Admission: bounds of connections and requests that hold before any handler, whoever's it is.
 
 Jupyter's own routes (login, static files, metrics) pass it as those of the API do.
 """
@@ -51,7 +51,7 @@ RESERVE = 64
 """File descriptors that connections leave to the service: what a stop, an end and /health need."""
 
 
-class Door(Struct, frozen=True, kw_only=True):
+class Admission(Struct, frozen=True, kw_only=True):
     """What may come in."""
 
     is_api: Callable[[str], bool]
@@ -134,18 +134,22 @@ class _Request(httputil.HTTPMessageDelegate):
     """One request on its way in."""
 
     def __init__(
-        self, inner: httputil.HTTPMessageDelegate, connection: HTTP1Connection, door: Door, came: Callable[[], None]
+        self,
+        inner: httputil.HTTPMessageDelegate,
+        connection: HTTP1Connection,
+        admission: Admission,
+        came: Callable[[], None],
     ) -> None:
         self._inner = inner
         self._connection = connection
-        self._door = door
+        self._admission = admission
         self._came = came
         self._refused = False
 
     def headers_received(self, start_line: Any, headers: httputil.HTTPHeaders) -> Any:
-        refusal = self._door.refusal(start_line.path, headers)
+        refusal = self._admission.refusal(start_line.path, headers)
         if refusal is None:
-            if not self._door.is_api(start_line.path.partition("?")[0]):
+            if not self._admission.is_api(start_line.path.partition("?")[0]):
                 self._connection.set_max_body_size(BODY_LIMIT)  # of a body that does not tell its length
             return self._inner.headers_received(start_line, headers)
         self._refused = True
@@ -186,7 +190,7 @@ class BoundedServer(HTTPServer):
     its reply. Where all requests are young, the newcomer is sent away.
     """
 
-    door: Door
+    admission: Admission
     most = MOST_CONNECTIONS
     """Connections in all."""
     most_of_address = MOST_OF_ADDRESS
@@ -257,7 +261,7 @@ class BoundedServer(HTTPServer):
                 self._waiting.pop(connection, None)
                 self._working[connection] = asyncio.get_running_loop().time()
 
-        return _Request(super().start_request(server_conn, request_conn), request_conn, self.door, came)
+        return _Request(super().start_request(server_conn, request_conn), request_conn, self.admission, came)
 
     def on_close(self, server_conn: object) -> None:
         """Forget a connection."""
@@ -277,7 +281,7 @@ class BoundedServer(HTTPServer):
 
 
 class GuardedServerApp(ServerApp):
-    """A Jupyter server that serves one extension alone, behind a door."""
+    """A Jupyter server that serves one extension alone, with bounds for all its routes."""
 
     @default("identity_provider_class")
     def _default_identity_provider_class(self) -> type[IdentityProvider]:
@@ -317,7 +321,7 @@ class GuardedServerApp(ServerApp):
         )
 
     def init_httpserver(self) -> None:
-        """Listen, behind the door; the state folder is this service's by now."""
+        """Listen, with these bounds; the state folder is this service's by now."""
         folder = self.starter_app.state_folder
         self.web_app.settings["cookie_secret"] = cookie_secret(folder, self.identity_provider)
         self._http_server = BoundedServer(
@@ -333,7 +337,7 @@ class GuardedServerApp(ServerApp):
         names = None
         if self._open:
             names = frozenset(one.lower() for one in ("localhost", self.ip, *self.local_hostnames) if one)
-        self._http_server.door = Door(
+        self._http_server.admission = Admission(
             is_api=lambda path: any(path == root or path.startswith(f"{root}/") for root in roots),
             names=names,
             origins=self._named_origin,
