@@ -1,6 +1,9 @@
-"""Writes notebooks for tests: each cell a pair of its tags and its text."""
+"""Writes notebooks for tests, each cell a pair of its tags and its text; runs them by nbclient."""
 
 import json
+from typing import Any
+
+import nbclient
 
 TEXT = "text"
 """Stands for the tags of a cell that is no code."""
@@ -25,3 +28,19 @@ def notebook(*cells, kernel="python3", language="python", **metadata):
     return json.dumps(
         {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernelspec, **metadata}, "cells": made}
     )
+
+
+def execute(book: Any, folder: Any, **options: Any) -> None:
+    """Run a notebook by nbclient in a folder, which changes the notebook.
+
+    Once more where its kernel did not come up: nbclient's kernels listen on TCP, and between the choice of a port and
+    its use another test may take it.
+    """
+    for left in (2, 1, 0):
+        client = nbclient.NotebookClient(book, resources={"metadata": {"path": str(folder)}}, **options)
+        try:
+            client.execute()
+            return
+        except RuntimeError as error:
+            if not left or not any(words in str(error) for words in ("died before replying", "didn't respond")):
+                raise

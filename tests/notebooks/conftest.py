@@ -4,7 +4,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+
+from tests.ipynb import execute as in_jupyter
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -22,7 +23,7 @@ def execute(tmp_path_factory):
                 patch.delenv(variable, raising=False)
             notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
             notebook.cells += map(nbformat.v4.new_code_cell, more)
-            NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+            in_jupyter(notebook, NOTEBOOKS, timeout=60)
             return notebook.cells
 
     return run

@@ -14,7 +14,7 @@ import papermill
 import pytest
 
 from tests.conftest import Server
-from tests.ipynb import notebook
+from tests.ipynb import execute, notebook
 from tests.parity.both import ENDED, events_of
 
 pytestmark = pytest.mark.timeout(300)
@@ -35,21 +35,11 @@ class Did(NamedTuple):
 
 @functools.cache
 def in_jupyter(text: str) -> Did:
-    """Run a notebook by nbclient; once more where its kernel found no port, since another test had taken it."""
-    try:
-        return _in_jupyter(text)
-    except RuntimeError as error:
-        if "Kernel died before replying" not in str(error):
-            raise
-        return _in_jupyter(text)
-
-
-def _in_jupyter(text: str) -> Did:
+    """Run a notebook by nbclient."""
     book = nbformat.reads(text, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        client = nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": folder}})
         try:
-            client.execute()
+            execute(book, folder, timeout=120)
         except nbclient.exceptions.CellExecutionError as error:
             return did(book, error.ename)
     return did(book)

@@ -19,6 +19,7 @@ import pytest
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from tests.conftest import DEADLINE, Server, serve
+from tests.ipynb import execute
 from tests.parity import both, published
 
 pytestmark = pytest.mark.timeout(900)  # the first fetches its packages
@@ -94,7 +95,7 @@ def test_published_notebook_does_what_it_does_in_jupyter(server, fetched, tmp_pa
     monkeypatch.setenv("PYTHONPATH", str(published.libraries(fetched)))
     monkeypatch.setenv("PYTHONHASHSEED", "0")
     try:
-        nbclient.NotebookClient(notebook, timeout=DEADLINE, kernel_name="python3").execute(cwd=str(path.parent))
+        execute(notebook, path.parent, timeout=DEADLINE, kernel_name="python3")
         succeeded = True
     except nbclient.exceptions.CellExecutionError:
         succeeded = False

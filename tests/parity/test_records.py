@@ -13,7 +13,7 @@ import pytest
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from tests.conftest import Server
-from tests.ipynb import notebook
+from tests.ipynb import execute, notebook
 
 pytestmark = pytest.mark.timeout(300)
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -23,10 +23,8 @@ WIDGETS = "import ipywidgets\nfrom IPython.display import display\n"
 def executed(text: str) -> Any:
     """Run a notebook by nbclient; a cell that fails ends it."""
     book = nbformat.reads(text, as_version=4)
-    with tempfile.TemporaryDirectory() as folder:
-        client = nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": folder}})
-        with suppress(nbclient.exceptions.CellExecutionError):
-            client.execute()
+    with tempfile.TemporaryDirectory() as folder, suppress(nbclient.exceptions.CellExecutionError):
+        execute(book, folder, timeout=120)
     return CoalesceStreamsPreprocessor().preprocess(book, {})[0]
 
 

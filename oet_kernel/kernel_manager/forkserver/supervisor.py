@@ -94,11 +94,6 @@ class ForkServerSupervisor:
         """True when kernels can be asked for."""
         return self._ready.is_set()
 
-    @property
-    def failed(self) -> bool:
-        """True when it was found not to start."""
-        return self._life is not None and self._life.done()
-
     def start(self) -> None:
         """Begin to take it over or to start it; kernels are started plainly until it is ready."""
         if self._life is None:
