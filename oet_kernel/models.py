@@ -233,6 +233,18 @@ class Returned(Struct, frozen=True, kw_only=True):
         return _ENCODER.encode(self.value).decode() if self.text is None else self.text
 
 
+def subarray_id_of(calls: dict[str, ProcedureInput]) -> Any:
+    """Return the ``subarray_id`` of the newest call that has one; None without.
+
+    Parameters
+    ----------
+    calls
+        Arguments by function name, oldest first.
+    """
+    given = (call.kwargs.get("subarray_id") for call in reversed(calls.values()))
+    return next((value for value in given if value is not None), None)
+
+
 class ProcedureSummary(Struct, frozen=True, kw_only=True):
     """All that clients are told about a procedure."""
 
@@ -251,6 +263,11 @@ class ProcedureSummary(Struct, frozen=True, kw_only=True):
     """None where none is asked for."""
     returned: Returned | None = None
     """What ``main`` returned; None for None, and where it has not returned."""
+
+    @property
+    def subarray_id(self) -> Any:
+        """The ``subarray_id`` of the newest call that has one; None without."""
+        return subarray_id_of(self.script_args)
 
     @property
     def standing(self) -> str:

@@ -23,6 +23,7 @@ from oet_kernel.models import (
     RequestName,
     Returned,
     Script,
+    subarray_id_of,
 )
 
 _S = ProcedureState
@@ -79,8 +80,7 @@ class Procedure(Struct, frozen=True, kw_only=True):
     @property
     def subarray_id(self) -> Any:
         """The ``subarray_id`` that it was given by the newest call that has one; None without."""
-        given = (call.kwargs.get("subarray_id") for call in reversed(self.calls.values()))
-        return next((value for value in given if value is not None), None)
+        return subarray_id_of(self.calls)
 
     @property
     def subarray(self) -> str:

@@ -9,12 +9,12 @@ from typing import TypeVar
 import msgspec
 
 from oet_kernel.cli.printing import Printer, print_json
-from oet_kernel.client import LOST, RESUME, ApiError, Client, ConnectionFailed, Event
+from oet_kernel.client import LOST, RESUME, ApiError, Client, ConnectionFailed
 from oet_kernel.client._listening import pauses
 from oet_kernel.client.event_texts import concerns
+from oet_kernel.client.tracking import entered
 from oet_kernel.formatting.colours import coloured
 from oet_kernel.models import ProcedureState, ProcedureSummary
-from oet_kernel.topics import STATECHANGE
 
 T = TypeVar("T")
 
@@ -74,8 +74,8 @@ def follow(
             printer.event(event)
             if event.is_notice and event.topic == LOST:  # what was lost may have been its end
                 state = patiently(partial(client.find, summary.id), patience).state
-            elif (entered := _entered(event)) is not None:
-                state = entered
+            elif (new := entered(event)) is not None:
+                state = new
                 if not printer.as_json:
                     printer.line(f"[procedure {summary.id} {coloured(state.name)}]", err=True)
             else:
@@ -112,17 +112,6 @@ def patiently(ask: Callable[[], T], patience: float) -> T:
             if time.monotonic() > deadline:
                 raise
     raise AssertionError
-
-
-def _entered(event: Event) -> ProcedureState | None:
-    """Read which state a procedure has entered; None for other events, and for states that there are not.
-
-    A script can publish whatever it likes, under this topic too; a service of the original does not mark that.
-    """
-    if event.service_topic != STATECHANGE:
-        return None
-    name = event.fields.get("new_state")
-    return ProcedureState.__members__.get(name) if isinstance(name, str) else None
 
 
 def _ended(client: Client, summary: ProcedureSummary, state: ProcedureState) -> ProcedureSummary | None:

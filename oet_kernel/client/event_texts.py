@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from oet_kernel.client import AWAY, BACK, LOST, Event
+from oet_kernel.client.tracking import subarray_in
 from oet_kernel.topics import STATECHANGE
 
 _NOTICES = {
@@ -161,14 +162,11 @@ def _about(event: Event) -> dict[str, Any]:
         result = result[0] if result else {}
     subject = {**command, **result}
     calls = result.get("script_args") or {"init": command.get("init_args") or {}}
-    subarray = next(
-        (call["kwargs"]["subarray_id"] for call in calls.values() if "subarray_id" in (call.get("kwargs") or {})),
-        "unspecified",
-    )
+    subarray = subarray_in(calls)
     return {
         "id": result.get("id"),
         "script": (subject.get("script") or {}).get("script_uri"),
-        "subarray": subarray,
+        "subarray": "unspecified" if subarray is None else subarray,
         # it is sent when init begins too
         "begun": "initialising" if result.get("state") == "INITIALISING" else "started execution",
         "abort": "abort" if command.get("run_abort") else "no abort",

@@ -17,9 +17,10 @@ from oet_kernel.cli.printing import say_readings
 from oet_kernel.cli.results import Begun, Following
 from oet_kernel.client import ApiError, AsyncClient, ClientError, Event, StreamEnded
 from oet_kernel.client.event_texts import concerns
+from oet_kernel.client.tracking import entered
 from oet_kernel.magics.rendering import card_html, card_text
 from oet_kernel.magics.shown import Shown
-from oet_kernel.magics.view import View, entered, missed, refreshed, see
+from oet_kernel.magics.view import View, missed, refreshed, see
 from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.topics import STATECHANGE
 

@@ -1,18 +1,16 @@
 """View: what is known about a procedure that is followed, and what an event adds to it; pure."""
 
-from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
-
 import click
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oet_kernel import topics
 from oet_kernel.client import Event
 from oet_kernel.client.event_texts import describe
+from oet_kernel.client.tracking import entered, in_state, paused, script_name
 from oet_kernel.formatting.terminal_text import settled
 from oet_kernel.magics.pictures import Picture, picture_of
-from oet_kernel.models import Pause, ProcedureState, ProcedureSummary
+from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.printable import printable
 
 OUTPUT_LIMIT = 200_000
@@ -48,7 +46,7 @@ class View(Struct, frozen=True):
     @property
     def name(self) -> str:
         """File name of its script."""
-        return PurePosixPath(unquote(urlsplit(self.summary.script.script_uri).path)).name
+        return script_name(self.summary.script.script_uri)
 
     @property
     def lines(self) -> list[str]:
@@ -94,69 +92,28 @@ def see(view: View, event: Event, now: float) -> View:
     match event.service_topic:
         case topics.STATECHANGE:
             state = entered(event)
-            return view if state is None else _enter(view, state, now)
+            return view if state is None else replace(view, summary=in_state(view.summary, state, now))
         case topic if topic in topics.PAUSES:
-            summary = msgspec.structs.replace(view.summary, pause=paused(view.summary.pause, event, now))
-            return msgspec.structs.replace(view, summary=summary)
+            summary = replace(view.summary, pause=paused(view.summary.pause, event, now))
+            return replace(view, summary=summary)
         case topics.OUTPUT_STREAM:
             text = str(event.fields.get("text", ""))
-            return msgspec.structs.replace(view, output=(view.output + text)[-OUTPUT_LIMIT:])
+            return replace(view, output=(view.output + text)[-OUTPUT_LIMIT:])
         case topics.OUTPUT_DISPLAY if (picture := picture_of(event.fields)) is not None:
-            return msgspec.structs.replace(view, picture=picture if len(picture.data) <= _PICTURE else view.picture)
+            return replace(view, picture=picture if len(picture.data) <= _PICTURE else view.picture)
         case topics.STACKTRACE:
-            return msgspec.structs.replace(view, error=str(event.fields.get("stacktrace") or ""))
+            return replace(view, error=str(event.fields.get("stacktrace") or ""))
         case topic if any(topics.under(topic, prefix) for prefix in _NO_NEWS):
             return view
         case _:
-            return msgspec.structs.replace(view, progress=(describe(event) or "").removeprefix("- "))
-
-
-def paused(pause: Pause | None, event: Event, now: float) -> Pause | None:
-    """Give the pause after an event that is about it.
-
-    Parameters
-    ----------
-    pause
-        What was known before.
-    event
-        That something is pausing, paused, resumed or unpaused.
-    now
-        Unix seconds.
-    """
-    match event.topic:
-        case topics.PAUSING:
-            at, who = (None if one is None else str(one) for one in map(event.fields.get, ("at", "who")))
-            return Pause(now, at, who)
-        case topics.PAUSED:
-            before = pause or Pause(now)
-            return msgspec.structs.replace(before, checkpoint=str(event.fields.get("checkpoint")), since=now)
-        case _:
-            return None
+            return replace(view, progress=(describe(event) or "").removeprefix("- "))
 
 
 def missed(view: View, why: str) -> View:
     """Note in the output that something of it may be missing."""
-    return msgspec.structs.replace(view, output=f"{view.output}\n[some events are missing: {why}]\n")
-
-
-def entered(event: Event) -> ProcedureState | None:
-    """Read which state an event is about; None for a state that there is not, which a script can make up."""
-    name = event.fields.get("new_state")
-    return ProcedureState.__members__.get(name) if isinstance(name, str) else None
+    return replace(view, output=f"{view.output}\n[some events are missing: {why}]\n")
 
 
 def refreshed(view: View, summary: ProcedureSummary) -> View:
     """Take over what the service says now."""
-    return msgspec.structs.replace(view, summary=summary, error=summary.history.stacktrace or view.error, trouble=None)
-
-
-def _enter(view: View, state: ProcedureState, now: float) -> View:
-    history = view.summary.history
-    states = [*history.process_states, (state, now)]
-    summary = msgspec.structs.replace(
-        view.summary,
-        state=state,
-        history=msgspec.structs.replace(history, process_states=states),
-        pause=None if state.inactive else view.summary.pause,
-    )
-    return msgspec.structs.replace(view, summary=summary)
+    return replace(view, summary=summary, error=summary.history.stacktrace or view.error, trouble=None)

@@ -5,15 +5,13 @@ service (`listed`), a choice of the user (`chosen`). State comes from the servic
 """
 
 from enum import Enum
-from pathlib import PurePosixPath
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oet_kernel import topics
 from oet_kernel.client import AWAY, BACK, LOST, Event
+from oet_kernel.client.tracking import entered, in_state, script_name
 from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.panel.log import Entry, Filter, Log, entry_of, subject
 from oet_kernel.procedure import TRANSITIONS
@@ -63,9 +61,8 @@ class Row(Struct, frozen=True):
     @property
     def subarray(self) -> str:
         """The subarray that it was given; empty without."""
-        calls = reversed(self.summary.script_args.values())
-        given = (call.kwargs.get("subarray_id") for call in calls)
-        return next((str(one) for one in given if one is not None), "")
+        given = self.summary.subarray_id
+        return "" if given is None else str(given)
 
     @property
     def pausable(self) -> bool:
@@ -137,7 +134,7 @@ def hear(model: PanelModel, event: Event, now: float) -> PanelModel:
     entry = entry_of(event, now)
     if entry is not None:
         model = replace(model, live=model.live.add([entry]))
-    return _followed(model, event, entry)
+    return _followed(model, event, entry, now)
 
 
 def listed(model: PanelModel, summaries: list[ProcedureSummary]) -> PanelModel:
@@ -191,12 +188,7 @@ def remembered(model: PanelModel, pid: int, entries: list[Entry]) -> PanelModel:
     return replace(model, past=Log().add(entries)) if pid == model.selected else model
 
 
-def script_name(uri: str) -> str:
-    """Give the file name of a script."""
-    return PurePosixPath(unquote(urlsplit(uri).path)).name or uri
-
-
-def _followed(model: PanelModel, event: Event, entry: Entry | None) -> PanelModel:
+def _followed(model: PanelModel, event: Event, entry: Entry | None, now: float) -> PanelModel:
     """Change the row that an event is about."""
     pid = subject(event)
     if pid is None:
@@ -205,7 +197,7 @@ def _followed(model: PanelModel, event: Event, entry: Entry | None) -> PanelMode
     if row is None:
         return replace(model, stale=True) if topics.under(event.service_topic, "procedure.lifecycle") else model
     if event.service_topic == topics.STATECHANGE:
-        return _entered(model, row, event.fields.get("new_state"))
+        return _entered(model, row, entered(event), now)
     if event.service_topic in topics.PAUSES:
         return replace(model, stale=True)  # the service's list has it
     if entry is None or any(topics.under(event.topic, prefix) for prefix in _NO_NEWS):
@@ -213,14 +205,13 @@ def _followed(model: PanelModel, event: Event, entry: Entry | None) -> PanelMode
     return _with(model, replace(row, said=entry.text.removeprefix("Script message: ")))
 
 
-def _entered(model: PanelModel, row: Row, name: Any) -> PanelModel:
+def _entered(model: PanelModel, row: Row, state: ProcedureState | None, now: float) -> PanelModel:
     """Follow a state, but for one that the list of the service was ahead of, or that a script has made up."""
-    state = ProcedureState.__members__.get(name) if isinstance(name, str) else None
     if state is None or state not in TRANSITIONS[row.state]:
         return model
-    # times, arguments and the stack trace are in the service's list
+    # arguments and the stack trace are in the service's list
     stale = model.stale or state.inactive or state in (ProcedureState.READY, ProcedureState.RUNNING)
-    return replace(_with(model, replace(row, summary=replace(row.summary, state=state))), stale=stale)
+    return replace(_with(model, replace(row, summary=in_state(row.summary, state, now))), stale=stale)
 
 
 def _with(model: PanelModel, row: Row) -> PanelModel:
