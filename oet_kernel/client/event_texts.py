@@ -13,7 +13,7 @@ _NOTICES = {
     BACK: "[the service is back]",
     LOST: "[some events are missing: {why}]",
 }
-_TEXTS = {
+TEXTS = {
     "procedure.cell.started": "[cell {number}/{count}]{injected}",
     "procedure.cell.failed": "[cell {number}/{count}] failed: {last_line}",
     "procedure.output.display": "Display: {data[text/plain]}",
@@ -60,6 +60,7 @@ _TEXTS = {
     "scan.lifecycle.end.succeeded": "SB {sb_id}: scan {scan_id} complete",
     "scan.lifecycle.end.failed": "SB {sb_id}: scan {scan_id} failed",
 }
+"""What events say, by topic; fields stand in braces."""
 
 _PREPARING = ("CREATING", "IDLE", "PREP_ENV", "LOADING", "INITIALISING")
 """States of a procedure before it is READY for the first time."""
@@ -90,7 +91,7 @@ def describe(event: Event) -> str | None:
     """
     if event.is_notice:
         return _NOTICES[event.topic].format_map(event.fields)
-    template = _TEXTS.get(event.service_topic)
+    template = TEXTS.get(event.service_topic)
     if template is None:
         if event.service_topic.startswith(_SILENT):
             return None

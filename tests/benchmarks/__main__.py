@@ -1,4 +1,4 @@
-"""Measures everything: ``python -m tests.benchmarks [--only NAME,...] [--scale 0.1] [--json FILE] [--readme]``."""
+"""Measures everything: ``python -m tests.benchmarks [--only NAME,...] [--scale 0.1] [--json FILE] [--docs]``."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ from tests.benchmarks import figures
 from tests.benchmarks.measures import rows, table
 
 _BEGIN, _END = "<!-- benchmark -->", "<!-- end of benchmark -->"
-_README = Path(__file__).parents[2] / "README.md"
+_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "figures.md"
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="figures to measure: " + ", ".join(f.__name__ for f in figures.ALL))
     parser.add_argument("--scale", type=float, default=1.0, help="how much of the full number of runs to make")
     parser.add_argument("--json", type=Path, default=Path("benchmark.json"), help="where to write the results")
-    parser.add_argument("--readme", action="store_true", help="write the table into the README")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/reference/figures.md")
     options = parser.parse_args()
     chosen = [f for f in figures.ALL if not options.only or f.__name__ in options.only.split(",")]
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -47,10 +47,10 @@ def main() -> None:
     }
     document = {"about": about, "rows": list(rows(measured)), "figures": msgspec.to_builtins(measured)}
     options.json.write_text(json.dumps(document, indent=1) + "\n")
-    if options.readme:
-        before, _, rest = _README.read_text().partition(_BEGIN)
+    if options.docs:
+        before, _, rest = _PAGE.read_text().partition(_BEGIN)
         _, _, after = rest.partition(_END)
-        _README.write_text(f"{before}{_BEGIN}\n\n{table(measured, 'github')}\n\n{_END}{after}")
+        _PAGE.write_text(f"{before}{_BEGIN}\n\n{table(measured, 'github')}\n\n{_END}{after}")
 
 
 if __name__ == "__main__":
