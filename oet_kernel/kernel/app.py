@@ -109,17 +109,17 @@ class OetKernel(IPythonKernel):
         self.runner.run(msgspec.convert(parent["content"], RunRequest))
 
     async def oet_event_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Take an event for the script's listeners; on the control channel, so that it comes while ``main`` runs."""
+        """Deliver an event to the script's listeners; on the control channel, to arrive while ``main`` runs."""
         self.runner.deliver(msgspec.convert(parent["content"], EventRequest))
 
     async def oet_control_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Let guests type, or only look; on the control channel, so that it holds at once."""
+        """Grant or withdraw a guest's control; on the control channel, so that it takes effect at once."""
         request = msgspec.convert(parent["content"], ControlRequest)
         self.console.controller = request.who if request.taken else None
         self._publisher.say(ControlReport(request.who, request.taken))
 
     async def oet_pause_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Have the script wait at a checkpoint, or go on; the journal tells what became of it."""
+        """Pause or resume the script at a checkpoint; the outcome is reported in the journal."""
         self.runner.checkpoints.take(msgspec.convert(parent["content"], PauseRequest))
 
     # --- guests
@@ -166,14 +166,14 @@ class OetKernel(IPythonKernel):
         self.session.send(stream, "inspect_reply", looking.inspect(*asked, self._namespaces()), parent, ident)
 
     async def is_complete_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Tell whether code is complete; a guest who only looks may run none, so that it does not matter."""
+        """Reply whether code is complete; "unknown" to a guest without control, who may run none."""
         if self._only_looks(parent):  # to compile it would give warnings, which a script may take
             self.session.send(stream, "is_complete_reply", {"status": "unknown"}, parent, ident)
         else:
             await super().is_complete_request(stream, ident, parent)
 
     async def history_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Give what was typed, to who may type."""
+        """Reply with the input history; empty for a guest without control."""
         if self._only_looks(parent):
             self.session.send(stream, "history_reply", {"status": "ok", "history": []}, parent, ident)
         else:
@@ -267,11 +267,11 @@ class OetKernel(IPythonKernel):
         self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
     def ready(self) -> None:
-        """Say that requests are taken."""
+        """Publish the message that the kernel takes requests."""
         self._publisher.say(Hello(protocol=PROTOCOL_VERSION))
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
-        """Take a shutdown request; ipykernel warns, by the script's own filters, of a method that is no coroutine's."""
+        """Handle a shutdown request; a coroutine, since ipykernel warns of any other by the script's own filters."""
         content: Any = super().do_shutdown(restart)
         return await content if inspect.isawaitable(content) else content  # type: ignore[no-any-return]
 
@@ -325,7 +325,7 @@ class OetKernelApp(IPKernelApp):
         self.begin()
 
     def init_io(self) -> None:
-        """Have the script's output come through pipes, where there is a journal for it."""
+        """Redirect the script's output into pipes, where there is a journal for it."""
         if not self.journal_folder:
             super().init_io()
             return
@@ -354,7 +354,7 @@ class OetKernelApp(IPKernelApp):
             self.kernel._publisher.show("stream", content, self.shell.parent_header)
 
     def begin(self) -> None:
-        """Be ready for requests."""
+        """Finish the setup, then announce that requests are taken."""
         if self.journal_folder:
             self._take_exit_handlers()
             # to a file: what reads the pipes is told of the end of the process, and of nothing in it
@@ -396,7 +396,7 @@ class OetKernelApp(IPKernelApp):
                     handler()
 
     def _take_exit_handlers(self) -> None:
-        """Take the kernel's own handlers off ``atexit``: what stays there is called at the script's end."""
+        """Unregister the kernel's own handlers from ``atexit``, whose handlers are called at the script's end."""
         self._exit_handlers = (
             self.shell.atexit_operations,
             self.iopub_thread.stop,

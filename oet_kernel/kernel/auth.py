@@ -52,7 +52,7 @@ def guest_key(service_key: bytes) -> bytes:
 
 
 def refusal(msg_type: str, procedure: str, controlled: bool) -> str | None:
-    """Say why a guest's request is not carried out.
+    """Return the reason for refusing a guest's request.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def refusal(msg_type: str, procedure: str, controlled: bool) -> str | None:
     Returns
     -------
     str or None
-        What is wrong and what to do; None when it is allowed.
+        Reason and remedy; None when the request is allowed.
     """
     if msg_type in LOOKING or (controlled and msg_type in TYPING):
         return None
@@ -110,7 +110,7 @@ class KernelSession(Session):
         return (idents, message) if message is None or self.may_answer(message) else (None, None)
 
     def admit_guests(self) -> None:
-        """Take the guests' key too from now on, and sign with it."""
+        """Accept the guests' key too from now on, and sign with it."""
         self._service_auth = self.auth
         self.key = guest_key(self.key)
 

@@ -11,7 +11,7 @@ _MACHINERY = ("ipykernel.", "zmq.")
 
 
 def at_work(before: Collection[threading.Thread]) -> bool:
-    """Tell whether something of the script still runs.
+    """Return whether a thread or child process of the script still runs.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ def _check_class(name: str, function: type, file: str) -> None:
 
 
 def _is_command(function: Any) -> bool:
-    """Tell whether something is a command of click, or an application of typer: it reads the command line."""
+    """Return whether a function is a click command or a typer application, which reads the command line."""
     click = all(callable(getattr(function, one, None)) for one in ("main", "make_context", "parse_args"))
     return click or (type(function).__name__ == "Typer" and type(function).__module__.startswith("typer"))
 
@@ -212,7 +212,7 @@ _KINDS: Sequence[tuple[Callable[[Any], bool], str, str]] = (
 
 
 def _origin(value: Any) -> str:
-    """Say where the code of a generator or a coroutine is."""
+    """Return where the code of a generator or a coroutine is defined."""
     value = getattr(value, "gen", value)
     for attribute in ("gi_code", "ag_code", "cr_code"):
         if (code := getattr(value, attribute, None)) is not None:

@@ -40,7 +40,7 @@ class _Pause(Struct, eq=False):
     waiters: list[_Waiter]
 
     def concerns(self, name: str) -> bool:
-        """Tell whether whoever is at a checkpoint is to wait there."""
+        """Return whether the calling thread has to wait at this checkpoint."""
         if os.getpid() != self.pid or CALL.get() is not None:  # what is typed in a console is not the script
             return False
         return self.pattern is None or self.pattern.match(name) is not None
@@ -52,7 +52,7 @@ class _Pause(Struct, eq=False):
 
 
 class Checkpoints:
-    """Lets a script through its checkpoints, or has it wait there.
+    """Pauses and resumes a script at its checkpoints.
 
     Requests come in the thread of the control channel, checkpoints are reached in any thread. Every one that is reached
     while a pause is asked for waits, in whatever thread.
@@ -83,7 +83,7 @@ class Checkpoints:
                     self._say(PauseReport("stopping", answers=request.id), False)
 
     def close(self, why: str) -> None:
-        """Take no pause any more, and give up the one that is asked for: nothing of the script is to wait.
+        """Refuse further pauses, and end a pending one: no thread of the script waits any more.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class Checkpoints:
 
     @contextmanager
     def _at(self, pause: _Pause, waiter: _Waiter) -> Iterator[bool]:
-        """Be one of those that wait; gives False where the pause has been taken back meanwhile."""
+        """Register a waiter for the duration of its wait; yield False where the pause was withdrawn meanwhile."""
         try:
             yield self._enter(pause, waiter)
         except BaseException:
@@ -205,7 +205,7 @@ class Checkpoints:
             waiter.release()
 
     def _end(self, why: str, *, interrupted: bool) -> None:
-        """Take no pause any more; whoever waits and gets no interrupt of its own raises one."""
+        """Refuse further pauses; waiters that the interrupt does not reach raise KeyboardInterrupt."""
         self._closed = self._closed or why
         pause, self._pause = self._pause, None
         for waiter in pause.waiters if pause is not None else ():
@@ -248,7 +248,7 @@ class _MainGate:
         self._pipes.append((self._end, self._bell))
 
     def open(self) -> None:
-        """Let the main thread go on; called in any thread, while it is held."""
+        """Release the main thread; called in any thread, while it is held."""
         os.write(self._bell, bytes([_OPEN]))
 
     def pass_through(self) -> None:

@@ -37,7 +37,7 @@ class Console:
 
     @contextmanager
     def typed(self, code: str, message: dict[str, Any]) -> Iterator[None]:
-        """Tell what was typed; what it says while it is carried out is the console's.
+        """Publish typed code, and attribute its output to the console while it runs.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class Console:
                 CALL.reset(token)
 
     def answered(self, prompt: str, value: str, secret: bool) -> None:
-        """Tell what was typed at a prompt, a debugger's for one; nothing where no code of the console asks.
+        """Publish an answer typed at a prompt, for example a debugger's; no-op where no console code asks.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class Console:
                     )
 
     def show(self, module: ModuleType | None, names: MutableMapping[str, Any]) -> None:
-        """Have the script's names in the console as they are now.
+        """Update the console's namespace with the script's current names.
 
         A name that was bound in the console stays the console's; ``script.name = ...`` binds one of the script's.
 

@@ -248,7 +248,7 @@ def _any_of(readers: list[Reader], is_open: bool, value: Any, path: str) -> Any:
 
 
 def unchanged(made: Any, value: Any) -> bool:
-    """Tell whether what was made of a value is the value."""
+    """Return whether the converted value equals the original, in type too."""
     if type(made) is not type(value):
         return False
     if isinstance(value, list):

@@ -201,7 +201,7 @@ def _checked_integer(path: str, number: int) -> int:
 
 
 def _text_of(value: PurePath | BaseException) -> str:
-    """Give the text of a path or an exception, whatever it holds."""
+    """Return the text of a path or an exception; a placeholder where ``str()`` raises."""
     try:
         text = str(value)
     except Exception:

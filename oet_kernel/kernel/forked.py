@@ -93,7 +93,7 @@ class ForkedKernelApp(OetKernelApp):
         self._shell._sys_modules_keys = self._modules
 
     def _adopt_shell(self) -> None:
-        """Give the shell, which was made without a kernel, the kernel that was made with it."""
+        """Connect the kernel and the shell, which was created before it, without a kernel."""
         shell: Any = self._shell
         shell.parent = shell.kernel = self.kernel
         for part in (shell.displayhook, shell.display_pub):

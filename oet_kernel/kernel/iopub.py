@@ -231,7 +231,7 @@ class Publisher:
         IOPubThread.send_multipart(self._thread, frames)
 
     def synchronise(self) -> None:
-        """Have all output so far in the journal, in front of what is sent next."""
+        """Flush all output so far into the journal, ahead of the next message."""
         flush_streams()
         if self._thread.pipes is not None:
             self._thread.pipes.synchronise(whole=True)

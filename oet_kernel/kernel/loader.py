@@ -102,7 +102,7 @@ def module_name(path: Path) -> str:
 
 
 def format_failure(error: BaseException) -> str:
-    """Give the traceback that Python would print, from the script's own frames on.
+    """Return the traceback that Python would print, from the script's own frames on.
 
     The exception keeps its traceback, for whoever looks into the process afterwards.
 
@@ -132,7 +132,7 @@ def format_failure(error: BaseException) -> str:
 
 
 def leave_to_debugger(error: BaseException) -> None:
-    """Have ``%debug`` and ``pdb.pm`` find an exception, its traceback beginning in the script.
+    """Store an exception for ``%debug`` and ``pdb.pm``, its traceback beginning in the script.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def leave_to_debugger(error: BaseException) -> None:
 
 
 def _format_plainly(error: BaseException) -> str:
-    """Give the frames and the class of an exception, and nothing that code of its own could spoil."""
+    """Return the frames and the class of an exception, without calling code of its own."""
     frames = traceback.extract_tb(error.__traceback__)
     while frames and _is_machinery(frames[0].filename):
         del frames[0]

@@ -157,7 +157,7 @@ def _find(path: list[str], namespaces: Iterable[Names]) -> Any:
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    """Give the attributes of an object that are stored, its own first; descriptors as they are in the class."""
+    """Yield the stored attributes of an object, its own first; descriptors as they are in the class."""
     if value is _NOTHING:
         return
     if _is(value, type):
@@ -193,7 +193,7 @@ def _own_dict(value: Any) -> Any:
 
 
 def _entries(names: Any) -> Iterator[tuple[str, Any]]:
-    """Give the entries of a dictionary whose keys are plain text, as they are now."""
+    """Return the current entries of a dictionary whose keys are plain text."""
     items = dict.items(names) if issubclass(type(names), dict) else names.items()
     return ((name, value) for name, value in list(items) if type(name) is str)
 

@@ -26,7 +26,7 @@ _ALWAYS = ("ipykernel", "IPython")
 
 
 def script_facts(path: Path, source: bytes) -> dict[str, Any]:
-    """Tell what is about to be run.
+    """Describe the script that is about to run.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def script_facts(path: Path, source: bytes) -> dict[str, Any]:
 
 
 def environment_facts(source: str) -> dict[str, Any]:
-    """Tell what a script runs in.
+    """Describe the environment that a script runs in.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def imported(source: str) -> set[str]:
 
 
 def version_of(name: str) -> str | None:
-    """Give the version of a module, or of the distribution that has its name.
+    """Return the version of a module, or of the distribution that has its name; None where neither is known.
 
     The module's own word comes first: it is what was imported, and costs nothing. Its ``__getattr__`` is not asked.
     """
@@ -108,7 +108,7 @@ def version_of(name: str) -> str | None:
 
 
 def commit_of(path: Path) -> str | None:
-    """Give the commit that the git working tree around a file has checked out; None where there is none."""
+    """Return the commit checked out in the git working tree around a file; None where there is none."""
     with suppress(OSError, UnicodeDecodeError):
         for folder in path.resolve().parents:
             git = folder / ".git"

@@ -128,7 +128,7 @@ class PubSubBridge:
         return alone
 
     def _is_ours(self, topic: Any) -> bool:
-        """Tell whether a topic belongs to the default publisher."""
+        """Return whether a topic belongs to the default publisher."""
         return self._pub.topicsMap.get(topic.getName()) is topic
 
     def _define_as_empty(self, topic: Any) -> None:
@@ -199,7 +199,7 @@ class PubSubBridge:
 
 
 class _AfterImport(MetaPathFinder):
-    """Has a function called with a module right after it was imported, before its importer goes on."""
+    """Calls a function with a module right after its import, before the importer goes on."""
 
     def __init__(self, name: str, then: Callable[[ModuleType], None]) -> None:
         self._name = name

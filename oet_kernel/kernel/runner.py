@@ -260,7 +260,7 @@ class Runner:
         return {"has_init": self._program.has_init, "source_sha256": self._sha256}
 
     def _loading(self, source: str, facts: dict[str, Any]) -> None:
-        """Say what is about to be run."""
+        """Publish the facts about the script that is about to run."""
         self._source, self._sha256 = source, facts["sha256"]
         self.tell(topics.SCRIPT_LOADED, facts)
 
@@ -300,7 +300,7 @@ class Runner:
             end_untold(fault, error)
 
     def _end_step(self, name: str, error: BaseException | None, extra: dict[str, Any] | None) -> bool:
-        """Say how a step went; True when it went well."""
+        """Report the outcome of a step; return True when it succeeded."""
         well = status_of(error) == 0
         over = name == "main" or error is not None
         if error is None or (well and name == "main"):
@@ -362,7 +362,7 @@ class Runner:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Let interrupts through, to the handler that the script has set or else to Python's own."""
+        """Enable interrupts for the duration, with the handler that the script has set or else Python's own."""
         signal.signal(signal.SIGINT, self._on_interrupt)
         try:
             yield

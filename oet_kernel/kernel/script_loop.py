@@ -78,7 +78,7 @@ async def _wait_for(awaitable: Awaitable[Any]) -> Any:
 
 
 def _forget_policy() -> None:
-    """Have asyncio make its policy anew, and with it the thread's current loop, as when the process was started."""
+    """Reset asyncio's policy, and with it the thread's current loop, to their state at the start of the process."""
     if sys.version_info >= (3, 14):
         asyncio.events._set_event_loop_policy(None)  # the public function warns that policies are going to go
     else:

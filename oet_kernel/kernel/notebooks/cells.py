@@ -185,7 +185,7 @@ class OwnCells:
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:
-        """Have IPython compile under a name of ours; it puts the text into the cache of lines under it too."""
+        """Set the name under which IPython compiles a cell, and enters its text into the line cache."""
         compiler = self._shell.compile
         usual = compiler.get_code_name
         compiler.get_code_name = lambda raw, transformed, number: name
@@ -196,7 +196,7 @@ class OwnCells:
 
     @contextmanager
     def _exits(self) -> Iterator[list[bool]]:
-        """Give a list that has an item once the cell has called ``exit``; the kernel is to tell of the end first."""
+        """Yield a list that gets an item when the cell calls ``exit``, since the kernel must report the end first."""
         asked: list[bool] = []
 
         def ask_exit() -> None:
@@ -236,7 +236,7 @@ def _refuse_input(*prompt: object, **options: object) -> NoReturn:
 
 
 async def _settle() -> None:
-    """Let the loop turn, as it does in Jupyter while a kernel waits for the next cell."""
+    """Run the event loop for some iterations, as it runs in Jupyter while a kernel waits for the next cell."""
     for _ in range(_TURNS):
         await asyncio.sleep(0)
 
@@ -336,7 +336,7 @@ def _ends_the_cell(error: BaseException) -> bool:
 
 
 def _below(frames: TracebackType | None, name: str) -> TracebackType | None:
-    """Give a traceback from a cell's own frame on; IPython's stand above it, and alone where the cell did not begin."""
+    """Return a traceback from the cell's own frame on, without IPython's above; None where the cell did not begin."""
     found = frames
     while found is not None and found.tb_frame.f_code.co_filename != name:
         found = found.tb_next

@@ -268,7 +268,7 @@ class ForeignCells:
         return str(self._manager.session.send(self._shell, msg_type, content)["header"]["msg_id"])
 
     def _receive(self, socket: Any) -> dict[str, Any] | None:
-        """Take the next message that has come; None when there is none."""
+        """Receive the next message; None when there is none."""
         try:
             message: dict[str, Any] | None = self._manager.session.recv(socket, mode=zmq.NOBLOCK)[1]
         except ValueError as error:  # not signed as ours are, or torn
@@ -323,7 +323,7 @@ class ForeignCells:
 
     @contextmanager
     def _noting_interrupts(self) -> Iterator[None]:
-        """Have an interrupt wake the loop, and tear nothing."""
+        """Handle an interrupt by waking the loop, so that it breaks off nothing."""
         self._interrupted = False
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
@@ -370,7 +370,7 @@ def _find_papermill() -> None:
 
 
 def is_own_environment(spec: KernelSpec) -> bool:
-    """Tell whether a Python kernelspec starts the interpreter that this is."""
+    """Return whether a Python kernelspec starts this very interpreter."""
     program = spec.argv[0] if spec.argv else ""
     if os.sep not in program:  # Jupyter takes its own interpreter for a plain ``python3``
         return program.startswith("python")
@@ -379,7 +379,7 @@ def is_own_environment(spec: KernelSpec) -> bool:
 
 
 def _speaks_ipc(spec: KernelSpec) -> bool:
-    """Tell whether a kernel is known to take sockets of files: those on ipykernel do, of others some do not."""
+    """Return whether a kernel is known to support IPC sockets: ipykernel does, some others do not."""
     return bool(spec.argv) and Path(spec.argv[0]).name.startswith("python")
 
 

@@ -76,7 +76,7 @@ def open_notebook(
 
 
 def _is_own(notebook: Notebook) -> bool:
-    """Tell whether this kernel runs the cells: those of a Python notebook that names no other environment."""
+    """Return whether this kernel runs the cells: those of a Python notebook that names no other environment."""
     if not notebook.python:
         return False
     if notebook.kernel is None or notebook.kernel in OWN_KERNELS:
