@@ -45,12 +45,12 @@ class ExitStatuses:
         self._complete = False
 
     def ending(self, pid: int, started: int) -> asyncio.Future[Ending | None]:
-        """Give what will tell how a process ended; None when nobody knows. To be asked for once.
+        """Return a future of a process's exit status, None when it is unknown; to be called once per process.
 
         Parameters
         ----------
         pid, started
-            Which process.
+            Process id, and start time in clock ticks.
         """
         key = (pid, started)
         future: asyncio.Future[Ending | None] = asyncio.get_running_loop().create_future()
@@ -63,11 +63,11 @@ class ExitStatuses:
         return future
 
     def claim(self, pid: int, started: int) -> None:
-        """Take note that a fork server will tell of a process that lives."""
+        """Register a live process whose exit status a fork server will report."""
         self._alive.add((pid, started))
 
     def report(self, pid: int, started: int, ending: Ending | None) -> None:
-        """Tell how a process has ended; None when its fork server has died before it."""
+        """Record the exit status of a process; None when its fork server died before it."""
         key = (pid, started)
         self._alive.discard(key)
         future = self._awaited.pop(key, None)
@@ -77,7 +77,7 @@ class ExitStatuses:
             future.set_result(ending)
 
     def complete(self) -> None:
-        """Take note that every fork server that was there has told what it has: nobody knows of the others."""
+        """Record that every fork server has listed its kernels: the exit status of all others stays unknown."""
         self._complete = True
         for key in self._awaited.keys() - self._alive:
             self.report(*key, None)

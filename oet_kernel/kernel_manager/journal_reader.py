@@ -70,7 +70,7 @@ class JournalReader:
             self._rung.set_result(None)
 
     def hush(self) -> None:
-        """Take the rings off the bell."""
+        """Empty the bell's pipe."""
         try:
             while len(os.read(self.bell, 1 << 16)) == 1 << 16:
                 pass
@@ -78,7 +78,7 @@ class JournalReader:
             pass
 
     def read(self, most: int = 1 << 20) -> list[Record]:
-        """Take the next whole records; the disk gets back what was read before.
+        """Read the next whole records; the disk space of those read before is freed.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class JournalReader:
         return records
 
     def _pass(self, chunk: bytes) -> bytes:
-        """Take what belongs to a line that is too long off the beginning of what was read."""
+        """Remove the rest of an overlong line from the beginning of a chunk."""
         end = chunk.find(b"\n") + 1
         self._passing = not end
         self.behind = self._passing and bool(chunk)
@@ -162,16 +162,16 @@ class JournalReader:
             os.close(held)
 
     def told_ready(self) -> bool:
-        """Tell whether the kernel had said that it takes requests in front of where this began."""
+        """Return whether the kernel had announced that it takes requests before the reader's offset."""
         head = os.pread(self._file, min(self.offset, 1 << 16), 0)
         return head[:1] == b"\0" or b'"type":"oet_kernel"' in head  # given back to the disk long after that
 
     def last_written(self) -> float:
-        """Tell when the kernel last said anything, in Unix seconds."""
+        """Return the time of the last write to the journal, in Unix seconds."""
         return os.fstat(self._file).st_mtime
 
     def _release(self) -> None:
-        """Give the disk back what was read; the file keeps its length, so that offsets stay as they are."""
+        """Free the disk space of the records that were read; the file keeps its length, so offsets stay valid."""
         libc = ctypes.CDLL(None, use_errno=True)
         libc.fallocate(
             self._file,

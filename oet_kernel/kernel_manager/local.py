@@ -164,7 +164,7 @@ class LocalKernel:
         exit_statuses: ExitStatuses | None,
         python: Path | None = None,
     ) -> Self:
-        """Take up a kernel that another service has started, whether it is still there or not.
+        """Adopt a kernel that another service has started, whether it still runs or not.
 
         Attach to it before anything else is awaited: then every record behind `offset` is heard.
 
@@ -237,7 +237,7 @@ class LocalKernel:
         return self._record.pid if self._record is not None else 0
 
     def attach(self, on_records: OnRecords, on_exit: OnExit, on_fault: OnFault = lambda error: None) -> None:
-        """Say who hears what the kernel says from now on.
+        """Register the callbacks that receive the kernel's records from now on.
 
         Parameters
         ----------
@@ -452,7 +452,7 @@ class LocalKernel:
             signal_group(self.pid, signum)
 
     def note_idle(self) -> None:
-        """Take note that no function of the script runs; told by whoever reads the records."""
+        """Record that no function of the script runs; called by the reader of the records."""
         self._idle.set()
 
     async def _within(self, seconds: float | None, event: asyncio.Event) -> bool:

@@ -118,7 +118,7 @@ class KernelPool:
             await self._warming
 
     def get(self, python: Path | None) -> LocalKernel:
-        """Give a kernel, warm if there is one; it is the caller's to start and to stop.
+        """Return a kernel, a warm one if there is any; the caller owns it, and starts and stops it.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class KernelPool:
         python: Path | None = None,
         on_fault: OnFault = lambda error: None,
     ) -> LocalKernel:
-        """Take up a kernel that an earlier service has started, whether it still lives or not.
+        """Adopt a kernel that an earlier service has started, whether it still runs or not.
 
         How a forked one has ended is known once this is open.
 
@@ -256,7 +256,7 @@ class KernelPool:
         return kernel
 
     def _fork_server_in(self, python: Path) -> ForkServerSupervisor | None:
-        """Give the fork server of an environment; it is started when it is first wanted, and not there at once."""
+        """Return the fork server of an environment, started on first use and not ready at once; None without one."""
         if self._fork_server is None:
             return None
         wanted = self._others.pop(python, None)

@@ -32,7 +32,7 @@ class OetProvisioner(LocalProvisioner):
 
     @property
     def has_process(self) -> bool:
-        """Tell the manager that there is a process, forked or started."""
+        """True when there is a process, forked or started."""
         return self._forked is not None or super().has_process
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
@@ -68,7 +68,7 @@ class OetProvisioner(LocalProvisioner):
         return Ending(await exit_of(self.process), time.time())
 
     def leave(self) -> None:
-        """Let the process go on without anybody here who waits for its end."""
+        """Stop watching the process, which runs on."""
         if self._forked is not None:
             self._forked.forget()
         elif self.process is not None:

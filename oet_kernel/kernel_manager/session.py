@@ -75,7 +75,7 @@ class KernelSession(Protocol):
         """When the process ended, in Unix seconds; None while it has not, or nobody knows."""
 
     def attach(self, on_records: OnRecords, on_exit: OnExit, on_fault: OnFault = ...) -> None:
-        """Say who hears what the kernel says from now on.
+        """Register the callbacks that receive the kernel's records from now on.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class KernelSession(Protocol):
         """
 
     def note_idle(self) -> None:
-        """Take note that no function of the script runs; told by whoever reads the records."""
+        """Record that no function of the script runs; called by the reader of the records."""
 
     async def caught_up(self) -> None:
         """Wait until all that the kernel had said before it was adopted has been handed out."""

@@ -32,12 +32,12 @@ def kernel_spec(python: Path | None = None) -> KernelSpec:
 
 
 def python_command(module: str, python: Path | None = None) -> list[str]:
-    """Give the beginning of a command line that calls the ``main`` of a module of this package.
+    """Return the beginning of a command line that calls the ``main`` of a module of this package.
 
     Parameters
     ----------
     module
-        Its name.
+        Dotted name.
     python
         Interpreter of another environment; None for this one. That environment need not have this package: what it
         lacks is taken from the folders that `packages.provide` has made.
@@ -67,12 +67,12 @@ async def provide_packages(python: Path | None) -> None:
 
 
 class OneSpec(KernelSpecManager):
-    """Gives a kernel manager one kernelspec, whatever name it asks for; nothing need be installed."""
+    """Kernelspec manager with one kernelspec, returned for any name; nothing need be installed."""
 
     def __init__(self, spec: KernelSpec) -> None:
         super().__init__()
         self._spec = spec
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """Give the one there is."""
+        """Return the one kernelspec, whatever the name."""
         return self._spec

@@ -204,7 +204,7 @@ class ForkServerConnection:
         return int(pid)
 
     def retire(self) -> None:
-        """Let it end once its last kernel has ended; it takes no other client."""
+        """Ask the fork server to end with its last kernel; it accepts no other client."""
         with contextlib.suppress(ForkServerDown):
             self._send({"op": "retire"})
 
@@ -231,7 +231,7 @@ class ForkServerConnection:
         self._kernels.clear()
 
     def _send(self, request: dict[str, Any]) -> None:
-        """Have a request sent after those before it, and whole, whoever gives up waiting for its answer."""
+        """Send a request, after earlier ones and as a whole, even if its caller stops waiting for the answer."""
         if self.closed.is_set():
             raise ForkServerDown("the fork server is gone")
         message = msgspec.json.encode(request)
@@ -290,7 +290,7 @@ class ForkServerConnection:
             self._note(message)
 
     def _note(self, kernel: dict[str, Any]) -> None:
-        """Take note of a kernel that lives, or has ended."""
+        """Record that a kernel lives or has ended."""
         pid, started, status = kernel["pid"], kernel["started"], kernel.get("status")
         if status is None:
             self._kernels[pid] = started

@@ -33,7 +33,7 @@ class Mallinfo2(ctypes.Structure):
 
 
 def fill_holes() -> None:
-    """Take all free memory between what is allocated, for good; what the allocators do not tell is left as it is."""
+    """Allocate, for good, all free memory between allocated blocks, as far as the allocators report it."""
     for size in range(3 * _STEP, _LARGEST_SMALL + 1, _STEP):
         _fill_small(size)
     with suppress(AttributeError):  # another C library than glibc 2.33 or later

@@ -133,7 +133,7 @@ class ForkServer:
                     self._receive()
 
     def _patience(self) -> float | None:
-        """Tell how many seconds to wait for something to do; None for ever."""
+        """Return the seconds to wait for a request; None without a limit."""
         if self._kernels:
             return None
         if self._retired:
@@ -143,7 +143,7 @@ class ForkServer:
         return self._alone_since + self._orphan_seconds - time.monotonic()
 
     def _accept(self) -> None:
-        """Take a client, in the place of the one before, and tell it what there is."""
+        """Accept a client, in place of the one before, and send it the list of kernels."""
         if self._client is not None:
             self._client.close()
         self._client = self._listener.accept()[0]
@@ -179,7 +179,7 @@ class ForkServer:
             self._end()
 
     def _withdraw(self) -> None:
-        """Let nobody find this server any more; another may listen in its place."""
+        """Remove the server's socket from its folder; another server may listen in its place."""
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()

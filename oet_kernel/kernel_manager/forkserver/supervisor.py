@@ -111,7 +111,7 @@ class ForkServerSupervisor:
             waits[0].cancel()
 
     def obstacle(self, environment: dict[str, str]) -> str | None:
-        """Say why a kernel with these environment variables, and this process's bounds, cannot be forked.
+        """Return why a kernel with these environment variables, and this process's bounds, cannot be forked.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class ForkServerSupervisor:
         Returns
         -------
         str or None
-            None when it can be.
+            The reason; None when the kernel can be forked.
         """
         if not self.running:
             return "the fork server is not running"
@@ -187,7 +187,7 @@ class ForkServerSupervisor:
         self._ready.clear()
 
     async def _run(self) -> None:
-        """Take it over or start it, and again whenever it dies; not again when it does not come up."""
+        """Connect to the fork server or start it, and restart it whenever it dies; give up when it does not come up."""
         try:
             if self.socket.exists():
                 self._connection = await ForkServerConnection.connect(self.socket, self.exit_statuses)
