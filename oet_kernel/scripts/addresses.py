@@ -48,7 +48,7 @@ class Address(Struct, frozen=True, kw_only=True):
         return ":" not in self.text.split("/")[0]
 
     def scrub(self, text: str) -> str:
-        """Take this address's credentials, and those in any address, out of a text."""
+        """Replace this address's credentials, and those in any other address, in a text by `HIDDEN`."""
         for secret in self._secrets():
             text = text.replace(secret, HIDDEN)
         return public_text(text)
@@ -68,7 +68,7 @@ class Address(Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> Address:
-    """Take an address apart.
+    """Parse the address of a repository.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def name_of(address: Address) -> str:
 
 
 def public_text(text: str) -> str:
-    """Take the credentials out of the addresses in a text: user and password, and what stands in a query."""
+    """Replace the credentials in the addresses of a text by `HIDDEN`: user, password and query values."""
     return _WORD.sub(lambda found: _public_word(found[0]), text) if "://" in text else text
 
 

@@ -62,7 +62,7 @@ class Version(Struct, frozen=True):
 
     @classmethod
     def of(cls, status: os.stat_result) -> "Version":
-        """Take it from the file's status."""
+        """Create the version from the file's status."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
@@ -110,7 +110,7 @@ class ScriptCatalogue:
         return await SCRIPTS.run(self._list)
 
     async def schema(self, uri: str) -> ScriptSchema:
-        """Say what a script takes.
+        """Return the schemas of a script's ``init`` and ``main``.
 
         Parameters
         ----------
@@ -266,12 +266,12 @@ class _Cache(Generic[T]):
         self._made: dict[Path, tuple[Version, T]] = {}
 
     def has(self, path: Path, version: Version) -> bool:
-        """Tell whether something was made of this version."""
+        """Return whether a value is cached for this version."""
         with self._lock:
             return path in self._made and self._made[path][0] == version
 
     def get(self, path: Path, version: Version) -> T | None:
-        """Give what was made of this version; None where nothing was."""
+        """Return the value cached for this version; None where there is none."""
         with self._lock:
             known, made = self._made.get(path, (None, None))
             return made if known == version else None
@@ -332,7 +332,7 @@ def _need_file(status: os.stat_result) -> None:
 
 
 def _not_read(path: Path, error: OSError) -> OetError:
-    """Say why a script cannot be read."""
+    """Return the error for a script that cannot be read."""
     match error:
         case PermissionError():
             return ScriptNotAllowed(

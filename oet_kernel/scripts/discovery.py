@@ -16,7 +16,7 @@ _CACHES = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
 def first_line(source: bytes) -> str | None:
-    """Give the first line of a module's docstring, without reading further than that."""
+    """Return the first line of a module's docstring, without reading further; None where there is none."""
     parts: list[str] = []
     try:
         for token in tokenize.tokenize(io.BytesIO(source).readline):
@@ -34,7 +34,7 @@ def first_line(source: bytes) -> str | None:
 
 
 def walk(roots: Sequence[Path]) -> Iterator[Path | None]:
-    """Give the scripts in folders, in order, and None for whatever else is met there."""
+    """Yield the scripts in folders, in order, and None for each other file and each folder."""
     for root in roots:
         for folder, folders, files in os.walk(root):
             folders[:] = sorted(name for name in folders if not _hidden(folder, name))

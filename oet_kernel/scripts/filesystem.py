@@ -9,7 +9,7 @@ from oet_kernel.errors import MalformedRequest, ScriptNotAllowed
 
 
 def resolve(script_uri: str, roots: Sequence[Path], where: str = "$.script.script_uri") -> Path:
-    """Give the real path of a script.
+    """Return the real path of a script.
 
     ``..`` and symbolic links are resolved before the check, and the resolved path is what is used afterwards: a link
     that is turned elsewhere later leads nowhere new.

@@ -276,7 +276,7 @@ class GitScripts:
         return commit
 
     async def _unknown(self, address: Address, name: str | None) -> str:
-        """Say that there is no such branch or tag, and what there is."""
+        """Return the message for an unknown branch or tag, with the names that the repository has."""
         refs = _refs(await self._git(address, "ls-remote", "--heads", "--tags", "--", address.url))
         names = [ref.removeprefix("refs/heads/").removeprefix("refs/tags/") for ref in refs if not ref.endswith("^{}")]
         if not names:

@@ -70,7 +70,7 @@ class Notebook(Struct, frozen=True, kw_only=True):
         return self.language == "python"
 
     def tagged(self, tag: str) -> tuple[Cell, ...]:
-        """Give the cells that have a tag."""
+        """Return the cells that have a tag."""
         return tuple(cell for cell in self.cells if tag in cell.tags)
 
     @property
@@ -132,7 +132,7 @@ def read_notebook(data: bytes) -> Notebook:
 
 
 def without_outputs(data: bytes) -> bytes:
-    """Give a notebook file as nbformat 4.5 has it, without what earlier runs have left in it.
+    """Return a notebook file in nbformat 4.5, without the outputs of earlier runs.
 
     Ids of its cells are those of `read_notebook`, whatever the file has. What has no form in JSON is replaced: NaN and
     the infinities by None, half a surrogate pair by U+FFFD, integers beyond 64 bits by text.

@@ -74,7 +74,7 @@ def read_file(path: Path, data: bytes) -> Reading:
 
 
 def title_of(data: bytes) -> str | None:
-    """Give the title of a notebook; None where it has none, or is no notebook."""
+    """Return the title of a notebook; None where it has none, or is no notebook."""
     try:
         return read_notebook(data).title
     except NotebookUnreadable:
@@ -99,7 +99,7 @@ def _takes(notebook: Notebook) -> Function:
 
 
 def _definitions(notebook: Notebook, cell: Cell) -> Iterator[str]:
-    """Give what annotations may name: imports, classes and constants of the cells."""
+    """Yield the statements that annotations may refer to: imports and classes of the other cells."""
     for one in notebook.cells:
         if one is not cell:
             for statement in _statements(one):
@@ -143,7 +143,7 @@ def _docstring(cell: Cell) -> str:
 
 
 def _assignments(cell: Cell) -> Iterator[tuple[str, str | None, str]]:
-    """Give the names that a cell assigns at its top, with annotation and value."""
+    """Yield the names that a cell assigns at its top level, with annotation and value."""
     for statement in _statements(cell):
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -153,7 +153,7 @@ def _assignments(cell: Cell) -> Iterator[tuple[str, str | None, str]]:
 
 
 def _comments(cell: Cell) -> dict[str, str]:
-    """Give the comments that stand behind assignments, by name."""
+    """Return the comments behind assignments, by name."""
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(python_source((cell,))).readline))
     except (tokenize.TokenError, SyntaxError):

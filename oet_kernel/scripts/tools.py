@@ -41,7 +41,7 @@ class Said:
         self._last: deque[tuple[int, str]] = deque(maxlen=_LAST_LINES)
 
     def add(self, line: str) -> None:
-        """Take a line."""
+        """Add a line."""
         self._count += 1
         self._last.append((self._count, line))
         if len(self._errors) < _ERROR_LINES and _ERROR.search(line):
@@ -171,7 +171,7 @@ async def _collect(stream: asyncio.StreamReader, output: bytearray) -> None:
 
 
 async def _lines(stream: asyncio.StreamReader, take: Callable[[str], None]) -> None:
-    """Take lines as they come; one that does not end is cut, and what shows progress on one line is many."""
+    """Pass on lines as they arrive; an endless line is cut, and a carriage return (progress display) ends a line."""
     begun = b""
     while chunk := await stream.read(1 << 16):
         *whole, begun = re.split(rb"[\r\n]+", begun + chunk)

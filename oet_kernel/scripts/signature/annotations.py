@@ -56,7 +56,7 @@ _STRANGE = frozenset({"_missing_", "_generate_next_value_", "_ignore_", "__new__
 
 
 def schema_of(annotation: ast.expr | None, names: Names) -> Schema:
-    """Give the schema of what an annotation admits.
+    """Return the JSON Schema of the values that an annotation admits.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class _Reader:
         return {**schema, "prefixItems": items} if items else schema
 
     def _annotated(self, schema: Schema, notes: list[ast.expr]) -> Schema:
-        """Take a text among the notes as the description; what other notes mean is for others to say."""
+        """Add the first text among the notes to the schema as its description; other notes are ignored."""
         for note in notes:
             if isinstance(note, ast.Constant) and isinstance(note.value, str):
                 return {**schema, "description": readable(note.value)}
@@ -228,7 +228,7 @@ class _Reader:
         return self._enumeration(definition, str(bases[-1]), mixed=len(bases) == 2)
 
     def _enumeration(self, definition: ast.ClassDef, base: str, mixed: bool) -> Schema:
-        """Give the members of an enumeration; a script may look them up by value or by name."""
+        """Return the schema of an enumeration's members, which a script may look up by value or by name."""
         members: dict[str, Any] = {}
         automatic = self._automatic(base, mixed)
         for statement in definition.body:
@@ -255,7 +255,7 @@ class _Reader:
         return {"enum": _distinct([*values, *members]), "x-members": members}
 
     def _automatic(self, base: str, mixed: bool) -> Callable[[str, list[Any]], Any]:
-        """Give what ``auto()`` means; None where that depends on the version of Python."""
+        """Return a function that computes ``auto()``; it returns None where the value depends on Python's version."""
 
         def number(_: str, before: list[Any]) -> int | None:
             if any(type(one) is not int for one in before) or before != sorted(before):
@@ -289,7 +289,7 @@ def json_value(node: ast.expr) -> tuple[bool, Any]:
 
 
 def readable(text: str) -> str:
-    """Give a text that can be sent: half of a surrogate pair, which Python allows, has no UTF-8 form."""
+    """Return a text that UTF-8 can encode: half of a surrogate pair, which Python allows, is replaced."""
     return text.encode("utf-8", "replace").decode()
 
 

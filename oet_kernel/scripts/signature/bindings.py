@@ -89,7 +89,7 @@ class Names:
         self._look_inside(module)
 
     def within(self, hidden: frozenset[str]) -> "Names":
-        """Give the names as they are inside a function that has bound some for itself: those mean something else."""
+        """Return a copy for the inside of a function, whose local names hide those of the module."""
         inner = copy.copy(self)
         inner._hidden = self._hidden | hidden
         return inner
@@ -100,14 +100,14 @@ class Names:
         return sorted([*found, *self._stars], key=lambda one: _position(one.statement))
 
     def last(self, name: str) -> Binding | None:
-        """Give the statement whose meaning a name has once the script was loaded; None where that is uncertain."""
+        """Return the statement that binds a name last when the script is loaded; None where that is uncertain."""
         found = self.of(name)
         if not found or not self._fixed(name):
             return None
         return found[-1] if found[-1].direct or self._only(name) else None
 
     def qualified(self, node: ast.expr) -> str | None:
-        """Say what an expression names: ``builtins.int``, ``typing.Optional``; None where that is uncertain."""
+        """Return the qualified name of an expression: ``builtins.int``, ``typing.Optional``; None if uncertain."""
         match node:
             case ast.Attribute(value=value, attr=attr):
                 owner = self.qualified(value)
@@ -128,7 +128,7 @@ class Names:
         return not (self.dynamic or name in self._hidden or name in self.globals_of)
 
     def _only(self, name: str) -> Binding | None:
-        """Give the one meaning that a name has from the beginning to the end; the same import twice is one."""
+        """Return the only binding of a name in the script, None for several; the same import twice counts as one."""
         found = self.of(name)
         if not found or not self._fixed(name):
             return None
@@ -199,7 +199,7 @@ def own(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def _bound_by(node: ast.AST) -> Iterator[tuple[str, str | None]]:
-    """Give the names that a node itself binds, and what an import means by each."""
+    """Yield the names that a node itself binds, with the qualified name for an import."""
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name, None

@@ -14,12 +14,12 @@ _IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 def is_plain(source: bytes | str) -> bool:
-    """Tell whether a file is plain; one that is not Python is not.
+    """Return whether a file is plain; False for a file that is not Python.
 
     Parameters
     ----------
     source
-        Its text.
+        Text of the file.
     """
     try:
         return is_plain_module(parse(source))
@@ -28,12 +28,12 @@ def is_plain(source: bytes | str) -> bool:
 
 
 def is_plain_module(module: ast.Module) -> bool:
-    """Tell whether a file is plain.
+    """Return whether a file is plain.
 
     Parameters
     ----------
     module
-        Its tree.
+        Syntax tree of the file.
     """
     if any(isinstance(one, _DEFINITIONS) and one.name == "main" for one in module.body):
         return False  # what nearly all scripts have, found before anything else is looked at
@@ -49,7 +49,7 @@ def is_plain_module(module: ast.Module) -> bool:
 
 
 def _imported(module: ast.Module) -> Iterator[ast.stmt]:
-    """Give the statements that are run when a file is imported."""
+    """Yield the top-level statements that run when a file is imported."""
     for one in module.body:
         if isinstance(one, ast.If) and _asks_for_main(one.test):
             yield from one.orelse
@@ -58,7 +58,7 @@ def _imported(module: ast.Module) -> Iterator[ast.stmt]:
 
 
 def _asks_for_main(test: ast.expr) -> bool:
-    """Tell whether a condition compares ``__name__`` with ``"__main__"``."""
+    """Return whether a condition compares ``__name__`` with ``"__main__"``."""
     found = [one for one in ast.walk(test) if isinstance(one, ast.Compare) and not isinstance(one.ops[0], ast.NotEq)]
     return any(
         any(isinstance(one, ast.Name) and one.id == "__name__" for one in ast.walk(compare))
@@ -68,10 +68,10 @@ def _asks_for_main(test: ast.expr) -> bool:
 
 
 def _acts(module: ast.Module) -> bool:
-    """Tell whether a file does something when it is run, besides defining what others may use.
+    """Return whether a file does something when it is run, besides defining names for other files.
 
-    Where it has no functions and classes, any call does; else one that uses something of the file's own. What merely
-    prepares (``logging.basicConfig()``, ``sys.path.insert(0, HERE)``) is found at the top of files for import too.
+    In a file without functions and classes any call counts; else only a call that uses a name of the file's own, since
+    files for import make preparing calls (``logging.basicConfig()``, ``sys.path.insert(0, HERE)``) at their top too.
     """
     defines = any(isinstance(one, _DEFINITIONS) for one in module.body)
     of_its_own = {name for name, found in bindings(module).items() if any(one.qualified is None for one in found)}

@@ -65,7 +65,7 @@ class Function(Struct, frozen=True, kw_only=True):
     """Whether its arguments become the words of a command line, as those of a plain file do."""
 
     def of_kind(self, kind: Kind) -> Parameter | None:
-        """Give the one parameter of a kind that there is once at most."""
+        """Return the parameter of a kind that occurs once at most; None where there is none."""
         return next((one for one in self.parameters if one.kind == kind), None)
 
     @property
@@ -295,7 +295,7 @@ class _Reader:
 
 
 def _bound(function: Function, count: int, keywords: dict[str, ast.expr]) -> Function | None:
-    """Take away what ``functools.partial`` has bound; None where each call of it would fail."""
+    """Remove the parameters that ``functools.partial`` has bound; None where every call would fail."""
     positional = [one for one in function.parameters if one.by_position]
     if count > len(positional) and function.of_kind("var-positional") is None:
         return None
@@ -346,7 +346,7 @@ def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterable[ast
 
 
 def _may_leave(function: ast.FunctionDef | ast.AsyncFunctionDef, statement: ast.AST) -> bool:
-    """Tell whether a call may end well before it gets to a statement of its body."""
+    """Return whether a call may end without an error before it reaches a statement of the function's body."""
     before = function.body[: next(n for n, one in enumerate(function.body) if one is statement)]
     leaving = (ast.Return, ast.Yield, ast.YieldFrom)
     return any(isinstance(node, leaving) for one in before for node in ast.walk(one)) or _is_generator(function)

@@ -94,7 +94,7 @@ def verbatim(given: ProcedureInput) -> ProcedureInput:
 
 
 def _says(taker: "Parameter | None") -> bool:
-    """Tell whether it is known what a parameter takes; the kernel may know what is not understood here."""
+    """Return whether a parameter's type is known here; the kernel may know annotations that are not understood here."""
     return taker is not None and (bool(_KNOWN & taker.schema.keys()) or not taker.annotated)
 
 

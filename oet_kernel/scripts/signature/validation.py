@@ -105,16 +105,16 @@ def as_text(value: Any, fits: Callable[[Any], bool]) -> Any:
 
 
 def mismatch(schema: dict[str, Any], value: Any, path: str) -> str | None:
-    """Say where a value does not fit a schema, and how; None where it does.
+    """Return where a value does not fit a schema, and how; None where it fits.
 
     Parameters
     ----------
     schema
-        One of ours.
+        Schema from `annotations`.
     value
         A JSON value.
     path
-        Where the value stands.
+        Path of the value in the request.
     """
     if "enum" in schema and not any(same(one, value) for one in schema["enum"]):
         return f"{path}: expected {expected(schema)}, got {shown(value)}"
@@ -180,7 +180,7 @@ def keys_of(name: str) -> list[Any]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two JSON values are the same: 1 is 1.0, and is not true."""
+    """Return whether two JSON values are equal: 1 equals 1.0, and does not equal true."""
     if isinstance(one, bool) is not isinstance(other, bool):
         return False
     if isinstance(one, list) and isinstance(other, list):
@@ -189,7 +189,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def expected(schema: dict[str, Any]) -> str:
-    """Say in words what a schema admits: ``integer or null``, ``one of "a", "b"``."""
+    """Return a schema in words: ``integer or null``, ``one of "a", "b"``."""
     if "enum" in schema:
         return f"one of {', '.join(_json(one) for one in schema['enum'])}"
     if "anyOf" in schema:
