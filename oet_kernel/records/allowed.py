@@ -116,7 +116,7 @@ def output_metadata(metadata: Mapping[str, Any], mime_types: Iterable[str]) -> d
 
 
 def with_unique_ids(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give each cell an id of its own that the format allows, and that no cell has which a record adds.
+    """Return the cells with unique ids that the format allows, and that differ from those of the record's own cells.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class _Run(Struct):
 
 
 class CellBook:
-    """Takes note of which cells are run.
+    """Records which cells were run, when, and with which outcome.
 
     A code cell is known by its number among the code cells: ids may be missing, or the same twice.
 
@@ -64,7 +64,7 @@ class CellBook:
         return [str(cell["source"]) for number, cell in self._cells if number]
 
     def began(self, fields: Mapping[str, Any], at: float) -> None:
-        """Take note that a cell has begun; one that the notebook does not have is left out."""
+        """Record the start of a cell; a cell that the notebook does not have is left out."""
         number, source = fields.get("number"), fields.get("source")
         count = len(self._runs) + len(self._injected) + 1
         if not isinstance(number, int):
@@ -79,7 +79,7 @@ class CellBook:
         self._newest[str(fields.get("call"))] = run
 
     def ended(self, fields: Mapping[str, Any], at: float) -> str | None:
-        """Take note that a cell has ended; give the stack trace of one that has failed."""
+        """Record the end of a cell; return its stack trace where it failed, else None."""
         run = self._newest.get(str(fields.get("call")))
         if run is None:
             return None
@@ -97,7 +97,7 @@ class CellBook:
         return call if run is None else run.key
 
     def content(self, outputs: Callable[[str, int], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """Give the notebook's cells, with those that were injected.
+        """Return the notebook's cells, with the injected ones.
 
         Parameters
         ----------

@@ -23,7 +23,7 @@ class About(Struct, frozen=True, kw_only=True):
 
 
 def heading(summary: ProcedureSummary, loaded: Mapping[str, Any], environment: Mapping[str, Any], about: About) -> str:
-    """Tell what was run, by whom, where, on what, and how it ended.
+    """Create the heading of a record: script, user, host, environment, times and outcome.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def heading(summary: ProcedureSummary, loaded: Mapping[str, Any], environment: M
 
 
 def public(script: Script) -> Script:
-    """Take the credentials out of a repository's address: records are passed on."""
+    """Remove the credentials from a repository's address, since records are passed on."""
     if isinstance(script, FileSystemScript):
         return script
     return replace(script, git_args=replace(script.git_args, git_repo=parse(script.git_args.git_repo).shown))

@@ -16,7 +16,7 @@ _PRINTABLE = {code: "\ufffd" for code in (*range(32), 127) if chr(code) not in "
 
 
 def moment(at: float) -> str:
-    """Give a time in UTC to the millisecond; the number itself where no calendar has it."""
+    """Return a time in UTC to the millisecond; the number itself where it is beyond the calendar."""
     try:
         return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
     except (ValueError, OverflowError, OSError):
@@ -24,7 +24,7 @@ def moment(at: float) -> str:
 
 
 def iso(at: float) -> str:
-    """Give a time as notebooks write it."""
+    """Return a time in the ISO 8601 form of notebooks, in UTC."""
     return moment(at).replace(" ", "T") + "Z"
 
 

@@ -77,7 +77,7 @@ class Recorder:
         self._cell("load")
 
     def add(self, event: Event) -> None:
-        """Take the next event of the procedure; one that it has taken before changes nothing."""
+        """Add the next event of the procedure; no-op for an event that was added before."""
         if event.seq <= self.seq:
             return
         self.seq = event.seq
@@ -122,7 +122,7 @@ class Recorder:
                 self._announced.add(event.at, event.topic, fields)
 
     def notebook(self, summary: ProcedureSummary, about: About) -> "NotebookNode":
-        """Give the record as it is now.
+        """Return the current record as a notebook.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class Recorder:
         return from_dict(self.content(summary, about))
 
     def content(self, summary: ProcedureSummary, about: About) -> dict[str, Any]:
-        """Give the record as it is now, as plain values."""
+        """Return the current record as plain values."""
         summary = replace(summary, script=public(summary.script))
 
         def notice(size: int) -> str:
@@ -257,7 +257,7 @@ class Recorder:
             cell.show(data, metadata, display_id, result="execution_count" in fields)
 
     def _give(self, fields: dict[str, Any]) -> None:
-        """Show what main returned, as Jupyter shows the value of a cell's last line."""
+        """Show the value that ``main`` returned, as Jupyter shows the value of a cell's last line."""
         text = fields.get("text")
         shown = text if isinstance(text, str) else msgspec.json.encode(fields.get("value")).decode()
         self._cell("main").show(
@@ -305,7 +305,7 @@ def build(summary: ProcedureSummary, events: Iterable[Event], about: About) -> "
 
 
 def _timing(name: str, summary: ProcedureSummary) -> dict[str, Any]:
-    """Say when a cell ran, as JupyterLab does."""
+    """Return a cell's metadata with its times of start and end, in JupyterLab's form."""
     states = summary.history.process_states
     for at, (state, begun) in enumerate(states):
         if _BEGUN.get(state) == name:

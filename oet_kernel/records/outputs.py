@@ -284,7 +284,7 @@ class Outputs:
         self._space.change(-sum(COST + one.text + one.content for one in outputs))
 
     def _forget(self, output: _Output) -> None:
-        """Take care that a display which is not kept is not updated any more."""
+        """Unregister a dropped display, so that it is not updated any more."""
         if isinstance(output, _Display) and output.display_id is not None:
             found = self._displays[output.display_id]
             del found[output]

@@ -27,12 +27,12 @@ class StoredRuns:
         self._base_url = base_url
 
     async def events(self, procedure: int, after: int, limit: int) -> Sequence[Event]:
-        """Give a procedure's events with numbers above `after`, in order: `limit` at most, and none at the end."""
+        """Return a procedure's events with numbers above `after`, in order, `limit` at most; empty after the last."""
         page = await STATE.run(self._store.events, after, Filter(procedure=procedure), limit)
         return page.rows
 
     async def summary(self, procedure: int) -> ProcedureSummary:
-        """Tell all about a procedure; `ResourceNotFound` when nothing is known."""
+        """Return the summary of a procedure; raise `ResourceNotFound` for an unknown one."""
         found = await STATE.run(self._store.procedures, [procedure])
         if procedure not in found:
             raise ResourceNotFound.procedure(procedure)

@@ -69,12 +69,12 @@ class Space:
         """Characters beyond which outputs are shortened."""
 
     def take(self, size: int) -> bool:
-        """Take room for something that is never shortened, if there is some.
+        """Reserve room for content that is never shortened; return False where there is not enough.
 
         Parameters
         ----------
         size
-            Its characters.
+            Length of the content in characters.
         """
         if self._uncut + size > self._limit // _UNCUT:
             return False

@@ -25,12 +25,12 @@ class Widgets:
         self._sizes: dict[str, int] = {}
 
     def change(self, fields: dict[str, Any]) -> None:
-        """Take what a widget has said of its state: all of it first, then what has changed.
+        """Update the state of a widget: its first event holds all of it, later ones the changes.
 
         Parameters
         ----------
         fields
-            Of the event.
+            Fields of the event.
         """
         model, state, buffers = fields.get("model_id"), fields.get("state"), fields.get("buffers")
         if not isinstance(model, str) or not isinstance(state, dict):

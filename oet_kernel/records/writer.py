@@ -35,17 +35,17 @@ class Runs(Protocol):
     """Where it is kept what became of procedures."""
 
     async def events(self, procedure: int, after: int, limit: int) -> Sequence[Event]:
-        """Give a procedure's events with numbers above `after`, in order: `limit` at most, and none at the end."""
+        """Return a procedure's events with numbers above `after`, in order, `limit` at most; empty after the last."""
 
     async def summary(self, procedure: int) -> ProcedureSummary:
-        """Tell all about a procedure; `ResourceNotFound` when nothing is known."""
+        """Return the summary of a procedure; raise `ResourceNotFound` for an unknown one."""
 
 
 class Timer(Protocol):
     """Something that is going to happen."""
 
     def cancel(self) -> None:
-        """Have it not happen."""
+        """Cancel the call."""
 
 
 class _Page:
@@ -111,7 +111,7 @@ class RecordWriter:
             self._touch(pid)
 
     async def notebook(self, pid: int) -> bytes:
-        """Give a record as it is now, as a notebook file.
+        """Return the current record as a notebook file.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class RecordWriter:
                 raise ResourceNotFound.procedure(pid) from None
 
     async def html(self, pid: int) -> bytes:
-        """Give a record as it is now, as a page that stands alone.
+        """Return the current record as a self-contained HTML page.
 
         Parameters
         ----------
