@@ -1,1 +1,1 @@
-"""The use cases, and every rule: what is asked of procedures and activities, and what follows."""
+"""Use cases and rules: the commands on procedures and activities, and their consequences."""

@@ -1,6 +1,6 @@
-"""The abort script that follows a stop: prepared on the subarray of what was stopped, started, and told of.
+"""Abort script after a stop: preparation on the stopped procedure's subarray, start, and announcement.
 
-All that was promised is written down with the stop, so that the next service keeps it where this one cannot.
+Promises are stored with the stop, so that the next service keeps those that this one cannot.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ from oet_kernel.settings import Limits
 
 
 class Aborts:
-    """Runs the abort script.
+    """Run the abort script after a stop.
 
     Parameters
     ----------
     limits
-        Which script, and how long it has.
+        The abort script and its deadline.
     registry
-        Where its procedures are found again.
+        Procedures by id.
     subarrays
-        Who has which.
+        Holder of each subarray.
     publisher
-        Tells of the stop that was carried out.
+        Publishes the completed stop.
     create
-        Creates a procedure that is started as soon as it is READY, at once; refuses where that cannot be.
+        Creates, without waiting, a procedure that is started as soon as it is READY; raises if it cannot.
     """
 
     def __init__(
@@ -56,24 +56,24 @@ class Aborts:
         self._create = create
         self._kept: set[int] = set()
         self._follows: dict[int, Execution] = {}
-        """What was stopped, by the id of the abort script's procedure, until that is started."""
+        """Stopped execution by the id of its abort script's procedure, until that procedure is started."""
 
     def keeps(self, pid: int) -> bool:
-        """Tell whether the subarray of a procedure is kept for the abort script that follows it."""
+        """Return whether the subarray of a procedure is reserved for the abort script that follows it."""
         return pid in self._kept
 
     def take(self, execution: Execution, wanted: bool) -> bool:
-        """Say whether a stop is to be followed by the abort script, and keep the subarray for it.
+        """Return whether the abort script is to follow a stop; if so, reserve the subarray for it.
 
-        What somebody else does on the subarray is not to be aborted; and until the abort script has it, nobody may
-        start anything there.
+        The activity of another procedure on the subarray is not aborted, and no procedure may start there until the
+        abort script has it.
 
         Parameters
         ----------
         execution
-            What is stopped.
+            Execution that is being stopped.
         wanted
-            Whether whoever stops it wants that.
+            Whether the stop command asks for the abort script.
         """
         pid = execution.id
         free = self._subarrays.claim(execution.procedure.subarray, pid) == pid
@@ -83,26 +83,26 @@ class Aborts:
         return True
 
     def release(self, execution: Execution) -> None:
-        """Keep the subarray no longer."""
+        """Release the reservation of the subarray."""
         self._kept.discard(execution.id)
 
     async def run(self, stopped: Execution) -> list[ProcedureSummary]:
-        """Run the abort script on the subarray of a procedure that was stopped, and tell of the stop.
+        """Run the abort script on the subarray of a stopped procedure, and publish the stop.
 
         Parameters
         ----------
         stopped
-            The procedure.
+            The stopped procedure.
 
         Returns
         -------
         list of ProcedureSummary
-            The abort script's procedure, which runs.
+            Summary of the abort script's procedure, which is running.
 
         Raises
         ------
         AbortFailed
-            When it did not get to run.
+            When the abort script did not start to run.
         """
         try:
             return [await self._run(stopped)]
@@ -114,7 +114,7 @@ class Aborts:
                 self._follows.pop(stopped.abort_id, None)
 
     def started(self, execution: Execution) -> None:
-        """Take note that a procedure is started: with an abort script's start the stop before it is complete."""
+        """Handle the start of a procedure: the start of an abort script completes the stop before it."""
         stopped = self._follows.pop(execution.id, None)
         if stopped is not None:
             self._tell(stopped, [self._publisher.summary(execution.procedure)])
@@ -143,7 +143,7 @@ class Aborts:
         subarray_id = stopped.procedure.subarray_id
         kwargs = {} if subarray_id is None else {"subarray_id": subarray_id}
         script = FileSystemScript(script_uri=self._script.resolve().as_uri())
-        # created and remembered in one turn of the event loop: a service that comes after knows both or neither
+        # created and saved in one turn of the event loop: the next service finds both or neither
         command = PrepareProcessCommand(script, ProcedureInput(kwargs=kwargs))
         execution = self._create(command, stopped.procedure.requested_by.get("stop"))
         stopped.abort_id = execution.id

@@ -1,4 +1,4 @@
-"""ActivityService: does what a scheduling block says, by a procedure of the ScriptExecutionService."""
+"""ActivityService: runs the activities of scheduling blocks as procedures of the ScriptExecutionService."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -49,11 +49,11 @@ _FOLLOWS = {
 
 
 _OF_THE_BLOCK = ("sb_json", "sbi_id")
-"""Arguments of ``main`` that each activity adds: the block's file, and the id of the instance."""
+"""Arguments of ``main`` that each activity adds: path of the block's file, and id of the block's instance."""
 
 
 class _BlockActivity(Struct):
-    """One of a scheduling block's activities."""
+    """Activity in a scheduling block definition."""
 
     path: str
     kind: Literal["filesystem", "git"] = "filesystem"
@@ -64,7 +64,7 @@ class _BlockActivity(Struct):
     function_args: dict[str, ProcedureInput] = field(default_factory=dict)
 
     def script(self, create_env: bool) -> Script:
-        """Name the script in the service's terms."""
+        """Return the script as a model of the service."""
         if self.kind == "filesystem":
             return FileSystemScript(script_uri=_uri("file", self.path))
         return GitScript(
@@ -82,7 +82,7 @@ _statechange = msgspec.json.Decoder(_StateChange)
 
 
 class _Record(Struct):
-    """What is written down of an activity; its states follow from those of its procedure."""
+    """Stored part of an activity; its states follow from those of its procedure."""
 
     command: ActivityCommand
     sbi_id: str
@@ -94,7 +94,7 @@ _record = msgspec.json.Decoder(_Record)
 
 
 class Activity:
-    """An activity while the service knows it."""
+    """Activity that the service lists, with its states."""
 
     def __init__(self, number: int, procedure_id: int, record: _Record) -> None:
         self.number = number
@@ -106,37 +106,37 @@ class Activity:
 
     @property
     def state(self) -> ActivityState:
-        """The newest state."""
+        """Newest state."""
         return self.states[-1][0]
 
     def follow(self, state: ProcedureState, at: float) -> None:
-        """Take note of a state of its procedure; READY again, after main, is no news."""
+        """Append the state that follows from a state of its procedure; a second READY, after ``main``, adds none."""
         new = _FOLLOWS.get(state)
         if new is not None and not (new is ActivityState.PREPARED and self.state is not ActivityState.REQUESTED):
             self.states.append((new, at))
 
 
 class ActivityService:
-    """Runs the activities of scheduling blocks.
+    """Run the activities of scheduling blocks.
 
     Parameters
     ----------
     service
-        What runs their scripts.
+        Runs the activities' scripts.
     archive
-        Where scheduling blocks come from.
+        Source of scheduling blocks.
     folder
-        The state folder, where blocks are written for scripts to read.
+        State folder, in which blocks are written for scripts to read.
     journal
-        Where activities are written down.
+        Stores activities.
     bus
-        Where events come from, once they are written down.
+        Delivers events after they are stored.
     catalogue
-        Checks arguments.
+        Checks arguments against scripts' signatures.
     keep
-        How many activities are listed.
+        Maximum number of activities listed.
     announce_lists
-        Whether each listing is also an event, as each listing of procedures then is.
+        Whether each listing also publishes an event, as listings of procedures do.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class ActivityService:
         bus.tap(self._follow)
 
     async def resume(self) -> None:
-        """Take up the activities of the service before this one; before its procedures are taken up."""
+        """Restore the previous service's activities from the store; call it before procedures are restored."""
         store = self._journal.store
         rows = await STATE.run(store.activities, self._keep)
         procedures = await STATE.run(store.procedures, [row.procedure for row in rows])
@@ -187,16 +187,16 @@ class ActivityService:
         Parameters
         ----------
         command
-            Which activity of which block.
+            Block and name of the activity.
         who
-            Who asks for it.
+            Name of the requester.
 
         Raises
         ------
         ResourceNotFound
             When the archive has no such block, or the block no such activity.
         MalformedRequest
-            When the block does not say what to run, or the script does not take its arguments.
+            When the block does not define a script, or the script does not accept its arguments.
         """
         for what, name in (("$.sbd_id", command.sbd_id), ("$.activity_name", command.activity_name)):
             if len(name) > NAME_CHARACTERS:
@@ -230,17 +230,17 @@ class ActivityService:
         return self.summarise(number)
 
     def summaries(self, numbers: Sequence[int] | None = None) -> list[ActivitySummary]:
-        """Tell all about activities to whoever asks for them.
+        """Return summaries of activities, and publish the listing if that is configured.
 
         Parameters
         ----------
         numbers
-            Their ids; None for all that are listed, in order of creation.
+            Ids of activities; None for all that are listed, in order of creation.
 
         Raises
         ------
         ResourceNotFound
-            When there is none with one of these ids.
+            When no activity with one of these ids is listed.
         """
         summaries = [self.summarise(number) for number in (self._activities if numbers is None else numbers)]
         if self._announce_lists:
@@ -249,12 +249,12 @@ class ActivityService:
         return summaries
 
     def summarise(self, number: int) -> ActivitySummary:
-        """Tell all about an activity.
+        """Return the summary of an activity.
 
         Raises
         ------
         ResourceNotFound
-            When there is none with this id.
+            When no activity with this id is listed.
         """
         activity = self._activities.get(number)
         if activity is None:
@@ -288,10 +288,10 @@ class ActivityService:
     async def _checked(
         self, script: Script, calls: dict[str, ProcedureInput], *, starts: bool
     ) -> dict[str, ProcedureInput]:
-        """Refuse arguments that do not fit before the archive has a record of the run, and ``init`` is called.
+        """Check arguments before the archive records the run and before ``init`` is called; return the converted ones.
 
-        In the place of the block's file and of the instance's id, which are not there yet, any text is tried. Who only
-        prepares an activity may give the rest of main's arguments with its start.
+        An empty text stands in for the block's file and the instance's id, which do not exist yet. Where an activity is
+        only prepared, the rest of ``main``'s arguments may come with its start.
         """
         init, main = (calls.get(name, ProcedureInput()) for name in ("init", "main"))
         if not starts:
@@ -313,15 +313,15 @@ class ActivityService:
 
 
 def merge(given: Mapping[str, ProcedureInput], override: Mapping[str, ProcedureInput]) -> dict[str, ProcedureInput]:
-    """Override arguments key by key.
+    """Return arguments, overridden key by key.
 
     Parameters
     ----------
     given
         Arguments by function name.
     override
-        The same; its positional arguments, where it has any, take the place of the given ones, its keyword arguments
-        are added to them or replace those of the same name.
+        Arguments by function name; positional arguments, if any, replace the given ones; keyword arguments are added,
+        or replace those of the same name.
     """
     merged = dict(given)
     for name, call in override.items():

@@ -1,4 +1,4 @@
-"""Inside: the kernels of procedures, for whoever wants to look into them."""
+"""Attachments of clients to the kernels of procedures."""
 
 import socket
 from contextlib import suppress
@@ -11,16 +11,16 @@ from oet_kernel.store.journal import Journal
 
 
 class Attachments:
-    """Tells how kernels are reached, and lets control of them change hands.
+    """Return the connections of procedures' kernels, and transfer control of kernels.
 
     Parameters
     ----------
     registry
-        The procedures.
+        Procedures by id.
     kept
-        The kernels of those that have failed.
+        Kernels of failed procedures.
     journal
-        Where it is written down who has control.
+        Stores who has control.
     """
 
     def __init__(self, registry: Registry, kept: KeptKernels, journal: Journal) -> None:
@@ -29,19 +29,19 @@ class Attachments:
         self._journal = journal
 
     def kernel(self, pid: int) -> KernelInfo:
-        """Tell how a client attaches to the kernel of a procedure.
+        """Return the connection by which a client attaches to the kernel of a procedure.
 
         Parameters
         ----------
         pid
-            Its id.
+            Id of the procedure.
 
         Raises
         ------
         ResourceNotFound
             When there is no such procedure, or it is no longer listed.
         NoKernel
-            When it has no kernel that takes requests.
+            When the procedure has no kernel that takes requests.
         """
         execution = self._registry.find(pid)
         kernel = None if execution.dismissed else execution.kernel
@@ -62,23 +62,23 @@ class Attachments:
         )
 
     async def control(self, pid: int, who: str, taken: bool) -> KernelInfo:
-        """Take control of the kernel of a procedure, so that attached clients may type, or give it back.
+        """Acquire control of the kernel of a procedure, so that attached clients may type, or release it.
 
         Parameters
         ----------
         pid
             Id of the procedure.
         who
-            Who asks for it.
+            Name of the requester.
         taken
-            False to give it back.
+            True to acquire control; False to release it.
 
         Raises
         ------
         ResourceNotFound, NoKernel
             As for `kernel`.
         ControlTaken
-            When somebody else has it.
+            When another user has control.
         DeadlineExceeded
             When the kernel does not answer.
         """

@@ -1,4 +1,4 @@
-"""One procedure while the service knows it: its state machine, its kernel, and what drives the one by the other."""
+"""Execution of one procedure: its state machine, its kernel, and the connection between the two."""
 
 import asyncio
 import time
@@ -46,94 +46,94 @@ T = TypeVar("T")
 _BEFORE_INIT = frozenset(
     {ProcedureState.CREATING, ProcedureState.PREP_ENV, ProcedureState.IDLE, ProcedureState.LOADING}
 )
-"""States in which a preparation can be begun again; a kernel that has had its script does not take it twice."""
+"""States in which preparation can be repeated; a kernel that has received its script does not take it twice."""
 
 
 _AT_WORK = {
     "prepare": (ProcedureState.IDLE, ProcedureState.LOADING, ProcedureState.INITIALISING),
     "run": (ProcedureState.READY, ProcedureState.RUNNING),
 }
-"""States that the end of a kernel's request leads out of."""
+"""States that the procedure leaves when the kernel's request ends."""
 _LATEST = 4_102_444_800.0
-"""Unix seconds of the year 2100: what says that it is of later, or of before 1970, is of now."""
+"""Unix seconds of the year 2100; a message with a later time, or one before 1970, gets the current time."""
 
 
 class Services(Struct, frozen=True):
-    """What all executions of a service share."""
+    """Components that all executions of a service share."""
 
     journal: Journal
     sources: ScriptSources
     kernels: KernelPool
     ladder: Ladder
-    """How long each rung of a stop may take."""
+    """Duration of each step of a stop."""
     kernel_deadline: float
-    """Seconds that a kernel has to take requests, and to begin what it was asked for."""
+    """Seconds within which a kernel must take requests, and begin a requested step."""
     exit_deadline: float = EXIT_SECONDS
-    """Seconds that a script has to end what it has left at work at its end; 0 for ever."""
+    """Seconds that a script's threads and processes may go on after its end; 0 for no limit."""
 
 
 class Audience(Protocol):
-    """Who is told what happens to an execution: the service."""
+    """Receiver of an execution's news: the service."""
 
     def say(self, execution: "Execution", announcement: Announcement, at: float) -> None:
-        """An event of the procedure, of this time (Unix seconds), is to go out."""
+        """Publish an event of the procedure, of this time (Unix seconds)."""
 
     def entered(self, execution: "Execution", state: ProcedureState, at: float) -> None:
-        """The procedure is in a new state, since this time (Unix seconds)."""
+        """Handle a new state of the procedure, entered at this time (Unix seconds)."""
 
     def kernel_gone(self, execution: "Execution") -> None:
-        """The kernel's process has ended."""
+        """Handle the end of the kernel's process."""
 
 
 class Execution:
-    """A procedure, its kernel, and what became of them.
+    """Procedure, its kernel, and the state of both.
 
     Parameters
     ----------
     row
-        The procedure, new or as it was left by another service.
+        Stored procedure, new or as another service left it.
     services
-        What it shares with others.
+        Components shared with other executions.
     audience
-        Who is told.
+        Receives the execution's news.
     """
 
     def __init__(self, row: ProcedureRow, services: Services, audience: Audience) -> None:
         self.procedure = row.procedure
         self.committed = row.procedure
-        """The procedure as it was last written to the database, where its events are too."""
+        """Procedure as last written to the database, together with its events."""
         self.main = row.main
-        """What ``main`` is called with where its start does not say."""
+        """Arguments of ``main`` where its start gives none."""
         self.request_id = row.request_id
-        """The request that events are told to follow from: the newest."""
+        """Id of the newest request, which published events refer to."""
         self.interests = set(row.interests)
-        """Topics of others that the script listens to."""
+        """Topics of other sources that the script listens to."""
         self.path = Path(row.path) if row.path else None
-        """Where its script is; None until it was fetched."""
+        """Path of the script; None until it is fetched."""
         self._repository = row.repository
         self.commit = row.commit
-        """Full hash of the commit that its script was taken from."""
+        """Full hash of the commit of the script."""
         self.source_sha256 = row.source_sha256
-        """Of its script as it was loaded; None before."""
+        """SHA-256 of the script as loaded; None before loading."""
         self.abort = row.abort
-        """The abort script is to follow the stop that was accepted."""
+        """True if the abort script is to follow the accepted stop."""
         self.abort_id = row.abort_id
-        """The procedure of that abort script; None before it was created."""
+        """Id of the abort script's procedure; None before its creation."""
         self.autostart = row.autostart
-        """It is to be started as soon as it is READY."""
+        """True if the procedure is to be started as soon as it is READY."""
         self.planned = row.main if row.autostart else None
-        """What its start is going to call ``main`` with; None where that is not known."""
+        """Arguments that its start is going to call ``main`` with; None if unknown."""
         self.control = KernelControl(row.id, row.controller)
-        """Who has control of its kernel."""
+        """Control of its kernel."""
         self.pausing = KernelPause()
-        """What its kernel is asked about pauses."""
+        """Pause requests to its kernel."""
         self.quiet = False
-        """Its script has failed by an exception of its own, and has left nothing at work."""
+        """True if the script failed by an exception of its own and left no threads or processes at work."""
         self._catching_up = False
-        """True until what the kernel has said without a service was heard."""
+        """True until the messages that the kernel wrote while no service ran are handled."""
         self.kernel: KernelSession | None = None
         self._offset = 0
-        """How far its kernel was heard, in bytes of the kernel's journal."""
+        """Number of bytes of the kernel's journal that have been handled."""
         self._services = services
         self._audience = audience
         self._changed = asyncio.Event()
@@ -142,7 +142,7 @@ class Execution:
         self._step = StepDeadline(services.kernel_deadline, self._overdue)
 
     def save(self) -> None:
-        """Have what it is now written down, with the events of this turn of the event loop."""
+        """Store the procedure's present state in one transaction with the events of this turn of the event loop."""
         self._services.journal.put(
             ProcedureRow(
                 procedure=self.procedure,
@@ -162,51 +162,51 @@ class Execution:
 
     @property
     def id(self) -> int:
-        """The procedure's id."""
+        """Id of the procedure."""
         return self.procedure.id
 
     @property
     def state(self) -> ProcedureState:
-        """The procedure's newest state."""
+        """Newest state of the procedure."""
         return self.procedure.state
 
     @property
     def stopping(self) -> bool:
-        """True once a stop was accepted."""
+        """True once a stop is accepted."""
         return self.procedure.stopping
 
     @property
     def takes_requests(self) -> bool:
-        """True once its kernel is there and takes requests."""
+        """True once its kernel takes requests."""
         return self.kernel is not None and self.kernel.takes_requests
 
     def say_pause(self, report: PauseReport) -> None:
-        """Change the pause without the kernel, which does not know of it; and tell what has changed."""
+        """Change the pause without the kernel, which has not been told of it, and publish the change."""
         self._hear_pause(report, time.time())
 
     @property
     def kernel_alive(self) -> bool:
-        """True while there is a process that may act."""
+        """True while the kernel's process may be running."""
         return self.kernel is not None and self.kernel.alive
 
     def prepare(self) -> None:
-        """Begin to bring the procedure from CREATING to READY; what goes wrong makes it FAILED."""
+        """Start to bring the procedure from CREATING to READY; an error makes it FAILED."""
         self._preparation = self._supervise("preparing", self._guarded(self._bring_up()))
 
     async def resume(self, found: KernelRow | None) -> None:
-        """Take the procedure up where another service has left it.
+        """Restore the procedure from the state in which another service left it.
 
         Parameters
         ----------
         found
-            The kernel that it was recorded to have; None without.
+            Stored row of its kernel; None if it has none.
         """
         record = None if found is None else _process_of(found)
         if found is None or record is None:
             self._resume_without_process()
             return
         self._offset = found.offset
-        self._catching_up = True  # an answer to the service before this one is no forgery
+        self._catching_up = True  # an answer to the previous service is not a forgery
         python = self._services.sources.python_of(self.id)
         self.kernel = kernel = self._services.kernels.adopt(
             record, found.offset, self._hear, self._kernel_ended, python, self.kernel_unheard
@@ -224,7 +224,7 @@ class Execution:
             self._preparation = self._supervise("preparing", self._guarded(self._hand_over_script()))
             return
         if self.state is ProcedureState.READY and "main" in self.procedure.calls:
-            self.run(self.procedure.calls["main"])  # again, if it had arrived: the kernel runs it once
+            self.run(self.procedure.calls["main"])  # a repetition if it had arrived: the kernel runs it once
 
     def _resume_without_process(self) -> None:
         if self.stopping:
@@ -236,13 +236,13 @@ class Execution:
             self.learn(lifecycle.KernelExited(time.time(), why))
 
     def run(self, main: ProcedureInput) -> None:
-        """Call ``main``, which was asked for; nothing if the kernel has ended meanwhile, or is about to."""
+        """Send the request to call ``main``; no-op if the kernel has ended or is being stopped."""
         if self.kernel is not None and not self.stopping:
             self.kernel.ask(RunRequest(main))
             self._step.expect("main")
 
     async def wait(self, *states: ProcedureState) -> None:
-        """Wait until the procedure is in one of these states, or was in one meanwhile, or has ended."""
+        """Wait until the procedure is in one of these states, or has passed through one, or has ended."""
         known = len(self.procedure.history.process_states) - 1
         while not self.state.inactive:
             if any(state in states for state, _ in self.procedure.history.process_states[known:]):
@@ -250,19 +250,19 @@ class Execution:
             await self._changed.wait()
 
     async def stop(self, *, abort: bool = False, who: str | None = None) -> bool:
-        """End the procedure; whoever asks while it is being done gets the same answer.
+        """Stop the procedure; concurrent callers get the same result.
 
         Parameters
         ----------
         abort
-            Whether the abort script is to follow; written down with the stop, so that it is not forgotten.
+            Whether the abort script is to follow; stored with the stop, so that it survives a restart.
         who
-            Who has asked for it; the first who did is kept.
+            Name of the requester; the first one is kept.
 
         Returns
         -------
         bool
-            False when its process outlived SIGKILL.
+            False when the kernel's process outlived SIGKILL.
         """
         self.abort = self.abort or abort
         if self._ending is None or _has_failed(self._ending):
@@ -271,7 +271,7 @@ class Execution:
         return await asyncio.shield(self._ending)
 
     async def hand_over(self, who: str, taken: bool) -> None:
-        """Take control of the kernel, or give it back; as for `KernelControl.hand_over`."""
+        """Acquire control of the kernel, or release it; see `KernelControl.hand_over`."""
         if self.kernel is not None:
             await self.control.hand_over(self.kernel, who, taken)
 
@@ -301,7 +301,7 @@ class Execution:
         self.pausing.heard(report)
 
     async def detach(self) -> None:
-        """Let the procedure go on without this service."""
+        """Detach from the kernel; the procedure goes on without this service."""
         self._step.met()
         for task in (self._preparation, self._ending):
             if task is not None and not task.done():
@@ -311,22 +311,22 @@ class Execution:
             await self.kernel.detach()
 
     def dismiss(self) -> None:
-        """Let the kernel of a procedure that has ended go."""
+        """Start to end the kernel of a procedure that has ended."""
         if self._ending is None and self.kernel is not None:
             self._ending = self._supervise("ending the kernel of", self._end_kernel())
 
     @property
     def dismissed(self) -> bool:
-        """True once its kernel is to end."""
+        """True once its kernel is being ended."""
         return self._ending is not None
 
     async def gone(self) -> None:
-        """Wait until the kernel that was dismissed has gone."""
+        """Wait until the dismissed kernel has ended."""
         if self._ending is not None:
             await asyncio.wait([self._ending])
 
     def learn(self, fact: Fact) -> None:
-        """Drive the state machine by a fact, and tell each state that was entered."""
+        """Apply a fact to the state machine, and announce each state that was entered."""
         before = self.procedure
         self.procedure = after = lifecycle.apply(before, fact)
         if after is before:
@@ -359,7 +359,7 @@ class Execution:
             python = fetched.python
             self.learn(lifecycle.EnvironmentFinished(time.time()))
         self.kernel = kernel = services.kernels.get(python)
-        # the folder is on record before there is a process in it, so that a process is always found again
+        # the folder is stored before a process runs in it, so that a process is always found again
         services.journal.put(KernelRow(procedure=self.id, folder=str(kernel.folder)))
         if not kernel.alive:
             await services.journal.written()
@@ -370,27 +370,27 @@ class Execution:
         await self._hand_over_script()
 
     async def _hand_over_script(self) -> None:
-        """Fetch the script and have the kernel prepare it."""
+        """Fetch the script, and send the kernel the request to prepare it."""
         services, script, kernel = self._services, self.procedure.script, self.kernel
         assert kernel is not None
         if not await kernel.ready(services.kernel_deadline):
             return
-        begun = self.state is ProcedureState.LOADING  # told to an earlier service, and not told again
-        self.learn(lifecycle.KernelReady(time.time()))  # a warm one has said so before
+        begun = self.state is ProcedureState.LOADING  # an earlier service has received it; it is not sent again
+        self.learn(lifecycle.KernelReady(time.time()))  # a warm kernel has reported it before
         if isinstance(script, GitScript):
             self.learn(lifecycle.LoadStarted(time.time()))
         if self.path is None:
             self._found(await services.sources.fetch(self.id, script, self._repository, self._note))
         assert self.path is not None
-        if self.planned is not None and isinstance(script, GitScript):  # others were looked into at the request
+        if self.planned is not None and isinstance(script, GitScript):  # other scripts were checked at the request
             try:
                 await SCRIPTS.run(check_fetched, self.path, self.planned)
             except MalformedRequest as error:
                 self.learn(lifecycle.Failed(time.time(), f"{error.type}: {error.message}; init was not called"))
                 return
-        await services.journal.written()  # from here on the script acts: what runs must be on record
+        await services.journal.written()  # from here on the script acts: a running procedure must be stored
         pause = self.procedure.pause
-        if pause is not None and pause.pending == "pause":  # accepted while there was nobody to tell of it
+        if pause is not None and pause.pending == "pause":  # accepted while no kernel could be told
             await self.pausing.pause(kernel, pause.at, pause.who)
         kernel.ask(
             PrepareRequest(
@@ -407,7 +407,7 @@ class Execution:
             self._step.expect("load")
 
     def _overdue(self, step: str) -> bool:
-        """Fail the procedure whose kernel does not begin a step; who types into it may keep it from that."""
+        """Fail the procedure if its kernel does not begin a step; return True to wait on while a user has control."""
         if self.kernel is None or self.state.inactive or self.stopping:
             return False
         if self.control.holder is not None:
@@ -434,18 +434,18 @@ class Execution:
         self._audience.say(self, announce(topics.ENVIRONMENT_LOG, str(self.id), text=line), time.time())
 
     async def _hear(self, records: list[Record], offset: int) -> None:
-        """Take in what the kernel has said; it and how far it was heard are written down as one."""
+        """Handle messages of the kernel, and store them and the journal's offset in one transaction."""
         for record in records:
             try:
                 self._take(record)
-            except Exception as error:  # it costs that record, and none behind it
+            except Exception as error:  # only this record is lost, not those behind it
                 self._set_aside(record, error)
         self._offset = offset
         self._record_kernel()
         await self._services.journal.written()
 
     def _set_aside(self, record: Record, error: Exception) -> None:
-        """Keep a message of the kernel that cannot be taken, and say so in its place."""
+        """Set aside a message of the kernel that cannot be handled, and publish a notice in its place."""
         why = f"a message of type {record.type[:NAME_CHARACTERS]!r} cannot be taken: {error!r:.500}"
         self._services.journal.set_aside.put("records", f"procedure {self.id}", bytes(record.content), why)
         text = f"[a message of type {record.type:.40} could not be taken, and is left out: {error!s:.500}]\n"
@@ -453,8 +453,8 @@ class Execution:
         self._audience.say(self, announce(topics.OUTPUT_STREAM, str(self.id), **told), time.time())
 
     def _take(self, record: Record) -> None:
-        """Take in one message of the kernel."""
-        if record.type == UNREADABLE:  # the end of a process on a full disk leaves such lines, and nobody is to know
+        """Handle one message of the kernel."""
+        if record.type == UNREADABLE:  # a process that ends on a full disk leaves such lines; no event
             why = "a line of the kernel's journal that is no record, or too long"
             self._services.journal.set_aside.put("records", f"procedure {self.id}", bytes(record.content), why)
             return
@@ -466,7 +466,7 @@ class Execution:
                 pass
             case Announcement():
                 if meaning.topic == topics.CONSOLE_INPUT and self.control.holder is None:
-                    meaning = marked(meaning.topic, msgspec.json.decode(meaning.data), self.id)  # nobody can type
+                    meaning = marked(meaning.topic, msgspec.json.decode(meaning.data), self.id)  # no user can type
                 check_json(meaning.data)
                 self._audience.say(self, meaning, record.t)
             case Subscription():
@@ -484,7 +484,7 @@ class Execution:
                 self._hear_fact(meaning)
 
     def _hear_idle(self, idle: Idle, at: float) -> None:
-        """Fail the procedure whose kernel has done what it was asked for, and was not heard to say how that went."""
+        """Fail the procedure if its kernel has finished a request and no message tells the result."""
         asked = idle.request == "prepare" or "main" in self.procedure.calls
         if self.state in _AT_WORK.get(idle.request, ()) and asked and not self.stopping:
             assert self.kernel is not None
@@ -493,7 +493,7 @@ class Execution:
             self.learn(lifecycle.Failed(at, why))
 
     def kernel_unheard(self, error: Exception) -> None:
-        """Fail the procedure whose kernel cannot be heard any more."""
+        """Fail the procedure because its kernel's messages cannot be read any more."""
         trace = "".join(traceback.format_exception(error))
         self.learn(lifecycle.Failed(time.time(), f"What the kernel says cannot be read any more.\n{trace}"))
 
@@ -527,7 +527,7 @@ class Execution:
         self._audience.kernel_gone(self)
 
     async def _end_kernel(self) -> bool:
-        """End the kernel and hear it out, unless that cannot be written down now; False when it cannot be ended."""
+        """End the kernel and read its last messages, unless they cannot be stored; return False if it goes on."""
         if self.kernel is None:
             return True
         ended = await self.kernel.end(self._services.ladder)
@@ -540,12 +540,12 @@ class Execution:
             self._preparation.cancel()
             await asyncio.wait([self._preparation])
         if self.kernel is not None and (self.procedure.pause is not None or self.pausing.asked):
-            await self.pausing.stop(self.kernel)  # or what cleans up after the interrupt would wait at a checkpoint
+            await self.pausing.stop(self.kernel)  # or the clean-up after the interrupt would wait at a checkpoint
         stopped = await self._end_kernel()
         if not stopped:
             self.learn(lifecycle.StopGivenUp(time.time()))
         elif not self.kernel_alive:
-            self.learn(lifecycle.KernelExited(time.time(), ""))  # where there was never a process to end
+            self.learn(lifecycle.KernelExited(time.time(), ""))  # where no process was ever started
         return stopped
 
 
@@ -554,7 +554,7 @@ def _has_failed(task: "asyncio.Task[bool]") -> bool:
 
 
 def _process_of(row: KernelRow) -> KernelRecord | None:
-    """Say how a kernel's process is known again; None where there never was one, or nothing is left of it."""
+    """Return the record that identifies a kernel's process; None if there was no process, or its folder is gone."""
     if not Path(row.folder).is_dir():
         return None
     if row.process is None:

@@ -1,4 +1,4 @@
-"""Who has control of a kernel: whoever has may type into it, all others may look."""
+"""Control of a kernel: its holder may type into the kernel, all other users may look."""
 
 import asyncio
 
@@ -7,44 +7,44 @@ from oet_kernel.kernel_manager.session import KernelSession
 from oet_kernel.protocol import ControlReport, ControlRequest
 
 _SECONDS = 10.0
-"""For a kernel to say that control of it has changed hands; its control channel answers while the script runs."""
+"""Seconds for a kernel to confirm a transfer of control; its control channel answers while the script runs."""
 
 
 class KernelControl:
-    """ControlReport of the kernel of one procedure; it has changed hands when the kernel says so.
+    """Control of the kernel of one procedure; a transfer holds once the kernel confirms it.
 
     Parameters
     ----------
     procedure
         Id of the procedure.
     holder
-        Who has it; None for nobody.
+        Name of the user who has control; None if nobody has.
     """
 
     def __init__(self, procedure: int, holder: str | None) -> None:
         self.holder = holder
-        """Who has it; None while attached clients may only look."""
+        """Name of the user who has control; None while attached clients may only look."""
         self._procedure = procedure
         self._asked: ControlReport | None = None
         self._hands = asyncio.Lock()
         self._handed_over = asyncio.Event()
 
     async def hand_over(self, kernel: KernelSession, who: str, taken: bool) -> None:
-        """Take control, or give it back; it holds when this returns.
+        """Acquire control, or release it; the transfer is complete when this returns.
 
         Parameters
         ----------
         kernel
-            The kernel.
+            Kernel of the procedure.
         who
-            Who asks for it.
+            Name of the requester.
         taken
-            False to give it back, which anybody may.
+            True to acquire control; False to release it, which any user may.
 
         Raises
         ------
         ControlTaken
-            When somebody else has it.
+            When another user has control.
         DeadlineExceeded
             When the kernel does not answer.
         """
@@ -62,7 +62,7 @@ class KernelControl:
                     "of the service, and nobody can type into it; stop the procedure, or let it end"
                 )
             self._handed_over.clear()
-            self._asked = ControlReport(who, taken)  # also where the answer comes too late
+            self._asked = ControlReport(who, taken)  # valid also for an answer that comes too late
             kernel.ask(ControlRequest(who, taken))
             try:
                 async with asyncio.timeout(_SECONDS):
@@ -74,7 +74,7 @@ class KernelControl:
                 ) from None
 
     def heard(self, control: ControlReport) -> bool:
-        """Take note of what the kernel has said; return False for what nobody has asked it for."""
+        """Handle a report of the kernel; return False if it answers no request."""
         if control != self._asked:
             return False
         self._asked = None
@@ -83,5 +83,5 @@ class KernelControl:
         return True
 
     def ended(self) -> None:
-        """Take note that the kernel is gone, and says nothing any more."""
+        """Release waiting callers because the kernel has ended and sends no more answers."""
         self._handed_over.set()

@@ -1,4 +1,4 @@
-"""What a service and one kernel say to each other about a pause of its script, and what that means."""
+"""Pause requests to one kernel, its reports, and the facts and events that follow from them."""
 
 import asyncio
 from collections import deque
@@ -12,52 +12,52 @@ from oet_kernel.procedure import Fact, PauseAsked, Paused, PauseEnded
 from oet_kernel.protocol import PauseReport, PauseRequest
 
 _SECONDS = 5.0
-"""For a kernel to answer, on its control channel, which it does while the script runs."""
+"""Seconds for a kernel to answer on its control channel, which it does while the script runs."""
 _SECONDS_OF_STOP = 0.5
-"""The same ahead of a stop, which ends whether there is an answer or not."""
+"""The same before a stop, which goes on with or without an answer."""
 _ENDED = "its kernel has ended"
 _TOO_OLD = "its kernel was started by an older version of the service and cannot pause; stop it, or let it end"
 
 
 class KernelPause:
-    """The requests to one kernel that are about a pause, and its answers."""
+    """Pause requests to one kernel, and its answers."""
 
     def __init__(self) -> None:
         self._asked: deque[str] = deque(maxlen=100)
         self._answers: dict[str, asyncio.Future[PauseReport]] = {}
 
     async def pause(self, kernel: KernelSession, at: str | None, who: str | None) -> PauseReport | None:
-        """Have the script wait at a checkpoint.
+        """Send the request to wait at a checkpoint.
 
         Parameters
         ----------
         kernel
-            Its kernel.
+            Kernel of the script.
         at
             Pattern of the checkpoint's name; None for any.
         who
-            Who asks for it.
+            Name of the requester.
 
         Returns
         -------
         PauseReport | None
-            What the kernel answers; None where it does not yet: it has the request, and answers when it can.
+            Answer of the kernel; None if it has not answered in time: it has the request, and answers when it can.
         """
         return await self._ask(kernel, PauseRequest(self._new_request(), "pause", at, who))
 
     async def resume(self, kernel: KernelSession, who: str | None) -> PauseReport | None:
-        """Let the script go on; as `pause` otherwise."""
+        """Send the request to go on; otherwise as `pause`."""
         return await self._ask(kernel, PauseRequest(self._new_request(), "resume", who=who))
 
     def ask_again(self, kernel: KernelSession, pause: Pause) -> None:
-        """Send what another service has asked for, and its kernel has not confirmed; its answer is heard as any.
+        """Send again a request of another service that the kernel has not confirmed; handle its answer as any other.
 
         Parameters
         ----------
         kernel
-            The procedure's kernel, adopted.
+            Adopted kernel of the procedure.
         pause
-            With a request that is pending.
+            Pause whose request is pending.
         """
         resumes = pause.pending == "resume"
         kernel.ask(
@@ -67,7 +67,7 @@ class KernelPause:
         )
 
     async def stop(self, kernel: KernelSession) -> None:
-        """Let nothing wait any more but for the interrupt that comes now; nothing where the kernel does not answer."""
+        """Send the request to wait at no checkpoint, before the interrupt; no-op if the kernel does not answer."""
         await self._ask(kernel, PauseRequest(self._new_request(), "stop"), _SECONDS_OF_STOP)
 
     @property
@@ -76,17 +76,17 @@ class KernelPause:
         return bool(self._answers)
 
     def has_asked(self, report: PauseReport) -> bool:
-        """Return whether a message of the kernel answers a request, in time or late."""
+        """Return whether a report of the kernel answers a request, in time or late."""
         return report.answers in self._asked
 
     def heard(self, report: PauseReport) -> None:
-        """Take note of what the kernel has said."""
+        """Handle a report of the kernel."""
         answer = self._answers.get(report.answers or "")
         if answer is not None and not answer.done():
             answer.set_result(report)
 
     def ended(self) -> None:
-        """Take note that the kernel is gone, and says nothing any more."""
+        """Answer all requests with a refusal, because the kernel has ended."""
         for request in self._answers:
             self.heard(PauseReport("refused", why=_ENDED, answers=request))
 
@@ -112,16 +112,16 @@ class KernelPause:
 
 
 def fact_of(report: PauseReport, at: float, pending: bool) -> Fact | None:
-    """Say what a kernel's message means for the procedure; None for a mere answer.
+    """Convert a kernel's report to a fact of the procedure; None for a mere answer.
 
     Parameters
     ----------
     report
-        What the kernel has said.
+        Report of the kernel.
     at
-        When; Unix seconds.
+        Time of the report in Unix seconds.
     pending
-        Whether a request was accepted that the kernel had not confirmed.
+        Whether an accepted request was not confirmed by the kernel.
     """
     match report.phase:
         case "refused" if pending:
@@ -137,12 +137,12 @@ def fact_of(report: PauseReport, at: float, pending: bool) -> Fact | None:
 
 
 def event_of(report: PauseReport, procedure: int) -> Announcement | None:
-    """Say which event goes out where a kernel's message has changed something; None for a mere answer.
+    """Return the event that announces the change in a kernel's report; None for a mere answer.
 
     Parameters
     ----------
     report
-        What the kernel has said.
+        Report of the kernel.
     procedure
         Id of the procedure.
     """

@@ -1,6 +1,6 @@
-"""Pausing: has procedures wait at their checkpoints, and lets them go on.
+"""Pauses and resumes procedures.
 
-A pause holds when the kernel says so, which it does in its journal: so the next service knows of it too.
+A pause holds when the kernel confirms it in its journal, so that the next service knows of it too.
 """
 
 import time
@@ -18,16 +18,16 @@ from oet_kernel.store.journal import Journal
 
 
 class Pauses:
-    """Carries out what users ask for.
+    """Pause and resume procedures on request.
 
     Parameters
     ----------
     registry
-        The procedures.
+        Procedures by id.
     publisher
-        Tells of the requests.
+        Publishes the requests.
     journal
-        Where the answers of kernels are written down.
+        Stores the answers of kernels.
     """
 
     def __init__(self, registry: Registry, publisher: EventPublisher, journal: Journal) -> None:
@@ -36,22 +36,22 @@ class Pauses:
         self._journal = journal
 
     async def pause(self, command: PauseProcessCommand, who: str | None = None) -> ProcedureSummary:
-        """Have a procedure wait at a checkpoint; one that waits already goes on waiting.
+        """Pause a procedure at a checkpoint; a paused one stays paused.
 
-        A pause that is asked for anew while no checkpoint was reached takes the place of the one before. One that the
-        kernel cannot take yet, since it is not there or is busy below Python, is accepted as pending.
+        A new request replaces an earlier one while no checkpoint is reached. A request that the kernel cannot take yet,
+        since it has not started or is busy below Python, is accepted as pending.
 
         Parameters
         ----------
         command
-            Which procedure, and where.
+            Procedure, and pattern of the checkpoint.
         who
-            Who asks for it.
+            Name of the requester.
 
         Returns
         -------
         ProcedureSummary
-            With the pause that is asked for, or pending; the checkpoint is reached later.
+            Summary with the pause requested or pending; the checkpoint is reached later.
 
         Raises
         ------
@@ -60,9 +60,9 @@ class Pauses:
         MalformedRequest
             When the pattern is too long.
         PauseRefused
-            When it has ended, or has a kernel in which nothing can wait.
+            When the procedure has ended, or its kernel cannot pause.
         StoreUnusable
-            When nothing can be written down.
+            When the store cannot be written.
         """
         pid = command.process_uid
         execution = self._registry.find(pid)
@@ -82,25 +82,25 @@ class Pauses:
         return await self._told(pid)
 
     async def resume(self, command: ResumeProcessCommand, who: str | None = None) -> ProcedureSummary:
-        """Let a procedure go on; one that has not come to its checkpoint is not to wait there.
+        """Resume a procedure; one that has not reached its checkpoint will not wait there.
 
-        What the kernel cannot take yet is accepted as pending.
+        A request that the kernel cannot take yet is accepted as pending.
 
         Parameters
         ----------
         command
-            Which procedure.
+            Procedure to resume.
         who
-            Who asks for it.
+            Name of the requester.
 
         Raises
         ------
         ResourceNotFound
             When there is no such procedure, or it is no longer listed.
         NotPaused
-            When no pause is asked for.
+            When no pause is requested.
         StoreUnusable
-            When nothing can be written down.
+            When the store cannot be written.
         """
         pid = command.process_uid
         execution = self._registry.find(pid)
@@ -127,7 +127,7 @@ class Pauses:
             raise self._journal.trouble
 
     async def _told(self, pid: int) -> ProcedureSummary:
-        with suppress(StoreUnusable):  # it holds, and is written down as soon as that can be
+        with suppress(StoreUnusable):  # the pause holds, and is stored as soon as the store can be written
             await self._journal.settled()
         return self._publisher.summary(self._registry.find(pid).procedure)
 

@@ -1,4 +1,4 @@
-"""Kernels of procedures that have failed, kept for a while so that somebody can look inside."""
+"""Kernels of failed procedures, kept for a while so that users can attach to them."""
 
 import asyncio
 import time
@@ -16,18 +16,18 @@ class _Place(Struct):
 
 
 class KeptKernels:
-    """Keeps kernels, each for its time; the oldest go first where there is no room.
+    """Kernels kept for a fixed time each; the oldest are ended first where there is no room.
 
     Parameters
     ----------
     seconds
-        For how long; 0 to keep none.
+        Time in seconds that each kernel is kept; 0 to keep none.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._places: dict[int, _Place] = {}
-        """In the order in which they came."""
+        """Kept kernels by procedure id, the oldest first."""
         self._leaving = Supervisor()
 
     def keep(self, execution: Execution, room: int) -> bool:
@@ -36,15 +36,15 @@ class KeptKernels:
         Parameters
         ----------
         execution
-            The procedure. Its script hears no events of others any more.
+            Failed procedure; its script receives no more events of other sources.
         room
-            How many kernels may be kept.
+            Number of kernels that may be kept.
 
         Returns
         -------
         bool
-            False where it is not kept: the script did not end by an exception of its own, or has left threads or
-            processes at work, and nobody answers for what these do.
+            False if it is not kept: the script did not end by an exception of its own, or left threads or processes at
+            work, which nobody is responsible for.
         """
         if not (self._seconds > 0 and room > 0 and execution.quiet and execution.kernel_alive):
             return False
@@ -55,12 +55,12 @@ class KeptKernels:
         return True
 
     def until(self, pid: int) -> float | None:
-        """Tell when the kernel of a procedure goes, in Unix seconds; None for one that is not kept."""
+        """Return the time at which the kernel of a procedure is ended, in Unix seconds; None if it is not kept."""
         place = self._places.get(pid)
         return None if place is None else place.until
 
     def let_go(self, execution: Execution) -> None:
-        """Let a kernel end, if it is kept."""
+        """End a kernel, if it is kept."""
         place = self._places.pop(execution.id, None)
         if place is not None:
             place.timer.cancel()
@@ -68,12 +68,12 @@ class KeptKernels:
             self._leaving.start("letting a kernel go", place.execution.gone())
 
     def make_room(self, places: int) -> None:
-        """Let the oldest go until there are no more than so many."""
+        """End the oldest kernels until at most this number are kept."""
         while len(self._places) > max(0, places):
             self.let_go(next(iter(self._places.values())).execution)
 
     async def close(self) -> None:
-        """Let all go, wait until they have gone, and keep no more."""
+        """End all kernels, wait until they have ended, and keep no more."""
         self._seconds = 0.0
         self.make_room(0)
         await self._leaving.ended()

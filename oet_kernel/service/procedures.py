@@ -1,8 +1,8 @@
-"""ScriptExecutionService: prepares, starts, stops and summarises procedures; owns the rules.
+"""ScriptExecutionService: prepares, starts, stops and summarises procedures; holds the rules.
 
-It drives each procedure's state machine with what the procedure's kernel says and publishes what follows from it. All
-of it runs on one event loop, so that what stands between two awaits is one step for every caller: the check of a
-subarray and its claim, for one.
+The service applies the messages of each procedure's kernel to its state machine and publishes the results. All of it
+runs on one event loop, so that the code between two awaits is atomic for every caller: for example, the check of a
+subarray and its claim.
 """
 
 import asyncio
@@ -75,38 +75,38 @@ from oet_kernel.system.threads import STATE
 log = logging.getLogger(__name__)
 
 RESUME_SECONDS = 30.0
-"""Seconds after which the service answers although not all procedures are taken up; they go on being so."""
+"""Seconds after which the service answers although not all procedures are restored; that goes on meanwhile."""
 _ITSELF = "the service, which ended"
 
 
 class StopOutcome(Struct, frozen=True):
-    """What a stop did."""
+    """Outcome of a stop."""
 
     stopped: bool
-    """False when the procedure had ended before."""
+    """False if the procedure had already ended."""
     aborted: list[ProcedureSummary]
-    """The abort scripts that were started."""
+    """Summaries of the abort scripts that were started."""
 
 
 class ScriptExecutionService:
-    """Executes scripts, each in a kernel of its own.
+    """Execute scripts, each in a kernel of its own.
 
     Parameters
     ----------
     state
-        The service's folder.
+        State folder of the service.
     journal
-        Where events and procedures are written down.
+        Stores events and procedures.
     sources
-        Where scripts come from.
+        Source of scripts.
     kernels
-        Where kernels come from; closed with the service.
+        Source of kernels; closed with the service.
     bus
-        Where events come from, once they are written down.
+        Delivers events after they are stored.
     base_url
-        API root in the URIs of events.
+        API root in the URIs of summaries.
     limits
-        What the operator configured.
+        Limits configured by the operator; None for the defaults.
     """
 
     def __init__(
@@ -129,9 +129,9 @@ class ScriptExecutionService:
         self._registry = Registry(self._limits.history)
         self._kept = KeptKernels(self._limits.keep_failed)
         self.attachments = Attachments(self._registry, self._kept, journal)
-        """The kernels, for whoever wants to look into them."""
+        """Attachments of clients to kernels."""
         self.pauses = Pauses(self._registry, self._publisher, journal)
-        """Has procedures wait at their checkpoints."""
+        """Pauses and resumes procedures."""
         self._subarrays = Subarrays()
         self._aborts = Aborts(self._limits, self._registry, self._subarrays, self._publisher, self._create_abort)
         self._supervisor = Supervisor()
@@ -142,7 +142,7 @@ class ScriptExecutionService:
 
     @property
     def base_url(self) -> str:
-        """API root in the URIs of events."""
+        """API root in the URIs of summaries."""
         return self._publisher.base_url
 
     @base_url.setter
@@ -152,7 +152,7 @@ class ScriptExecutionService:
     # --- from one service to the next
 
     async def resume(self) -> None:
-        """Take up what the service before this one has left: its history, and the procedures that are at work."""
+        """Restore history and active procedures from the store, and re-attach to running kernels."""
         store = self._journal.store
         left = await STATE.run(lambda: [*store.newest_inactive(self._limits.history), *store.active()])
         active = [row.id for row in left if not row.procedure.state.inactive]
@@ -190,7 +190,7 @@ class ScriptExecutionService:
         self._resumed.set()
 
     async def _resume(self, execution: Execution, kernel: KernelRow | None) -> None:
-        """Take up one procedure; where that cannot be done it has failed, and the others have not."""
+        """Restore one procedure; an error fails this procedure only."""
         try:
             await execution.resume(kernel)
         except Exception as error:
@@ -201,15 +201,15 @@ class ScriptExecutionService:
 
     @property
     def is_resumed(self) -> bool:
-        """True once what the service before this one has left was taken up."""
+        """True once the previous service's procedures are restored."""
         return self._resumed.is_set()
 
     async def resumed(self) -> None:
-        """Wait until what the service before this one has left was taken up."""
+        """Wait until the previous service's procedures are restored."""
         await self._resumed.wait()
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Have something done that nobody waits for; what goes wrong is logged."""
+        """Run a background task and log its failure."""
 
         async def expected() -> None:
             try:
@@ -231,30 +231,30 @@ class ScriptExecutionService:
         who: str | None = None,
         on_created: Callable[[int], None] = lambda pid: None,
     ) -> ProcedureSummary:
-        """Create a procedure; its preparation goes on after this returns.
+        """Create a procedure; its preparation continues after this returns.
 
         Parameters
         ----------
         command
-            The script, and what its ``init`` is called with.
+            Script, and arguments of its ``init``.
         main
-            What ``main`` is called with where its start does not say.
+            Arguments of ``main`` where its start gives none; None for no arguments.
         planned
-            What its start is going to say: checked before ``init`` is called where the script had to be fetched, and
-            not kept.
+            Arguments that its start is going to give; checked before ``init`` is called where the script has to be
+            fetched, and not stored.
         autostart
-            Start it as soon as it is READY.
+            Start the procedure as soon as it is READY.
         who
-            Who asks for it.
+            Name of the requester.
         on_created
-            Called with its id in the same turn of the event loop: what is put into the journal there is written down
-            with the procedure, or not at all.
+            Called with the procedure's id in the same turn of the event loop: rows and events that it puts into the
+            journal are written with the procedure, or not at all.
 
         Raises
         ------
         OetError
-            When the script can be refused at once, something is too long or nests too deeply, there are too many
-            kernels, the service is ending, or nothing can be written down.
+            When the script can be refused at once, a text is too long or arguments nest too deeply, there are too many
+            kernels, the service is shutting down, or the store cannot be written.
         """
         _check_script(command.script)
         for name, given in (("init", command.init_args), ("main", main), ("main", planned)):
@@ -274,11 +274,11 @@ class ScriptExecutionService:
         if planned is not None:
             execution.planned = planned
         on_created(execution.id)
-        created = self._summary(execution)  # its preparation does not wait for the disk
+        created = self._summary(execution)  # the preparation does not wait for the disk
         try:
             await self._journal.settled()
         except StoreUnusable:
-            self._do(execution.stop())  # whoever is told that nothing came of it is to find nothing at work
+            self._do(execution.stop())  # after an error reply the client must find no procedure at work
             raise
         return created
 
@@ -316,7 +316,7 @@ class ScriptExecutionService:
         Parameters
         ----------
         pid
-            Its id.
+            Id of the procedure.
 
         Raises
         ------
@@ -326,27 +326,27 @@ class ScriptExecutionService:
         return self._find(pid).procedure.startable
 
     async def start(self, command: StartProcessCommand, who: str | None = None) -> ProcedureSummary:
-        """Run ``main`` of a procedure that is READY; leave any other as it is.
+        """Run ``main`` of a procedure that is READY; no-op in any other state.
 
         Parameters
         ----------
         command
-            Which procedure, and the arguments.
+            Procedure, and arguments of ``main``.
         who
-            Who asks for it.
+            Name of the requester.
 
         Raises
         ------
         ResourceNotFound
             When there is no such procedure.
         MalformedRequest
-            When its arguments nest too deeply.
+            When the arguments nest too deeply.
         BodyTooLarge
-            When its arguments are too large.
+            When the arguments are too large.
         StartRefused
-            When another procedure runs on its subarray.
+            When another procedure is running on its subarray.
         StoreUnusable
-            When nothing can be written down.
+            When the store cannot be written.
         """
         execution = self._find(command.process_uid)
         pid = execution.id
@@ -365,7 +365,7 @@ class ScriptExecutionService:
         self._publisher.request(topics.REQUEST_START, execution.request_id, pid, cmd=command)
         self._aborts.started(execution)
         try:
-            await self._journal.settled()  # what runs must be on record
+            await self._journal.settled()  # a running procedure must be stored
         except StoreUnusable:
             execution.learn(lifecycle.StartWithdrawn(time.time()))
             self._release(execution)
@@ -374,23 +374,23 @@ class ScriptExecutionService:
         return self._summary(execution)
 
     async def stop(self, command: StopProcessCommand, who: str | None = None) -> StopOutcome:
-        """End a procedure, whatever it does, and run the abort script if asked to.
+        """Stop a procedure in any state, and run the abort script if requested.
 
         Parameters
         ----------
         command
-            Which procedure, and whether to abort its subarray's activity.
+            Procedure, and whether to abort its subarray's activity.
         who
-            Who asks for it.
+            Name of the requester.
 
         Raises
         ------
         ResourceNotFound
             When there is no such procedure.
         StopFailed
-            When its process outlived SIGKILL.
+            When the kernel's process outlived SIGKILL.
         AbortFailed
-            When it was stopped, but the abort script did not get ready.
+            When the procedure was stopped, but the abort script did not become ready.
         """
         execution = self._find(command.process_uid)
         if execution.state.inactive:
@@ -400,12 +400,12 @@ class ScriptExecutionService:
         execution.request_id = self._publisher.request_id()
         self._publisher.request(topics.REQUEST_STOP, execution.request_id, execution.id, cmd=command)
         outcome = await self._end(execution, abort=command.run_abort, who=who)
-        with suppress(StoreUnusable):  # a stop ends, even where nothing can be written
+        with suppress(StoreUnusable):  # a stop completes even if the store cannot be written
             await self._journal.settled()
         return outcome
 
     async def _end(self, execution: Execution, *, abort: bool = False, who: str | None = None) -> StopOutcome:
-        """Stop a procedure, and abort what its subarray does if that was asked for, now or before a restart."""
+        """Stop a procedure, and run the abort script if that is requested now or was before a restart."""
         abort = self._aborts.take(execution, abort)
         try:
             if not await execution.stop(abort=abort, who=who):
@@ -422,14 +422,14 @@ class ScriptExecutionService:
         return StopOutcome(stopped=True, aborted=aborted)
 
     def summarise(self, pids: Sequence[int] | None = None) -> list[ProcedureSummary]:
-        """Return the summaries of procedures as they are in the database, so that their events are there too.
+        """Return the summaries of procedures as stored in the database, so that their events are there too.
 
-        While nothing can be written, the summaries are of the moment: operators must see what is at work.
+        While the store cannot be written, the summaries are of the moment: operators must see the procedures at work.
 
         Parameters
         ----------
         pids
-            Their ids; None for all that are listed, in order of creation.
+            Ids of procedures; None for all that are listed, in order of creation.
 
         Raises
         ------
@@ -449,9 +449,9 @@ class ScriptExecutionService:
         Parameters
         ----------
         pid
-            Its id.
+            Id of the procedure.
         states
-            What to wait for, besides its end.
+            States to wait for, besides its end.
         """
         execution = self._find(pid)
         await execution.wait(*states)
@@ -460,17 +460,17 @@ class ScriptExecutionService:
         return self._told(execution)
 
     async def close(self) -> None:
-        """Stop every procedure, and take no new ones."""
+        """Stop every procedure, and refuse new ones."""
         self._closing = True
         await self._kept.close()
         await asyncio.gather(*(execution.stop(who=_ITSELF) for execution in self._registry.active))
         await asyncio.gather(*(execution.gone() for execution in self._registry))
         with suppress(StoreUnusable):
-            await self._journal.settled()  # what is told of a procedure is what is written
+            await self._journal.settled()  # published states are those that are stored
         await self._services.kernels.close()
 
     async def detach(self) -> None:
-        """Leave every procedure as it is, to be taken up by the next service, and take no new ones."""
+        """Detach from every procedure, for the next service to restore, and refuse new ones."""
         self._closing = True
         self._supervisor.cancel()
         await self._kept.close()
@@ -478,11 +478,11 @@ class ScriptExecutionService:
         await self._services.kernels.detach()
 
     def count_states(self) -> Counter[ProcedureState]:
-        """Return how many of the procedures that are listed are in each state."""
+        """Return the number of listed procedures in each state."""
         return Counter(execution.state for execution in self._registry)
 
     def _take_command(self) -> None:
-        """Refuse a command that cannot be taken now."""
+        """Raise if commands cannot be accepted now."""
         if self._closing:
             raise ShuttingDown("The service is shutting down and takes no new procedures")
         if self._journal.trouble is not None:
@@ -495,10 +495,10 @@ class ScriptExecutionService:
         self._journal.publish(announcement, execution.id, at)
 
     def entered(self, execution: Execution, state: ProcedureState, at: float) -> None:
-        """Publish a state of a procedure, and what follows from it."""
+        """Publish a state of a procedure, and handle it: retire an inactive one, start one with autostart."""
         uri = execution.procedure.script.script_uri
         log.info("Procedure %d, %s, is %s%s", execution.id, uri, state.name, _why(execution.procedure))
-        told = not (state is ProcedureState.STOPPED and execution.abort)  # that is told when the abort script runs
+        told = not (state is ProcedureState.STOPPED and execution.abort)  # published when the abort script runs
         self._publisher.entered(execution.procedure, state, at, execution.request_id, told=told)
         if state.inactive:
             self._retire(execution)
@@ -506,14 +506,14 @@ class ScriptExecutionService:
             self._do(self._autostart(execution))
 
     def kernel_gone(self, execution: Execution) -> None:
-        """Free what the process of a procedure may have been at work on."""
+        """Release the subarray and the kept kernel of a procedure whose kernel has ended."""
         self._kept.let_go(execution)
         self._release(execution)
 
     # --- rules
 
     def _retire(self, execution: Execution) -> None:
-        """A procedure has ended: free its subarray, let its kernel go, forget the oldest that have ended."""
+        """Release the subarray and the kernel of a procedure that has ended, and forget the oldest ended procedures."""
         self._release(execution)
         if not self._kept.keep(execution, self._limits.kernels - len(self._registry.active)):
             execution.dismiss()
@@ -535,7 +535,7 @@ class ScriptExecutionService:
         await self._services.sources.retain(used)
 
     def _release(self, execution: Execution) -> None:
-        """Free a procedure's subarray, unless its process may still be at work there or an abort is to follow."""
+        """Release a procedure's subarray, unless its process may still be at work there or an abort is to follow."""
         at_work = execution.state is ProcedureState.UNKNOWN and execution.kernel_alive
         running = "main" in execution.procedure.calls and not execution.state.inactive
         if not (running or at_work or self._aborts.keeps(execution.id)):
@@ -548,14 +548,14 @@ class ScriptExecutionService:
             except StartRefused as error:
                 execution.learn(lifecycle.Failed(time.time(), error.message))
             except StoreUnusable:
-                await self._journal.written()  # it was promised, so it is started when that can be written down
+                await self._journal.written()  # the start was promised: try again once the store can be written
                 continue
             return
 
     # --- events
 
     def _forward(self, event: Event) -> None:
-        """Hand an event to the scripts that listen to it, but never back to the one that sent it."""
+        """Send an event to the scripts that listen to it, except to its sender."""
         for execution in self._registry:
             if not execution.interests or event.procedure == execution.id or execution.kernel is None:
                 continue
@@ -574,7 +574,7 @@ class ScriptExecutionService:
 
     def _told(self, execution: Execution) -> ProcedureSummary:
         in_trouble = self._journal.trouble is not None
-        forgotten = self._registry.get(execution.id) is not execution  # it has ended, and was waited for until settled
+        forgotten = self._registry.get(execution.id) is not execution  # it has ended; its row is stored
         return self._publisher.summary(execution.procedure if in_trouble or forgotten else execution.committed)
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
@@ -582,7 +582,7 @@ class ScriptExecutionService:
 
 
 def _why(procedure: lifecycle.Procedure) -> str:
-    """Return why a procedure has failed, for the log; nothing for one that has not."""
+    """Return the reason of a failure for the log; empty if the procedure has not failed."""
     if procedure.state is not ProcedureState.FAILED:
         return ""
     lines = (procedure.history.stacktrace or "").strip().splitlines() or ["it is not known why"]
@@ -606,7 +606,7 @@ def _check_script(script: Script) -> None:
 
 
 def _check_arguments(name: str, arguments: ProcedureInput) -> None:
-    """Refuse arguments that could not be handed on, or would not be taken up by the next service."""
+    """Refuse arguments that cannot be sent to a kernel, or cannot be restored by the next service."""
     where = f"$.script_args.{name}"
     try:
         encoded = to_json(arguments)

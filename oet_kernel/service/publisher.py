@@ -1,4 +1,4 @@
-"""What the service itself says: events of the catalogue, in the words that existing listeners know."""
+"""Events of the service itself: topics of the catalogue, with names that existing listeners know."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 CLIENT = "FlaskWorker"
 """`msg_src` of requests; existing listeners know this name."""
 SERVICE = "SESWorker"
-"""`msg_src` of what the service says of its own; existing listeners know this name."""
+"""`msg_src` of the service's own events; existing listeners know this name."""
 
 _TOLD = {
     ProcedureState.INITIALISING: topics.STARTED,
@@ -28,18 +28,18 @@ _TOLD = {
     ProcedureState.FAILED: topics.FAILED,
     ProcedureState.STOPPED: topics.STOPPED,
 }
-"""States that are also told with a summary."""
+"""Topic of the event with a summary that a state also publishes."""
 
 
 class EventPublisher:
-    """Publishes requests, states, and what became of them.
+    """Publish requests, states and results.
 
     Parameters
     ----------
     journal
-        Where events are written down.
+        Stores events.
     base_url
-        API root in the URIs of events.
+        API root in the URIs of summaries.
     """
 
     def __init__(self, journal: Journal, base_url: str) -> None:
@@ -48,12 +48,12 @@ class EventPublisher:
         self._last_request = 0.0
 
     def request_id(self) -> float:
-        """Identify a request by its time, as the original does; no two alike."""
+        """Return a unique id for a request: its time in Unix seconds, as in the original."""
         self._last_request = max(time.time(), self._last_request + 1e-6)
         return self._last_request
 
     def request(self, topic: str, request_id: float, procedure: int | None = None, **fields: Any) -> None:
-        """Tell what somebody asks of the service.
+        """Publish a request to the service.
 
         Parameters
         ----------
@@ -62,43 +62,43 @@ class EventPublisher:
         request_id
             From `request_id`.
         procedure
-            The procedure that it is about.
+            Id of the procedure concerned; None if there is none.
         fields
-            The event's own fields.
+            Further fields of the event.
         """
         self._journal.publish(announce(topic, CLIENT, request_id=request_id, **fields), procedure)
 
     def result(self, topic: str, request_id: float, result: Any, procedure: int | None = None) -> None:
-        """Tell what came of a request.
+        """Publish the result of a request.
 
         Parameters
         ----------
         topic
             A ``procedure`` or ``activity`` topic that has a result.
         request_id
-            That of the request.
+            Id of the request.
         result
-            A summary, or several.
+            One summary, or several.
         procedure
-            The procedure that it is about.
+            Id of the procedure concerned; None if there is none.
         """
         self._journal.publish(announce(topic, SERVICE, request_id=request_id, result=result), procedure)
 
     def entered(self, procedure: Procedure, state: ProcedureState, at: float, request_id: float, *, told: bool) -> None:
-        """Tell that a procedure is in a new state.
+        """Publish a new state of a procedure.
 
         Parameters
         ----------
         procedure
-            As it is now.
+            Procedure after the change.
         state
-            The state that it has entered.
+            State that it has entered.
         at
-            When; Unix seconds.
+            Time of the change in Unix seconds.
         request_id
-            The request that it follows from.
+            Id of the request that caused the change.
         told
-            Whether the summary that goes with some states is to be told now.
+            Whether to publish now the summary that goes with some states.
         """
         pid = procedure.id
         self._journal.publish(announce(topics.STATECHANGE, str(pid), new_state=state), pid, at)
@@ -109,27 +109,27 @@ class EventPublisher:
             self.result(topic, request_id, self.summary(procedure), pid)
 
     def summary(self, procedure: Procedure) -> ProcedureSummary:
-        """Tell clients all about a procedure."""
+        """Return the summary of a procedure."""
         return summary_of(procedure, self.base_url)
 
 
 def publish_list(
     journal: Journal, asked: str, told: str, request_id: float, summaries: Sequence[Struct], **fields: Any
 ) -> None:
-    """Tell that somebody has asked for a list, and what it holds, unless that is too large for an event.
+    """Publish the request for a list, and the list itself unless it is too large for an event.
 
     Parameters
     ----------
     journal
-        Where events are written down.
+        Stores events.
     asked, told
         Topics of the request and of its result.
     request_id
-        Of the request.
+        Id of the request.
     summaries
-        What is listed.
+        Summaries in the list.
     fields
-        The request's own fields.
+        Further fields of the request's event.
     """
     journal.publish(announce(asked, CLIENT, request_id=request_id, **fields))
     encoded, size = [], 0

@@ -1,4 +1,4 @@
-"""The procedures that are listed: every active one, and the newest that have ended."""
+"""Registry of the listed procedures: every active one, and the newest ended ones."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,59 +12,59 @@ class Registry:
     Parameters
     ----------
     history
-        How many that have ended are kept.
+        Number of ended procedures that are kept.
     """
 
     def __init__(self, history: int) -> None:
         self._history = history
         self._executions: dict[int, Execution] = {}
         self._ended: list[int] = []
-        """Those that have ended, in that order."""
+        """Ids of ended procedures, in the order of their ends."""
 
     def __iter__(self) -> Iterator[Execution]:
-        """Go through all, in order of creation; some may be added or forgotten meanwhile."""
+        """Iterate over a copy in order of creation; procedures may be added or forgotten meanwhile."""
         return iter(list(self._executions.values()))
 
     @property
     def active(self) -> list[Execution]:
-        """Those that have not ended."""
+        """Executions that have not ended."""
         return [execution for execution in self._executions.values() if not execution.state.inactive]
 
     def add(self, execution: Execution) -> None:
-        """List one more."""
+        """Add an execution."""
         self._executions[execution.id] = execution
 
     def restore(self, executions: Sequence[Execution], ended: Sequence[int]) -> None:
-        """List those of the service before this one.
+        """Restore the executions of the previous service.
 
         Parameters
         ----------
         executions
-            In order of creation.
+            Executions in order of creation.
         ended
-            Ids of those that have ended, in that order.
+            Ids of the ended ones, in the order of their ends.
         """
         self._executions.update({execution.id: execution for execution in executions})
         self._ended = list(ended)
 
     def get(self, pid: int) -> Execution | None:
-        """Give one; None when it is not listed."""
+        """Return an execution by id; None if it is not listed."""
         return self._executions.get(pid)
 
     def find(self, pid: int) -> Execution:
-        """Give one.
+        """Return an execution by id.
 
         Raises
         ------
         ResourceNotFound
-            When it is not listed.
+            When no such procedure is listed.
         """
         if (found := self._executions.get(pid)) is None:
             raise ResourceNotFound.procedure(pid)
         return found
 
     def retire(self, execution: Execution) -> list[Execution]:
-        """Take note that one has ended; gives those that are listed no more, to make room for it."""
+        """Register the end of an execution; return the executions that were removed to make room for it."""
         self._ended.append(execution.id)
         forgotten = self._ended[: max(0, len(self._ended) - self._history)]
         del self._ended[: len(forgotten)]

@@ -1,34 +1,34 @@
-"""Who has each subarray: one procedure at a time."""
+"""Holders of subarrays: one procedure at a time runs on each."""
 
 
 class Subarrays:
-    """The procedure that has each subarray which is in use."""
+    """Id of the procedure that holds each subarray in use."""
 
     def __init__(self) -> None:
         self._holders: dict[str, int] = {}
 
     def claim(self, subarray: str, pid: int) -> int:
-        """Take a subarray if it is free.
+        """Claim a subarray for a procedure, if it is free.
 
         Parameters
         ----------
         subarray
-            Its name.
+            Name of the subarray.
         pid
-            The procedure that wants it.
+            Id of the procedure that claims it.
 
         Returns
         -------
         int
-            The procedure that has it now: `pid`, or whoever had it before.
+            Id of the present holder: `pid`, or an earlier holder.
         """
         return self._holders.setdefault(subarray, pid)
 
     def hand_over(self, subarray: str, pid: int) -> None:
-        """Give a subarray to a procedure, whoever has it."""
+        """Transfer a subarray to a procedure from any holder."""
         self._holders[subarray] = pid
 
     def release(self, subarray: str, pid: int) -> None:
-        """Free a subarray, if this procedure has it."""
+        """Release a subarray, if this procedure holds it."""
         if self._holders.get(subarray) == pid:
             del self._holders[subarray]

@@ -1,18 +1,18 @@
-"""Watches that a kernel begins what it was asked for."""
+"""Deadline for a kernel to begin a requested step."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class StepDeadline:
-    """The deadline of the step that a kernel was asked for last and has not begun.
+    """Deadline of the newest step that a kernel was asked for and has not begun.
 
     Parameters
     ----------
     seconds
-        How long the kernel may take to begin.
+        Time in seconds for the kernel to begin.
     overdue
-        Called with the name of the step when it is late; True to give it the same time once more.
+        Called with the name of the step when it is late; returns True to start the same deadline again.
     """
 
     def __init__(self, seconds: float, overdue: Callable[[str], bool]) -> None:
@@ -28,7 +28,7 @@ class StepDeadline:
         self._timer = asyncio.get_running_loop().call_later(self.seconds, self._passed)
 
     def met(self) -> None:
-        """Stop the deadline: the step has begun, or never will."""
+        """Cancel the deadline: the step has begun, or never will."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
