@@ -1,1 +1,1 @@
-"""The Jupyter Server extension: authenticates, decodes, calls the service, encodes; and what builds it all."""
+"""Jupyter Server extension: authenticates, decodes, calls the service and encodes; assembly of the components."""

@@ -1,6 +1,6 @@
-"""Admission: bounds of connections and requests that hold before any handler, whoever's it is.
+"""Admission: bounds of connections and requests, applied before any handler.
 
-Jupyter's own routes (login, static files, metrics) pass it as those of the API do.
+They apply to Jupyter's own routes (login, static files, metrics) as to those of the API.
 """
 
 import asyncio
@@ -32,44 +32,44 @@ from oet_kernel.server.logs import moderated
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 60.0
-"""Seconds after which a connection is closed on which no request has come, or the last was answered."""
+"""Seconds after which a connection is closed without a first request, or after its last reply."""
 BODY_SECONDS = 120.0
-"""Seconds that the body of a request may take to arrive."""
+"""Seconds within which the body of a request must arrive."""
 BODY_LIMIT = 64 << 10
-"""Bytes that the body of a request may have that is not the API's."""
+"""Maximum size in bytes of the body of a request outside the API."""
 TARGET_LIMIT = 16 << 10
-"""Bytes that path and query of a request may have: a script's URI of 4,096 characters, percent-encoded, fits."""
+"""Maximum size in bytes of a request's path and query: a script's URI of 4,096 characters, percent-encoded, fits."""
 SEND_SECONDS = 60.0
-"""Seconds after which a connection is closed whose other end takes nothing of what is sent to it."""
+"""Seconds after which a connection is closed if its other end reads none of the data sent to it."""
 MOST_CONNECTIONS = 2000
-"""Connections that are open at once."""
+"""Maximum number of open connections."""
 MOST_OF_ADDRESS = 1000
-"""Connections from one address; behind a proxy all have its own."""
+"""Maximum number of open connections from one address; behind a proxy all have the proxy's address."""
 YOUNG_SECONDS = 10.0
-"""Seconds that a request is left alone where there are too many connections; all but listening takes less."""
+"""Age in seconds below which a request is not closed to make room; all requests but listeners take less."""
 RESERVE = 64
-"""File descriptors that connections leave to the service: what a stop, an end and /health need."""
+"""Number of file descriptors reserved for the service: for a stop, the service's end and /health."""
 
 
 class Admission(Struct, frozen=True, kw_only=True):
-    """What may come in."""
+    """Rules for admitting requests."""
 
     is_api: Callable[[str], bool]
-    """Whether a path is the API's, which bounds bodies itself."""
+    """Returns whether a path belongs to the API, which bounds bodies itself."""
     names: Collection[str] | None = None
-    """Host names that are served, besides addresses; None for all, where a token vouches for the caller."""
+    """Host names that are served, besides IP addresses; None for all names, where a token authenticates the caller."""
     origins: Callable[[str], bool] = lambda origin: False
-    """Whether pages of another origin may ask, where no token does; the operator has named them."""
+    """Returns whether pages of another origin may send requests without a token; configured by the operator."""
 
     def refusal(self, target: str, headers: httputil.HTTPHeaders) -> OetError | None:
-        """Return why a request is not let in; None when it is.
+        """Return the error that refuses a request; None if it is admitted.
 
         Parameters
         ----------
         target
-            Path and query.
+            Path and query of the request.
         headers
-            Of the request.
+            Headers of the request.
         """
         if len(target) > TARGET_LIMIT:
             return AddressTooLong(
@@ -84,7 +84,7 @@ class Admission(Struct, frozen=True, kw_only=True):
         return self._stranger(headers) if self.names is not None else None
 
     def _stranger(self, headers: httputil.HTTPHeaders) -> OetError | None:
-        """Refuse what a web page may send to a service that asks for no token: under another name, or from its site."""
+        """Refuse a web page's request to a service without a token: by another host name, or from another site."""
         host = headers.get("Host", "")
         name = host_name(host)
         assert self.names is not None
@@ -105,7 +105,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 def host_name(host: str) -> str | None:
-    """Return the name in a Host header, in small letters and without its port; None where it is none."""
+    """Return the name in a Host header in lower case, without the port; None if the header is not valid."""
     name, bracket, _ = host.rpartition("]")
     if bracket:
         return name[1:].lower() if name.startswith("[") else None
@@ -114,7 +114,7 @@ def host_name(host: str) -> str | None:
 
 
 def origin_host(origin: str) -> str | None:
-    """Return host and port of an origin, in small letters; None for one that has none, such as ``null``."""
+    """Return host and port of an origin in lower case; None if it has none, such as ``null``."""
     try:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:
@@ -122,7 +122,7 @@ def origin_host(origin: str) -> str | None:
 
 
 def _is_address(name: str) -> bool:
-    """Tell whether a host is a number: no name server can make a page's own name of it."""
+    """Return whether a host is an IP address, which no name server can map to a page's own name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -131,7 +131,7 @@ def _is_address(name: str) -> bool:
 
 
 class _Request(httputil.HTTPMessageDelegate):
-    """One request on its way in."""
+    """Delegate that admits or refuses one request."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class _Request(httputil.HTTPMessageDelegate):
         refusal = self._admission.refusal(start_line.path, headers)
         if refusal is None:
             if not self._admission.is_api(start_line.path.partition("?")[0]):
-                self._connection.set_max_body_size(BODY_LIMIT)  # of a body that does not tell its length
+                self._connection.set_max_body_size(BODY_LIMIT)  # for a body without Content-Length
             return self._inner.headers_received(start_line, headers)
         self._refused = True
         body = to_json(refusal.body)
@@ -174,30 +174,30 @@ class _Request(httputil.HTTPMessageDelegate):
 
 
 class _Connection(Struct, eq=False):
-    """A connection, and since when it has been at what it is at."""
+    """Open connection."""
 
     stream: IOStream
     address: str
     known: bool = False
-    """Whether a request has come by it."""
+    """True once a request has arrived by it."""
 
 
 class BoundedServer(HTTPServer):
-    """Closes connections that idle or do not read, and makes room where there are too many.
+    """HTTP server that closes connections that idle or do not read, and makes room where there are too many.
 
-    Of those without a request, one that has never made any goes first, then the one that has waited longest, then the
-    one that has been at its request longest: a listener, which comes back for the rest, or a client that does not read
-    its reply. Where all requests are young, the newcomer is sent away.
+    Connections are closed in this order: one that never made a request, the one that has waited longest for its next
+    request, the one with the longest running request: a listener, which reconnects for the rest, or a client that does
+    not read its reply. Where all requests are young, the new connection is refused.
     """
 
     admission: Admission
     most = MOST_CONNECTIONS
-    """Connections in all."""
+    """Maximum number of open connections."""
     most_of_address = MOST_OF_ADDRESS
-    """Connections from one address; those by a unix socket have none."""
+    """Maximum number of open connections from one address; connections by a unix socket have no address."""
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
-        """Take what Tornado's server takes."""
+        """Initialize with the parameters of Tornado's server."""
         bounds = {"idle_connection_timeout": IDLE_SECONDS, "body_timeout": BODY_SECONDS}
         super().initialize(*args, **{**bounds, **kwargs})
         self._open: dict[IOStream, _Connection] = {}
@@ -207,13 +207,13 @@ class BoundedServer(HTTPServer):
         self._by_address: Counter[str] = Counter()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """Take a connection, if there is room for it."""
+        """Accept a connection, if there is room for it."""
         where = str(address[0]) if stream.socket.family in (socket.AF_INET, socket.AF_INET6) else ""
         if not (self._has_room(where) or self._make_room(where)):
             stream.close()
             return
         if where:
-            # the system ends what is not taken by then, whether the other end is gone or does not read
+            # the system then closes the connection, whether the other end is gone or does not read
             stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_SECONDS * 1000))
         self._open[stream] = connection = _Connection(stream, where)
         self._new[connection] = None
@@ -228,11 +228,11 @@ class BoundedServer(HTTPServer):
             return False
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         reserve = min(RESERVE, limit // 4)
-        # counted only where connections may be to blame
+        # counted only where connections may use most descriptors
         return not (0 < limit < len(self._open) * 4 and len(os.listdir("/proc/self/fd")) > limit - reserve)
 
     def _make_room(self, address: str) -> bool:
-        """Close the connection that is missed least, of this address where it is this that has too many."""
+        """Close the least needed connection; one of this address if this address has too many."""
         crowded = self._is_crowded(address)
         young = asyncio.get_running_loop().time() - YOUNG_SECONDS
         old = (one for one, since in self._working.items() if since < young)
@@ -246,7 +246,7 @@ class BoundedServer(HTTPServer):
         return False
 
     def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> httputil.HTTPMessageDelegate:
-        """Wait for the next request of a connection."""
+        """Return the delegate for the next request of a connection."""
         assert isinstance(server_conn, HTTP1ServerConnection)
         assert isinstance(request_conn, HTTP1Connection)
         connection = self._open.get(server_conn.stream)
@@ -281,7 +281,7 @@ class BoundedServer(HTTPServer):
 
 
 class GuardedServerApp(ServerApp):
-    """A Jupyter server that serves one extension alone, with bounds for all its routes."""
+    """Jupyter server that serves one extension alone, with bounds for all its routes."""
 
     @default("identity_provider_class")
     def _default_identity_provider_class(self) -> type[IdentityProvider]:
@@ -293,10 +293,10 @@ class GuardedServerApp(ServerApp):
 
     @default("cookie_secret")
     def _default_cookie_secret(self) -> bytes:
-        return os.urandom(32)  # until the state folder is there; that of all the user's servers is not for this one
+        return os.urandom(32)  # until the state folder is there; the secret of the user's other servers is not used
 
     def init_configurables(self) -> None:
-        """Make the identity provider; an empty token is an error, and no way to do without one.
+        """Create the identity provider; an empty token is an error, not a way to disable authentication.
 
         Raises
         ------
@@ -314,14 +314,14 @@ class GuardedServerApp(ServerApp):
 
     @property
     def _open(self) -> bool:
-        """True when nobody is asked for a token."""
+        """True if no token is required."""
         provider = self.identity_provider
         return not getattr(provider, "auth_enabled", True) or (
             isinstance(provider, TokenIdentityProvider) and not str(provider.token).strip()
         )
 
     def init_httpserver(self) -> None:
-        """Listen, with these bounds; the state folder is this service's by now."""
+        """Create the bounded HTTP server and listen; the service holds the state folder by now."""
         folder = self.starter_app.state_folder
         self.web_app.settings["cookie_secret"] = cookie_secret(folder, self.identity_provider)
         self._http_server = BoundedServer(

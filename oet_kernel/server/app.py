@@ -1,4 +1,4 @@
-"""OetApp: the Jupyter Server extension, and its stand-alone form ``oet serve``; configuration and wiring only."""
+"""OetApp: Jupyter Server extension, and its stand-alone form ``oet serve``; configuration and wiring only."""
 
 import asyncio
 import os
@@ -43,11 +43,11 @@ from oet_kernel.state.folder import usual_folder
 from oet_kernel.system.children import variable
 
 EXTENSION_ROOTS = ("oet/api/v1.0", "oet/api/v1")
-"""Where the API lives inside any Jupyter server."""
+"""Paths of the API inside any Jupyter server."""
 ROOTS = ("api/v1.0", "api/v1")
-"""Where it also lives stand-alone, since existing clients look there."""
+"""Further paths of the API in a stand-alone server, which existing clients use."""
 _KEPT = "login|logout|metrics|static|favicon.ico|api/me"
-"""What stays of Jupyter Server's own paths when it is there for this API alone."""
+"""Jupyter Server's own paths that a stand-alone server keeps, as a pattern."""
 
 _NO_TOKEN = {
     "IdentityProvider": {"token": ""},
@@ -56,23 +56,23 @@ _NO_TOKEN = {
 }
 _TOKENS = ("--token", "--token-file")
 _TOLD_AND_DONE = {"help", "h", "help-all", "version", "V"}
-"""Options that end the command before anything is started."""
+"""Options that print information and end the command before the start."""
 
 
 class OetServerApp(GuardedServerApp):
-    """The server when it runs stand-alone: on the port where existing clients look."""
+    """Stand-alone server, on the port that existing clients use."""
 
     port_default_value = 5000
     interrupted = False
-    """True once Ctrl-C was pressed."""
+    """True after Ctrl-C."""
     failed = False
-    """True when the service could not start."""
+    """True if the service could not start."""
 
     def init_signal(self) -> None:
-        """Let Ctrl-C end the service as SIGTERM does, whole and without a question, on a terminal or not.
+        """Install signal handlers: Ctrl-C ends the service as SIGTERM does, without a question, on a terminal or not.
 
-        The event loop takes both: a handler of Python's own runs only once the main thread wakes, and the system may
-        deliver a signal to another thread.
+        The event loop handles both signals: a handler of Python's own runs only once the main thread wakes, and the
+        system may deliver a signal to another thread.
         """
         super().init_signal()
         loop = self.io_loop.asyncio_loop
@@ -85,7 +85,7 @@ class OetServerApp(GuardedServerApp):
 
 
 class OetApp(ExtensionApp):
-    """Prepares, runs, watches and stops procedures, each in a Jupyter kernel of its own."""
+    """Server extension that runs procedures, each in a Jupyter kernel of its own."""
 
     name = "oet"
     app_name = "Observation Execution Tool"
@@ -230,7 +230,7 @@ class OetApp(ExtensionApp):
 
     @classmethod
     def make_serverapp(cls, **kwargs: Any) -> ServerApp:
-        """Make the server, which reads the command line, and let it know our flags; Jupyter gives it the aliases."""
+        """Create the server, which reads the command line, and add the extension's flags; Jupyter adds the aliases."""
         app = super().make_serverapp(**kwargs)
         app.flags.update(cls.flags)
         return app
@@ -239,10 +239,10 @@ class OetApp(ExtensionApp):
         return str(usual_folder())
 
     def initialize_settings(self) -> None:
-        """Check the configuration; stand-alone, make the service: what is wrong with either ends the start here.
+        """Check the configuration; if stand-alone, create the service. An error of either ends the start here.
 
-        In another Jupyter server the service is made when it is first asked for, and not where that server is only
-        there for notebooks: the state folder is for one service at a time.
+        Another Jupyter server creates the service at the first request for it, so that one used for notebooks only does
+        not take the state folder, which belongs to one service at a time.
         """
         settings = Settings(**{name: getattr(self, name) for name in Settings.__struct_fields__})
         self._shared = SharedService(settings, lambda: self._url, lambda: self._announce(serves=True))
@@ -265,7 +265,7 @@ class OetApp(ExtensionApp):
         return config
 
     def initialize_handlers(self) -> None:
-        """List the handlers under each root of the API."""
+        """Register the handlers under each root of the API."""
         for root in self.roots:
             pattern = f"/({re.escape(root)})"
             for module in (procedures, pausing, kernels, records, archive, activities, scripts, stream, about):
@@ -275,11 +275,11 @@ class OetApp(ExtensionApp):
             self.handlers.append((rf"/(?!{_KEPT}).*", NotFoundHandler))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        """Say where the API is, once requests are taken."""
+        """Open the service once the server takes requests, and print the API's address."""
         if self.until_stdin_closes:
-            # first of all: where nobody reads what is printed below any more, printing fails
+            # first: printing below fails if the reader of standard output is gone
             asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_stdin)
-        if self._shared is None:  # it could not be loaded, which was said then
+        if self._shared is None:  # it could not be loaded; the error is reported already
             return
         if not self._standalone:
             await self._wait_to_be_asked(self._shared)
@@ -291,12 +291,12 @@ class OetApp(ExtensionApp):
             serverapp.failed = True
             serverapp.stop()
             return
-        print(f"OET API at {self._url}/", flush=True)  # noqa: T201 - the one line that says it is ready
+        print(f"OET API at {self._url}/", flush=True)  # noqa: T201 - the one line that reports readiness
         if self.insecure_no_token:
             self.log.warning("No token is asked: whoever reaches %s can run scripts as this user", self._url)
 
     async def _wait_to_be_asked(self, shared: SharedService) -> None:
-        """Be found by commands of this user; take the state folder only where that is wanted."""
+        """Register the server's address for this user's commands; take the state folder only if that is configured."""
         self._announce(serves=False)
         try:
             if self.open_at_start:
@@ -306,7 +306,7 @@ class OetApp(ExtensionApp):
 
     @property
     def _url(self) -> str:
-        """Root of the API."""
+        """URL of the API's root."""
         return f"{self.serverapp.connection_url.rstrip('/')}/{self.roots[-2]}"
 
     def _announce(self, *, serves: bool) -> None:
@@ -323,9 +323,9 @@ class OetApp(ExtensionApp):
             self.serverapp.stop()
 
     async def stop_extension(self) -> None:
-        """End every stream and leave the state folder to the next service; stop procedures unless they are left too.
+        """Close every stream, stop procedures unless they are to go on, and release the state folder.
 
-        Whatever fails is logged, and no more: Jupyter Server would not end any other extension, nor itself.
+        Errors are logged and not raised: otherwise Jupyter Server would end neither other extensions nor itself.
         """
         try:
             if self._announcement is not None:
@@ -341,7 +341,7 @@ class OetApp(ExtensionApp):
 
     @property
     def state_folder(self) -> Path:
-        """The service's own folder."""
+        """State folder of the service."""
         return Path(self.state_dir).expanduser()
 
     @property
@@ -351,20 +351,20 @@ class OetApp(ExtensionApp):
 
     @property
     def _standalone(self) -> bool:
-        """False when another application (JupyterLab, Jupyter Server) was started and has loaded this extension."""
+        """False if another application (JupyterLab, Jupyter Server) has loaded this extension."""
         return self.serverapp.starter_app is self
 
 
 def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """Complete the command line with what the environment says.
+    """Return the command line with the options of the environment added.
 
     Parameters
     ----------
     argv
-        Options as given; what stands there wins.
+        Options as given; they take precedence.
     environ
-        ``OET_PORT=5001`` means ``--port=5001``, and so on for every option; ``OET_SCRIPTS_ROOT`` may name several
-        folders, as ``PATH`` does; ``OET_INSECURE_NO_TOKEN=1``.
+        Environment variables: ``OET_PORT=5001`` means ``--port=5001``, likewise for every option; ``OET_SCRIPTS_ROOT``
+        may name several folders, as ``PATH`` does; ``OET_INSECURE_NO_TOKEN=1``.
     """
     given = {arg.split("=")[0] for arg in argv}
     added = []
@@ -380,17 +380,17 @@ def arguments(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
 
 
 def check_words(argv: Sequence[str]) -> None:
-    """Refuse what means nothing on the command line; Jupyter would pass over it, and start without it.
+    """Check the words of the command line; Jupyter would ignore unknown ones.
 
     Parameters
     ----------
     argv
-        As given.
+        Words as given.
 
     Raises
     ------
     BadConfiguration
-        When a word is no option and no option's value, an option is unknown, or two contradict each other.
+        When a word is neither an option nor an option's value, an option is unknown, or two contradict each other.
     """
     aliases, flags = ({*_names(ours), *_names(server)} for ours, server in (
         (OetApp.aliases, server_aliases), (OetApp.flags, server_flags),
@@ -418,13 +418,13 @@ def _names(options: Mapping[Any, Any]) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     """Start the service stand-alone: ``oet serve``, ``jupyter oet``.
 
-    Exits with status 2 when an option is wrong and 1 when the service cannot start for another reason; either is said
-    in one sentence.
+    Exits with status 2 if an option is wrong and 1 if the service cannot start for another reason, each with a
+    message of one sentence.
 
     Parameters
     ----------
     argv
-        Options; those of the process when None.
+        Options; None for those of the process.
     """
     words = sys.argv[1:] if argv is None else argv
     try:

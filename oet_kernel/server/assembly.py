@@ -1,4 +1,4 @@
-"""The service with all that it stands on: made from its settings, started, and ended, whatever of it is there."""
+"""Assembly of the service and its components: created from settings, started, and closed even if incomplete."""
 
 import asyncio
 from collections.abc import Callable
@@ -33,7 +33,7 @@ from oet_kernel.system import threads
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What the service can be told; the options of `OetApp` of the same names, which describe each."""
+    """Settings of the service; described at the options of `OetApp` of the same names."""
 
     scripts_roots: list[str]
     repositories: list[str]
@@ -69,7 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     power_safe: bool
 
     def check(self) -> None:
-        """Refuse what names something that is not there.
+        """Check that the configured files and folders exist.
 
         Raises
         ------
@@ -85,27 +85,27 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def state_path(self) -> Path:
-        """The state folder."""
+        """Path of the state folder."""
         return Path(self.state_dir).expanduser()
 
     @property
     def roots(self) -> list[Path]:
-        """The folders that scripts may come from."""
+        """Folders that scripts may come from."""
         return [Path(root).expanduser() for root in self.scripts_roots]
 
     @property
     def abort_path(self) -> Path | None:
-        """The abort script; None without one."""
+        """Path of the abort script; None without one."""
         return Path(self.abort_script).expanduser() if self.abort_script else None
 
     @property
     def archive_path(self) -> Path | None:
-        """The folder of scheduling block definitions; None without one."""
+        """Folder of scheduling block definitions; None without one."""
         return Path(self.archive).expanduser() if self.archive else None
 
     @property
     def limits(self) -> Limits:
-        """What the use cases have to keep to."""
+        """Limits for the use cases."""
         return Limits(
             history=self.history,
             kernels=self.max_kernels,
@@ -121,22 +121,22 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def ladder(self) -> Ladder:
-        """How long each rung of a stop may take."""
+        """Duration of each step of a stop."""
         return Ladder(self.interrupt_seconds, self.terminate_seconds)
 
 
 class Assembly:
-    """The service, and what it stands on; from when it has the state folder until it is closed.
+    """Service and its components, from taking the state folder until it is closed.
 
     Parameters
     ----------
     settings
-        What it was told.
+        Settings of the service.
 
     Raises
     ------
     BadConfiguration, StateFolderInUse, StoreTooNew, StoreUnusable, OSError
-        When it cannot work; nothing is held then.
+        When the service cannot be created; nothing is held then.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -190,15 +190,15 @@ class Assembly:
             heartbeat=settings.heartbeat,
             queue_bytes=settings.listener_bytes,
         )
-        """What handlers work with."""
+        """Components for request handlers."""
 
     async def start(self, url: str) -> None:
-        """Take up what an earlier service has left, and begin to work.
+        """Restore the previous service's activities and procedures, and start background work and metrics.
 
         Parameters
         ----------
         url
-            API root.
+            URL of the API root.
         """
         self.service.base_url = url
         self._kernels.open()
@@ -209,12 +209,12 @@ class Assembly:
         self._metrics.register()
 
     async def close(self, *, leave: bool) -> None:
-        """End every stream and leave the state folder to the next service; each step is tried, whichever has failed.
+        """Close every stream and release the state folder; every step is tried, even after one has failed.
 
         Parameters
         ----------
         leave
-            Whether procedures are left at work, for the next service to take up.
+            Whether procedures go on, for the next service to restore.
         """
         async with AsyncExitStack() as steps:  # the last first
             steps.callback(lambda: self.state.close(keep_runtime=leave and bool(self.state.kernel_folders())))
@@ -227,21 +227,21 @@ class Assembly:
             steps.callback(self._metrics.unregister)
 
     async def _settle(self) -> None:
-        with suppress(StoreUnusable):  # what cannot be written is told by the journal, when it closes
+        with suppress(StoreUnusable):  # the journal reports at its close what cannot be written
             await self.journal.settled()
 
 
 class SharedService:
-    """One service for all requests, which is made when it is first asked for, or before; and once.
+    """Service shared by all requests, created once: at the first request for it, or before.
 
     Parameters
     ----------
     settings
-        What it is told.
+        Settings of the service.
     url
-        Gives the API root, when the server knows its port.
+        Returns the URL of the API root; called when the server knows its port.
     on_started
-        Called when the service works.
+        Called when the service has started.
     """
 
     def __init__(self, settings: Settings, url: Callable[[], str], on_started: Callable[[], None]) -> None:
@@ -254,23 +254,23 @@ class SharedService:
 
     @property
     def opened(self) -> HandlerContext | None:
-        """What handlers work with, where the service was made."""
+        """Components for request handlers; None until the service is created."""
         return None if self._assembly is None else self._assembly.context
 
     def make(self) -> None:
-        """Make the service, and take its state folder; raises what `Assembly` does."""
+        """Create the service, and take its state folder; raises as `Assembly` does."""
         if self._closing:
             raise ShuttingDown("The server is shutting down and takes no new procedures")
         if self._assembly is None:
             self._assembly = Assembly(self._settings)
 
     async def open(self) -> HandlerContext:
-        """Give what handlers work with; make and start the service where nobody has yet.
+        """Return the components for request handlers; create and start the service if needed.
 
         Raises
         ------
         OetError
-            As `Assembly` has it, and when the server is shutting down.
+            As for `Assembly`, and when the server is shutting down.
         """
         if self._starting is None:
             self.make()
@@ -284,7 +284,7 @@ class SharedService:
         return self._assembly.context
 
     async def close(self, *, leave: bool) -> None:
-        """End the service, as far as it was made; as `Assembly.close` has it."""
+        """Close the service as far as it was created; see `Assembly.close`."""
         self._closing = True
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
@@ -309,5 +309,5 @@ def _kernels(settings: Settings, state: StateFolder) -> KernelPool:
 
 
 def _about(summary: ProcedureSummary) -> About:
-    """Say what the record of a procedure tells besides what the procedure has said."""
+    """Return the details that a procedure's record adds: the service's version, and the address of the events."""
     return About(service=f"oet-kernel {__version__}", events=f"{summary.uri}/events")

@@ -1,4 +1,4 @@
-"""``python -m oet_kernel.server.entry``, ``oet serve``, ``jupyter oet``: where the service begins."""
+"""Entry point of the service: ``python -m oet_kernel.server.entry``, ``oet serve``, ``jupyter oet``."""
 
 import sys
 
@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     Parameters
     ----------
     argv
-        Options; those of the process when None.
+        Options; None for those of the process.
     """
     if sys.platform != "linux":
         sys.stderr.write(f"{NEEDS_LINUX}\n")

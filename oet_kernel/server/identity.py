@@ -1,4 +1,4 @@
-"""Who may use the service stand-alone: its token, the login by cookie, and the brake on wrong tokens."""
+"""Authentication of the stand-alone service: token, login by cookie, and delayed answers to wrong tokens."""
 
 import asyncio
 import hashlib
@@ -20,33 +20,33 @@ from oet_kernel.errors import BadConfiguration
 from oet_kernel.state.layout import Layout
 
 COOKIE_DAYS = 0.5
-"""Days that a login lasts."""
+"""Duration of a login in days."""
 FREE_MISTAKES = 5
-"""Wrong tokens from one address that are answered at once."""
+"""Number of wrong tokens from one address that are answered at once."""
 FORGET_SECONDS = 60.0
-"""Seconds after which an address that has shown no wrong token counts as new."""
+"""Seconds without a wrong token after which an address counts as new."""
 _ADDRESSES = 10_000
-"""Addresses that are remembered at once."""
+"""Maximum number of remembered addresses."""
 
 
 class Brake:
-    """Counts wrong tokens by address.
+    """Count wrong tokens by address.
 
-    A right token is never held back: the brake must not lock out who shares an address with somebody who guesses.
+    The answer to a right token is never delayed: a user who shares an address with a guesser must not be locked out.
     """
 
     def __init__(self) -> None:
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def wrong(self, address: str, now: float) -> bool:
-        """Count a wrong token, and return whether its answer is to be held back.
+        """Count a wrong token, and return whether to delay its answer.
 
         Parameters
         ----------
         address
-            Where it came from.
+            Address of the client.
         now
-            Time in seconds, of any clock that does not go back.
+            Time in seconds of a monotonic clock.
         """
         count, last = self._wrong.pop(address, (0, now))
         count = 1 if now - last > FORGET_SECONDS else count + 1
@@ -57,11 +57,11 @@ class Brake:
 
 
 class LoginHandler(LoginFormHandler):
-    """The login form: takes the token, and nothing else."""
+    """Login form that accepts the token only."""
 
     @allow_unauthenticated
     async def post(self) -> None:
-        """Log in; the answer to a wrong token may be held back."""
+        """Log in; the answer to a wrong token may be delayed."""
         provider: TokenIdentityProvider = self.identity_provider
         given = self.get_body_argument("password", "")
         if not provider.is_token(given):
@@ -70,10 +70,10 @@ class LoginHandler(LoginFormHandler):
 
 
 class TokenIdentityProvider(IdentityProvider):
-    """Knows callers by the service's token, and by cookies that only its login form gives.
+    """Identify callers by the service's token, or by cookies that only its login form sets.
 
-    Unlike Jupyter's own it stores no password, gives no cookie to a request that brings the token or to a caller
-    whom nobody asked for one, and compares in constant time.
+    Unlike Jupyter's own it stores no password, sets no cookie for a request with the token or where no token is
+    required, and compares in constant time.
     """
 
     token_file = Unicode("", help="File that holds the token, for --token would show it to the whole machine.").tag(
@@ -116,17 +116,17 @@ class TokenIdentityProvider(IdentityProvider):
         return bool(self.token)
 
     def is_token(self, given: str) -> bool:
-        """Return whether a text is the token, in a time that does not tell how much of it is right."""
+        """Return whether a text is the token, by a comparison in constant time."""
         token = str(self.token)
         return bool(token) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), token.encode())
 
     async def hold_back(self, handler: web.RequestHandler) -> None:
-        """Count a wrong token, and wait before it is answered."""
+        """Count a wrong token, and wait if its answer is to be delayed."""
         if self._brake.wrong(str(handler.request.remote_ip), time.monotonic()):
             await asyncio.sleep(self.mistake_seconds)
 
     async def _get_user(self, handler: web.RequestHandler) -> User | None:
-        """Identify the caller; no reply to this sets a cookie."""
+        """Return the caller; None if not authenticated. Sets no cookie."""
         if known := getattr(handler, "_jupyter_current_user", None):
             return known
         if not self.auth_enabled:
@@ -140,21 +140,21 @@ class TokenIdentityProvider(IdentityProvider):
         return self.get_user_cookie(handler)
 
     def process_login_form(self, handler: web.RequestHandler) -> User | None:
-        """Return a user when the form holds the token, None otherwise."""
+        """Return a user if the form holds the token; None otherwise."""
         if not self.auth_enabled or self.is_token(handler.get_body_argument("password", "")):
             return self.generate_anonymous_user(handler)
         return None
 
 
 def cookie_secret(folder: Path, provider: IdentityProvider) -> bytes:
-    """Return what signs the cookies of a service: another one for each state folder, and for each token.
+    """Return the secret that signs the cookies of a service; it differs by state folder and by token.
 
     Parameters
     ----------
     folder
-        The state folder, which this service has for itself. The secret is made there where it is missing.
+        State folder, held by this service. The key is created there if it is missing.
     provider
-        The server's; what it knows of passwords goes in too.
+        Identity provider of the server; its hook for passwords is applied too.
     """
     path = Layout(folder).cookie_secret
     try:

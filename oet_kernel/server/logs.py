@@ -1,4 +1,4 @@
-"""The service's log: lines are short and printable, and one place in the code writes no more than one a second."""
+"""Bounds of the service's log: short, printable lines, and at most one a second from each place in the code."""
 
 import logging
 import time
@@ -11,9 +11,9 @@ from oet_kernel.bounds import shortened
 from oet_kernel.printable import printable
 
 LINE_CHARACTERS = 500
-"""Of one message; a traceback comes behind it."""
+"""Maximum length of a message in characters, without its traceback."""
 BURST = 50
-"""Lines that one place in the code may write at once; as many seconds of silence allow as many again."""
+"""Number of lines that one place in the code may write at once; each second without a line allows one more."""
 
 _formatter = logging.Formatter()
 
@@ -24,7 +24,7 @@ def moderated(config: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     config
-        As `logging.config.dictConfig` takes it; it is changed.
+        Configuration for `logging.config.dictConfig`; modified in place.
     """
     config["filters"] = {"moderator": {"()": "oet_kernel.server.logs.Moderator"}}
     for handler in config["handlers"].values():
@@ -39,12 +39,12 @@ class _Place(Struct):
 
 
 class Moderator(logging.Filter):
-    """Shortens messages, escapes control characters in them and in tracebacks, and drops those that come too often.
+    """Shorten messages, escape control characters in them and in tracebacks, and drop too frequent ones.
 
     Parameters
     ----------
     now
-        Clock, in seconds.
+        Returns the time in seconds of a monotonic clock.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -53,12 +53,12 @@ class Moderator(logging.Filter):
         self._places: dict[tuple[str, int], _Place] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a message is written; the next that is says how many like it were not.
+        """Return whether a message is written; the next written one tells the number dropped before it.
 
         Parameters
         ----------
         record
-            The message, which is changed.
+            Message; modified in place.
         """
         place = self._places.setdefault((record.pathname, record.lineno), _Place(at=self._now()))
         now = self._now()
@@ -72,6 +72,6 @@ class Moderator(logging.Filter):
             message += f" (and {place.dropped} more of this kind, which were left out)"
             place.dropped = 0
         record.msg, record.args = message, ()
-        if record.exc_info and not record.exc_text:  # which formatters take as it is
+        if record.exc_info and not record.exc_text:  # formatters use it unchanged
             record.exc_text = printable(_formatter.formatException(record.exc_info))
         return True

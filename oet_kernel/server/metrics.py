@@ -1,4 +1,4 @@
-"""Figures of the service for Prometheus, on Jupyter Server's own ``/metrics``."""
+"""Metrics of the service for Prometheus, on Jupyter Server's own ``/metrics``."""
 
 from collections.abc import Iterator
 
@@ -14,12 +14,12 @@ from oet_kernel.system.supervision import faults
 
 
 class Metrics(Collector):
-    """Reads the figures of one service when they are asked for.
+    """Collect the metrics of one service at each request.
 
     Parameters
     ----------
     service, bus, journal
-        Whose figures they are.
+        Components that are measured.
     """
 
     def __init__(self, service: ScriptExecutionService, bus: EventBus, journal: Journal) -> None:
@@ -29,18 +29,18 @@ class Metrics(Collector):
         self._registered = False
 
     def register(self) -> None:
-        """Have them on ``/metrics``; there is one service in a process."""
+        """Register the metrics for ``/metrics``; there is one service in a process."""
         REGISTRY.register(self)
         self._registered = True
 
     def unregister(self) -> None:
-        """Have them there no longer; nothing where they were not."""
+        """Unregister the metrics; no-op if they are not registered."""
         if self._registered:
             REGISTRY.unregister(self)
             self._registered = False
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """Return the figures of now."""
+        """Return the present values."""
         procedures = GaugeMetricFamily("oet_procedures", "Procedures that are listed, by state", labels=["state"])
         counts = self._service.count_states()
         for state in ProcedureState:

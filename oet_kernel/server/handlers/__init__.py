@@ -1,1 +1,1 @@
-"""Tornado request handlers: decode, authorize, call the service, encode; one resource a file."""
+"""Tornado request handlers: authorize, decode, call the service, encode; one module for each resource."""

@@ -1,4 +1,4 @@
-"""``/health`` and ``/openapi.json``: whether the service is well, and what it can be asked."""
+"""``/health`` and ``/openapi.json``: health of the service, and description of its API."""
 
 from functools import cache
 from importlib.resources import files
@@ -14,14 +14,14 @@ from oet_kernel.system.supervision import faults
 
 
 class HealthHandler(OetHandler):
-    """Open to all, since monitors know no token: it tells nothing but whether the service is well, and numbers."""
+    """Health of the service; open to all, since monitors have no token: it returns only status, version and counts."""
 
     _track_activity = False
     _needs_service = False
 
     @allow_unauthenticated
     async def get(self, root: str) -> None:
-        """Say that the service is there, its version, and why it cannot work at the moment where that is so."""
+        """Send status and version, and the reason if the service cannot work at the moment."""
         said: dict[str, object] = {"status": "ok", "version": __version__}
         if (opened := self.shared.opened) is not None:
             if (trouble := opened.journal.trouble) is not None:
@@ -37,20 +37,20 @@ class HealthHandler(OetHandler):
 
 
 class OpenApiHandler(OetHandler):
-    """The API's description."""
+    """OpenAPI description of the API."""
 
     _needs_service = False
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
-        """Send the OpenAPI 3.1 document, with the root that the request came in by as its server."""
+        """Send the OpenAPI 3.1 document, with the root of the request's URL as its server."""
         self.answer({**openapi(), "servers": [{"url": self.api_url(root)}]})
 
 
 @cache
 def openapi() -> dict[str, object]:
-    """Read the API's description."""
+    """Read the OpenAPI description."""
     document: dict[str, object] = yaml.safe_load(
         files("oet_kernel.server.handlers").joinpath("openapi.yaml").read_text("utf-8")
     )
@@ -59,5 +59,5 @@ def openapi() -> dict[str, object]:
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
-    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    """Return paths and handlers under an API root, given as a pattern with one group."""
     return [(rf"{root}/health/?", HealthHandler), (rf"{root}/openapi\.json", OpenApiHandler)]

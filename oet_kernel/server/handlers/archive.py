@@ -1,4 +1,4 @@
-"""``/archive`` and the events of a procedure: what the store keeps when nobody lists it any more."""
+"""``/archive`` and the events of a procedure: stored procedures, listed or not."""
 
 from contextlib import suppress
 from math import isfinite
@@ -17,12 +17,12 @@ from oet_kernel.store.rows import ArchiveQuery
 from oet_kernel.system.threads import STATE
 
 _MOST = 1000
-"""Procedures, or events, in one reply."""
+"""Maximum number of procedures or events in one reply."""
 
 
 class _PageHandler(OetHandler):
     def limit(self, usual: int) -> int:
-        """Read how much the caller wants in one reply."""
+        """Read the number of items that the caller wants in one reply."""
         wanted = self.query_number("limit", f"how many at most, 1 to {_MOST}")
         if wanted is not None and not 1 <= wanted <= _MOST:
             raise MalformedRequest(f"limit: expected a number from 1 to {_MOST}, got {wanted}")
@@ -30,12 +30,12 @@ class _PageHandler(OetHandler):
 
 
 class ArchiveHandler(_PageHandler):
-    """All procedures that ever were, but for those that retention has removed."""
+    """All procedures that ever were, except those that retention has removed."""
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
-        """List them, the newest first, page by page (``before``, ``limit``), by state, script, subarray and time."""
+        """Send procedures, newest first, by page (``before``, ``limit``), state, script, subarray and time."""
         query = ArchiveQuery(
             states=tuple(_state(name) for name in query_list(self.query_text("state"))),
             script=self.query_text("script"),
@@ -64,12 +64,12 @@ class ArchiveHandler(_PageHandler):
 
 
 class EventsHandler(_PageHandler):
-    """The events of one procedure."""
+    """Events of one procedure."""
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str, pid: str) -> None:
-        """List them in their order, page by page (``after``, ``limit``), by topic (``topic``, ``exclude``)."""
+        """Send events in order, by page (``after``, ``limit``) and topic (``topic``, ``exclude``)."""
         uid = procedure_id(pid)
         store = self.context.journal.store
         if not await STATE.run(store.procedures, [uid]):
@@ -100,5 +100,5 @@ def _state(name: str) -> ProcedureState:
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
-    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    """Return paths and handlers under an API root, given as a pattern with one group."""
     return [(rf"{root}/archive/?", ArchiveHandler), (rf"{root}/procedures/([^/]+)/events/?", EventsHandler)]

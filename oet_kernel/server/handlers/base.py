@@ -1,4 +1,4 @@
-"""What all request handlers share: size limit, error bodies, encoding."""
+"""Base of all request handlers: size limit, error bodies, encoding."""
 
 import http
 import re
@@ -31,18 +31,18 @@ from oet_kernel.service.procedures import ScriptExecutionService
 from oet_kernel.store.journal import Journal
 
 _MADE_UP = re.compile(r"[0-9a-f]{32}")
-"""User name that Jupyter Server gives to whoever shows a token, another one each time."""
+"""User name that Jupyter Server assigns to a caller with a token, a new one each time."""
 _LONGEST_NAME = 200
 _PIECE_BYTES = 1 << 18
-"""About how much of a list is sent at once; a record that is larger goes alone."""
+"""Approximate size in bytes of a piece of a list that is sent at once; a larger record is sent alone."""
 _DENIED = "User is not authorized to "
-"""Beginning of what Jupyter Server raises where the authorizer does not grant an action, which follows."""
+"""Beginning of Jupyter Server's error for an action that the authorizer does not grant; the action follows."""
 RESOURCE = "oet"
-"""What an authorizer is asked about; the actions are read, write and execute."""
+"""Resource name for authorizers; the actions are read, write and execute."""
 
 
 class HandlerContext(Struct, frozen=True, kw_only=True):
-    """What handlers work with."""
+    """Components for request handlers."""
 
     service: ScriptExecutionService
     activities: ActivityService
@@ -51,30 +51,30 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
     bus: EventBus
     records: RecordWriter
     heartbeat: float
-    """Seconds between comments on a stream that has nothing to say."""
+    """Seconds between comments on a silent stream."""
     queue_bytes: int
-    """How much a listener may lag behind."""
+    """Bytes that a listener may lag behind."""
 
 
 class ServiceAccess(Protocol):
-    """How handlers come to the service, which may not have been made yet."""
+    """Access to the service, which may not be created yet."""
 
     @property
     def opened(self) -> HandlerContext | None:
-        """What they work with, where it was made."""
+        """Components for request handlers; None until the service is created."""
 
     async def open(self) -> HandlerContext:
-        """Give what they work with; made where nobody has asked before."""
+        """Return the components for request handlers; create the service at the first call."""
 
 
 @web.stream_request_body
 class OetHandler(ExtensionHandlerMixin, APIHandler):
-    """Answers in JSON, whatever happens."""
+    """Base handler that answers in JSON, errors included."""
 
     _needs_service = True
 
     def initialize(self, name: str, **kwargs: Any) -> None:
-        """Find what the application has put into the settings."""
+        """Initialize from the application's settings."""
         super().initialize(name=name, **kwargs)
         self.context: HandlerContext
         self.shared: ServiceAccess = self.settings["oet_service"]
@@ -85,7 +85,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
 
     @property
     def caller(self) -> str:
-        """Who asks: the user that the server knows, else what the client says, else where it is."""
+        """Name of the caller: the server's user name, else the client's claim, else the client's address."""
         username = str(self.current_user.username)
         if not _MADE_UP.fullmatch(username):
             return username
@@ -95,13 +95,13 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
 
     @property
     def service(self) -> ScriptExecutionService:
-        """The service that carries commands out."""
+        """Service that executes commands."""
         return self.context.service
 
     async def prepare(self) -> None:
-        """Wait until the service has its history; refuse a body that is too large before it is read.
+        """Wait until the service is restored; refuse a body that is too large before it is read.
 
-        Who is nobody, or asks for what needs no service, has none made: the method answers.
+        No service is created for an unauthenticated caller or a handler that needs none: the method answers.
         """
         await super().prepare()
         if self.current_user is not None and self._needs_service:
@@ -113,7 +113,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         self._prepared = True
 
     def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
-        """Refuse what a browser sends for another site's page, unless a token vouches for it; Jupyter would say 404.
+        """Refuse a browser's request from another site's page without a token; Jupyter would answer 404.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         return True
 
     def data_received(self, chunk: bytes) -> None:
-        """Collect the body; of one over the limit nothing is kept, but all is read, so that the answer arrives."""
+        """Collect the body; one over the limit is read to its end and discarded, so that the answer arrives."""
         self._size += len(chunk)
         if self._size <= self._body_limit:
             self._body += chunk
@@ -136,7 +136,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
 
     @property
     def body(self) -> bytes:
-        """The request's body, read to its end.
+        """Complete body of the request.
 
         Raises
         ------
@@ -153,12 +153,12 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         )
 
     def query_text(self, name: str) -> str | None:
-        """Read a text of the query; None where it is not given.
+        """Read a text from the query; None if it is missing.
 
         Raises
         ------
         MalformedRequest
-            When it is given more than once.
+            When the argument is given more than once.
         """
         given = self.query_texts(lambda one: one == name)
         if len(given) > 1:
@@ -166,14 +166,14 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         return given[0] if given else None
 
     def query_texts(self, is_meant: Callable[[str], bool]) -> list[str]:
-        """Read all texts of the query whose names are meant, as they were sent and in their order.
+        """Read all texts from the query whose names match, unchanged and in order.
 
         Parameters
         ----------
         is_meant
-            Called with a name.
+            Returns whether an argument's name matches.
         """
-        # Tornado's own reading takes control characters and blanks away
+        # Tornado's own functions remove control characters and blanks
         return [
             self.decode_argument(one, name)
             for name, values in self.request.query_arguments.items()
@@ -182,7 +182,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         ]
 
     def query_truth(self, name: str) -> bool:
-        """Read ``true`` or ``false`` of the query; False where it is not given.
+        """Read ``true`` or ``false`` from the query; False if it is missing.
 
         Raises
         ------
@@ -194,14 +194,14 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         return given == "true"
 
     def query_number(self, name: str, what: str) -> int | None:
-        """Read a number of the query; None where it is not given.
+        """Read a number from the query; None if it is missing.
 
         Parameters
         ----------
         name
             Name of the argument.
         what
-            What it stands for, for the error.
+            Meaning of the argument, for the error message.
 
         Raises
         ------
@@ -215,12 +215,12 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         return int(given)
 
     def api_url(self, root: str) -> str:
-        """Give the absolute URL of an API root, from the request's own host.
+        """Return the absolute URL of an API root, with the request's own host.
 
         Parameters
         ----------
         root
-            The root's path under the server's base URL, ``api/v1.0``.
+            Path of the root under the server's base URL, ``api/v1.0``.
         """
         return f"{self.request.protocol}://{self.request.host}{self.base_url}{root}"
 
@@ -230,14 +230,14 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         self.finish(to_json(body))
 
     async def answer_list(self, name: str, records: Iterable[Any]) -> None:
-        """Send records as a JSON object of one array; of a long one no more than a piece is in memory at once.
+        """Send records as a JSON object with one array; at most one piece of it is in memory at once.
 
         Parameters
         ----------
         name
             Name of the array.
         records
-            What it holds; each is taken when it is sent.
+            Records of the array; each is taken when it is sent.
         """
         piece, comma = bytearray(b'{"%s":[' % name.encode()), b""
         for one in records:
@@ -249,36 +249,36 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
                 piece.clear()
                 try:
                     await self.flush()
-                except StreamClosedError:  # who has asked has left
+                except StreamClosedError:  # the client has left
                     return
         piece += b"]}"
         self.finish(bytes(piece))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Send an error in the one form that all have."""
+        """Send an error in the common format."""
         raised = kwargs.get("exc_info", (None, None, None))[1]
         error = as_oet_error(status_code, raised, self.request.path)
         self.set_status(error.status.value)
         if not self._prepared:
-            # Tornado closes the connection of a request that is answered before its body was read: say so
+            # Tornado closes the connection of a request that is answered before its body is read: announce it
             self.set_header("Connection", "close")
         self.finish(to_json(error.body))
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
-        """Log what is a fault of ours; what the caller was told is no news to the operator."""
+        """Log unexpected exceptions only; an `OetError` is the caller's."""
         if not isinstance(error, OetError):
             super().log_exception(kind, error, trace)
 
 
 def as_oet_error(status: int, error: BaseException | None, path: str) -> OetError:
-    """Say any error in our own words.
+    """Convert any error to an `OetError`.
 
     Parameters
     ----------
     status
         HTTP status that Tornado or Jupyter chose.
     error
-        What was raised, if anything was.
+        Exception that was raised; None if there was none.
     path
         Path of the request.
     """
@@ -286,7 +286,7 @@ def as_oet_error(status: int, error: BaseException | None, path: str) -> OetErro
         return error
     match status:
         case 400 if isinstance(error, web.HTTPError) and error.log_message:
-            # Tornado's own: text in the address that is no UTF-8, an argument that is missing
+            # Tornado's own errors: text in the address that is not UTF-8, a missing argument
             said = error.log_message % error.args if error.args else error.log_message
             return MalformedRequest(f"{path}: {said}")
         case 403 if isinstance(error, web.HTTPError) and (error.log_message or "").startswith(_DENIED):
@@ -317,25 +317,25 @@ def as_oet_error(status: int, error: BaseException | None, path: str) -> OetErro
 
 
 class NotFoundHandler(OetHandler):
-    """Whatever else is asked for under an API root."""
+    """All other paths under an API root."""
 
     @web.authenticated
     async def get(self, root: str = "") -> None:
-        """Answer any method alike, once the caller is known."""
+        """Answer any method with 404, once the caller is authenticated."""
         raise web.HTTPError(404)
 
     head = post = put = patch = delete = options = get
 
 
 def id_of(text: str, missing: ResourceNotFound) -> int:
-    """Read an id in a path.
+    """Read an id from a path.
 
     Parameters
     ----------
     text
-        The path's element.
+        Element of the path.
     missing
-        What to raise when it is no number: there is nothing of that name.
+        Error to raise if the element is not a number.
     """
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
         raise missing
@@ -343,7 +343,7 @@ def id_of(text: str, missing: ResourceNotFound) -> int:
 
 
 def procedure_id(text: str) -> int:
-    """Read the id of a procedure in a path; `ResourceNotFound` when it is no number."""
+    """Read the id of a procedure from a path; raises `ResourceNotFound` if it is not a number."""
     return id_of(text, ResourceNotFound.procedure(text))
 
 

@@ -1,7 +1,7 @@
-"""Reads request bodies; every fault becomes an error that names its place. Pure.
+"""Decoding of request bodies; every error names its place. Pure functions.
 
-Texts that the original has (``Script missing``, ``Malformed script in request``, ...) stay as they are; the path then
-stands in the error's ``detail``.
+Messages of the original (``Script missing``, ``Malformed script in request``, ...) are kept; the path is then in the
+error's ``detail``.
 """
 
 import re
@@ -21,7 +21,7 @@ _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
 class MalformedUpdate(MalformedRequest):
-    """The body of an update is not what it should be; the type is the original's."""
+    """The body of an update is not valid; the type is the original's."""
 
     type = "Malformed Response"
 
@@ -32,12 +32,12 @@ def prepare_request(body: bytes) -> PrepareRequest:
     Parameters
     ----------
     body
-        As it came.
+        Body of the request.
 
     Raises
     ------
     MalformedRequest
-        What is wrong, and where.
+        With the reason and its place in the body.
     """
     fields = _read(body)
     if "script" not in fields:
@@ -64,12 +64,12 @@ def procedure_update(body: bytes) -> ProcedureUpdate:
     Parameters
     ----------
     body
-        As it came.
+        Body of the request.
 
     Raises
     ------
     MalformedRequest
-        What is wrong, and where.
+        With the reason and its place in the body.
     """
     if not body.strip():
         raise EmptyResponse("No JSON available in response", "$: the request has no body")
@@ -88,32 +88,32 @@ def procedure_update(body: bytes) -> ProcedureUpdate:
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """Read a body that the original has no words of its own for.
+    """Read a body for which the original has no messages of its own.
 
     Parameters
     ----------
     body
-        As it came.
+        Body of the request.
     kind
-        The record's class.
+        Class of the record.
 
     Raises
     ------
     MalformedRequest
-        What is wrong, and where.
+        With the reason and its place in the body.
     """
     return convert(_read(body), kind)
 
 
 def convert(value: Any, kind: type[T]) -> T:
-    """Check JSON values against a record.
+    """Convert JSON values to a record.
 
     Parameters
     ----------
     value
         Decoded JSON.
     kind
-        The record's class.
+        Class of the record.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def convert(value: Any, kind: type[T]) -> T:
 
 
 def say_where(message: str) -> str:
-    """Put the path in front of a message of msgspec's.
+    """Move the path to the front of a message of msgspec.
 
     Parameters
     ----------

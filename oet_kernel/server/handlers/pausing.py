@@ -1,4 +1,4 @@
-"""``/procedures/<id>/pause`` and ``/resume``: have a procedure wait at a checkpoint, and let it go on."""
+"""``/procedures/<id>/pause`` and ``/resume``: pause a procedure at a checkpoint, and resume it."""
 
 from jupyter_server.auth.decorator import authorized
 from tornado import web
@@ -10,12 +10,12 @@ from oet_kernel.server.handlers.procedures import ProcedureResource
 
 
 class PauseHandler(ProcedureResource):
-    """The pause of one procedure."""
+    """Pause of one procedure."""
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)
     async def post(self, root: str, pid: str) -> None:
-        """Ask for it; does not wait until a checkpoint is reached."""
+        """Request a pause, without waiting until a checkpoint is reached."""
         uid = procedure_id(pid)
         request = decode(self.body, PauseRequest) if self.body.strip() else PauseRequest()
         summary = await self.service.pauses.pause(PauseProcessCommand(uid, request.at), self.caller)
@@ -23,18 +23,18 @@ class PauseHandler(ProcedureResource):
 
 
 class ResumeHandler(ProcedureResource):
-    """The end of a pause."""
+    """End of a pause."""
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)
     async def post(self, root: str, pid: str) -> None:
-        """Let the procedure go on; a body is not looked at."""
+        """Resume the procedure; the body is ignored."""
         summary = await self.service.pauses.resume(ResumeProcessCommand(procedure_id(pid)), self.caller)
         self.answer({"procedure": self.localise(summary, root)})
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
-    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    """Return paths and handlers under an API root, given as a pattern with one group."""
     return [
         (rf"{root}/procedures/([^/]+)/pause/?", PauseHandler),
         (rf"{root}/procedures/([^/]+)/resume/?", ResumeHandler),

@@ -18,26 +18,26 @@ from oet_kernel.server.handlers.decoding import prepare_request, procedure_updat
 
 
 class ProcedureResource(OetHandler):
-    """What handlers of procedures have in common."""
+    """Base of handlers that answer with procedures."""
 
     def localise(self, summary: ProcedureSummary, root: str) -> ProcedureSummary:
-        """Give the procedure the URL by which this client reaches it."""
+        """Return the summary with the URL by which this client reaches the procedure."""
         return replace(summary, uri=f"{self.api_url(root)}/procedures/{summary.id}")
 
 
 class ProceduresHandler(ProcedureResource):
-    """All procedures."""
+    """Collection of procedures."""
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
-        """List every active procedure and the newest inactive ones, in order of creation."""
+        """Send the summaries of active procedures and the newest inactive ones, in order of creation."""
         await self.answer_list("procedures", (self.localise(one, root) for one in self.service.summarise()))
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)
     async def post(self, root: str) -> None:
-        """Create a procedure; does not wait until it is READY."""
+        """Create a procedure, without waiting until it is READY."""
         request = prepare_request(self.body)
         checked = await self.context.catalogue.check_creation(
             request.script, request.script_args, required=request.require_script
@@ -52,19 +52,19 @@ class ProceduresHandler(ProcedureResource):
 
 
 class ProcedureHandler(ProcedureResource):
-    """One procedure."""
+    """Single procedure."""
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str, pid: str) -> None:
-        """Describe it."""
+        """Send the summary of the procedure."""
         (summary,) = self.service.summarise([procedure_id(pid)])
         self.answer({"procedure": self.localise(summary, root)})
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)
     async def put(self, root: str, pid: str) -> None:
-        """Start it (``state`` RUNNING), stop it (STOPPED), or leave it as it is (anything else)."""
+        """Start the procedure (``state`` RUNNING), stop it (STOPPED), or leave it unchanged (any other state)."""
         uid = procedure_id(pid)
         (summary,) = self.service.summarise([uid])
         update = procedure_update(self.body)
@@ -72,7 +72,7 @@ class ProcedureHandler(ProcedureResource):
         match update.state:
             case ProcedureState.RUNNING:
                 main = update.script_args.main_args
-                if self.service.startable(uid):  # any other is left as it is, whatever the arguments
+                if self.service.startable(uid):  # any other is left unchanged, whatever the arguments
                     main = await self.context.catalogue.check_main(uid, main, update.script_args.main_name)
                 summary = await self.service.start(StartProcessCommand(uid, run_args=main), self.caller)
                 body = {"procedure": self.localise(summary, root)}
@@ -85,14 +85,14 @@ class ProcedureHandler(ProcedureResource):
 
 
 def stop_message(pid: int, stopped: bool, aborted: bool) -> str:
-    """Say what a stop did, in the words that clients print.
+    """Return the message about a stop that clients print.
 
     Parameters
     ----------
     pid
         Id of the procedure.
     stopped
-        False when it had ended before.
+        False if the procedure had already ended.
     aborted
         Whether an abort script was run.
     """
@@ -103,5 +103,5 @@ def stop_message(pid: int, stopped: bool, aborted: bool) -> str:
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
-    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    """Return paths and handlers under an API root, given as a pattern with one group."""
     return [(rf"{root}/procedures/?", ProceduresHandler), (rf"{root}/procedures/([^/]+)/?", ProcedureHandler)]

@@ -1,4 +1,4 @@
-"""``/procedures/<id>/record``: what a procedure did, as a notebook or a page."""
+"""``/procedures/<id>/record``: record of a procedure, as a notebook or a page."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ _TYPES = {"ipynb": "application/x-ipynb+json", "html": "text/html; charset=utf-8
 
 
 class RecordHandler(OetHandler):
-    """The record of one procedure."""
+    """Record of one procedure."""
 
     _content_type: str | None = None
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str, pid: str) -> None:
-        """Send it as it is now, in the ``format`` that was asked for: ``ipynb`` (the default) or ``html``."""
+        """Send the present record in the requested ``format``: ``ipynb`` (the default) or ``html``."""
         number = procedure_id(pid)
         kind = self.query_text("format")
         kind = "ipynb" if kind is None else kind
@@ -31,17 +31,17 @@ class RecordHandler(OetHandler):
         self._content_type = _TYPES[kind]
         self.set_header("Content-Disposition", f'attachment; filename="procedure-{number}.{kind}"')
         self.set_header("Cache-Control", "no-store")
-        # what a script displays is a script's own HTML: it must not act in the name of who looks at it
+        # a script can display HTML of its own, which must not act in the name of its viewer
         self.set_header("Content-Security-Policy", HEADER)
         self.finish(data)
 
     def finish(self, *args: Any, **kwargs: Any) -> Any:
-        """Keep the type of the content that is sent."""
+        """Finish the response with the type of its content."""
         if self._content_type is not None:
             kwargs["set_content_type"] = self._content_type
         return super().finish(*args, **kwargs)
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
-    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    """Return paths and handlers under an API root, given as a pattern with one group."""
     return [(rf"{root}/procedures/([^/]+)/record/?", RecordHandler)]

@@ -1,4 +1,4 @@
-"""``/scripts``: which scripts there are, and what they take."""
+"""``/scripts``: available scripts, and their arguments."""
 
 from jupyter_server.auth.decorator import authorized
 from tornado import web
@@ -8,22 +8,22 @@ from oet_kernel.server.handlers.base import RESOURCE, OetHandler
 
 
 class ScriptsHandler(OetHandler):
-    """The scripts in the configured folders."""
+    """Scripts in the configured folders."""
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
-        """List them."""
+        """Send the list of scripts."""
         self.answer(await self.context.catalogue.scripts())
 
 
 class SchemaHandler(OetHandler):
-    """What a script takes."""
+    """Arguments of a script."""
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
-        """Give the JSON Schemas of its functions."""
+        """Send the JSON Schemas of the script's functions."""
         uri = self.query_text("uri") or ""
         if not uri:
             raise MalformedRequest("$.uri: required: /scripts/schema?uri=file:///path.py")
@@ -31,5 +31,5 @@ class SchemaHandler(OetHandler):
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
-    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    """Return paths and handlers under an API root, given as a pattern with one group."""
     return [(rf"{root}/scripts/?", ScriptsHandler), (rf"{root}/scripts/schema/?", SchemaHandler)]

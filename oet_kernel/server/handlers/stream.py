@@ -18,21 +18,21 @@ from oet_kernel.system.threads import STATE
 
 _WITHOUT_DASHES = re.compile("[-_]")
 _PAGE = 5000
-"""Events that are read at once for a listener that has missed some."""
+"""Number of events that are read at once for a listener that has missed some."""
 _PAGE_BYTES = 1 << 20
-"""Bytes of them: what a listener costs that does not read."""
+"""Bytes of events that are read at once: the memory that a listener takes if it does not read."""
 _LARGE = 1 << 18
-"""Bytes above which an event is read in pieces of this size."""
+"""Size in bytes above which an event is read in pieces of this size."""
 _WRITE_DEADLINE = 30.0
-"""Seconds for a listener to take a piece of what is sent to it."""
+"""Seconds within which a listener must take a piece of data."""
 
 
 class _Removed(Exception):
-    """Retention has removed an event while it was sent."""
+    """Retention has removed an event while it was being sent."""
 
 
 class StreamHandler(OetHandler):
-    """One listener's connection, for as long as it lasts."""
+    """Connection of one listener."""
 
     _track_activity = False
     _subscription: Subscription | None = None
@@ -40,10 +40,10 @@ class StreamHandler(OetHandler):
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
-        """Send every event that the listener asked for (``topic``, ``exclude``, ``procedure``) until it leaves.
+        """Send the events that the listener asks for (``topic``, ``exclude``, ``procedure``) until it leaves.
 
-        One that has listened before says how far it got, as ``Last-Event-ID`` or ``after``: it gets what it has missed,
-        and then what happens. One that asks for it (``position=true``) is told first where the stream begins.
+        A listener that reconnects gives its last event's id as ``Last-Event-ID`` or ``after``: the missed events are
+        sent first, then new ones. With ``position=true`` the position at which the stream begins is sent first.
         """
         procedure = self.query_number("procedure", "the id of a procedure")
         told = self.query_truth("position")
@@ -75,11 +75,11 @@ class StreamHandler(OetHandler):
             self.finish()
 
     def _position(self) -> int | None:
-        """Return the id of the event that the listener had last; None when it wants only what is to come.
+        """Return the id of the listener's last event; None if it wants new events only.
 
-        A client that comes back adds what it has heard to the address that it was given, which may say where it began:
-        the header goes before the query's ``lastEventId``, and that before ``after``. What the original gave as id, a
-        time, is no position.
+        A client that reconnects adds its last id to its address, which may hold the id at which it began: the header
+        has precedence over the query's ``lastEventId``, and that over ``after``. The ids of the original, times, are
+        not positions.
         """
         heard = self.query_texts(lambda name: _WITHOUT_DASHES.sub("", name).lower() == "lasteventid")
         for last in (self.request.headers.get("Last-Event-ID", "").strip(), *reversed(heard)):
@@ -88,7 +88,7 @@ class StreamHandler(OetHandler):
         return self.query_number("after", "the id of an event")
 
     async def _send_history(self, after: int, wanted: Filter) -> int:
-        """Send what was missed up to now; gives how far that led."""
+        """Send the events missed up to now; return the id of the last one."""
         newest = self.context.bus.last_seq
         if after > newest:
             await self._send(frame(to_json({"after": after, "last_id": newest}), event="unknown-id"))
@@ -100,7 +100,7 @@ class StreamHandler(OetHandler):
         return await self._send_stored(after, wanted)
 
     async def _send_stored(self, after: int, wanted: Filter, up_to: int | None = None) -> int:
-        """Send the events behind a number, page by page; gives the number of the last."""
+        """Send the stored events after an id, page by page; return the id of the last one."""
         store, more = self.context.journal.store, True
         while more:
             page = await STATE.run(store.events, after, wanted, _PAGE, up_to, most_bytes=_PAGE_BYTES, longest=_LARGE)
@@ -125,7 +125,7 @@ class StreamHandler(OetHandler):
             await self._send(b"".join(frames))
 
     async def _send_large(self, seq: int) -> None:
-        """Send an event of which no more than a piece is in memory while the listener does not read."""
+        """Send a large event in pieces, so that only one is in memory while the listener does not read."""
         store, begin = self.context.journal.store, 0
         await self._send(BEGINNING)
         while piece := await STATE.run(store.event_data, seq, begin, _LARGE):
@@ -152,24 +152,24 @@ class StreamHandler(OetHandler):
 
     async def _send(self, data: bytes) -> None:
         view = memoryview(data)
-        for begin in range(0, len(data), _LARGE):  # a large event is shared by all who listen; what is sent is a copy
+        for begin in range(0, len(data), _LARGE):  # a large event is shared by all listeners; copies are sent
             self.write(bytes(view[begin : begin + _LARGE]))
             async with asyncio.timeout(_WRITE_DEADLINE):
                 await self.flush()
 
     def on_connection_close(self) -> None:
-        """The listener has left."""
+        """Handle the listener's leaving."""
         super().on_connection_close()
         if self._subscription is not None:
             self._subscription.end()
 
     def finish(self, *args: Any, **kwargs: Any) -> Any:
-        """Keep the type of the content that was sent."""
+        """Finish the response with the type of its content."""
         if self._subscription is not None:
             kwargs["set_content_type"] = self._headers["Content-Type"]
         return super().finish(*args, **kwargs)
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
-    """List the handlers and their paths under an API root, given as a pattern with one group."""
+    """Return paths and handlers under an API root, given as a pattern with one group."""
     return [(rf"{root}/stream/?", StreamHandler)]
