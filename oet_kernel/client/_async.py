@@ -8,7 +8,8 @@ from typing import Any, Self
 import httpx
 
 from oet_kernel.client import _wire
-from oet_kernel.client._address import Address, find_address, find_again
+from oet_kernel.client._address import find_address
+from oet_kernel.client._async_io import find_again, preceded, sleep
 from oet_kernel.client._listening import RESUME, Listening
 from oet_kernel.client._trust import Trust
 from oet_kernel.client._wire import Event, Request
@@ -327,7 +328,7 @@ class AsyncClient:
             if reply.status_code != 200:
                 raise _wire.error_of(reply.status_code, reply.reason_phrase, await reply.aread(), self.address.url)
             chunks = reply.aiter_bytes()
-            return _after(await anext(chunks, b""), chunks)
+            return preceded(await anext(chunks, b""), chunks)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _wire.not_reached(self.address, error) from None
 
@@ -348,8 +349,8 @@ class AsyncClient:
                 pause, notices = listening.broke(self.address, why)
                 for notice in notices:
                     yield notice
-                await _sleep(pause)
-                self.address = await _find_again(self.address)
+                await sleep(pause)
+                self.address = await find_again(self.address)
                 try:
                     chunks = await self._listen(listening, connection)
                     connected = True
@@ -362,7 +363,7 @@ class AsyncClient:
 
     async def _send(self, request: Request) -> bytes:
         reply = await self._ask(request)
-        if reply.status_code == 403 and (found := await _find_again(self.address)) != self.address:
+        if reply.status_code == 403 and (found := await find_again(self.address)) != self.address:
             self.address = found  # the service was started anew
             reply = await self._ask(request)
         return _wire.read(reply, request, self.address)
@@ -372,30 +373,9 @@ class AsyncClient:
         try:
             return await self._http.request(request.method, **_wire.arguments(self.address, request))
         except httpx.ConnectError as error:
-            if (found := await _find_again(self.address)) == self.address:
+            if (found := await find_again(self.address)) == self.address:
                 raise _wire.not_reached(self.address, error) from None
             self.address = found
             return await self._ask(request)  # which has not reached anybody yet
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _wire.not_reached(self.address, error) from None
-
-
-async def _after(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in chunks:
-        yield chunk
-
-
-# asyncio is imported where it is used: the commands of ``oet`` use the other client, and start faster without it
-
-
-async def _sleep(seconds: float) -> None:
-    import asyncio
-
-    await asyncio.sleep(seconds)
-
-
-async def _find_again(address: Address) -> Address:
-    import asyncio
-
-    return await asyncio.to_thread(find_again, address)

@@ -1,17 +1,16 @@
-"""The client for programs that wait."""
+"""The client for programs that wait; generated from ``_async.py`` by ``scripts/generate-client``."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
 from oet_kernel.client import _wire
-from oet_kernel.client._address import find_address, find_again
+from oet_kernel.client._address import find_address
 from oet_kernel.client._listening import RESUME, Listening
+from oet_kernel.client._sync_io import find_again, preceded, sleep
 from oet_kernel.client._trust import Trust
 from oet_kernel.client._wire import Event, Request
 from oet_kernel.client.errors import ApiError, ConnectionFailed
@@ -201,7 +200,8 @@ class Client:
             size = _wire.PAGE if left is None else min(left, _wire.PAGE)
             request = _wire.archive(states, script, subarray, since, until, before, size)
             page, before = _wire.read_archive(self._send(request))
-            yield from page
+            for one in page:
+                yield one
             left = None if left is None else left - len(page)
             if before is None or left == 0:
                 return
@@ -263,7 +263,8 @@ class Client:
         begin: int | None = after
         while begin is not None:
             page, begin = _wire.read_events(self._send(_wire.procedure_events(pid, begin, topics, exclude)))
-            yield from page
+            for one in page:
+                yield one
 
     @contextmanager
     def events(
@@ -327,7 +328,7 @@ class Client:
             if reply.status_code != 200:
                 raise _wire.error_of(reply.status_code, reply.reason_phrase, reply.read(), self.address.url)
             chunks = reply.iter_bytes()
-            return chain([next(chunks, b"")], chunks)
+            return preceded(next(chunks, b""), chunks)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _wire.not_reached(self.address, error) from None
 
@@ -335,7 +336,8 @@ class Client:
         while True:
             try:
                 for chunk in chunks:
-                    yield from listening.feed(chunk)
+                    for event in listening.feed(chunk):
+                        yield event
                 why = "the service closed it"
             except httpx.TransportError as error:
                 why = _wire.reason(error)
@@ -343,8 +345,9 @@ class Client:
             while not connected:
                 connection.close()
                 pause, notices = listening.broke(self.address, why)
-                yield from notices
-                time.sleep(pause)
+                for notice in notices:
+                    yield notice
+                sleep(pause)
                 self.address = find_again(self.address)
                 try:
                     chunks = self._listen(listening, connection)
@@ -353,7 +356,8 @@ class Client:
                     why = str(error)
                 except ApiError as error:
                     why = listening.refused(error, self.address.found_token)
-            yield from listening.connected()
+            for notice in listening.connected():
+                yield notice
 
     def _send(self, request: Request) -> bytes:
         reply = self._ask(request)

@@ -69,7 +69,7 @@ async def test_main_that_the_kernel_never_begins_is_a_failure(hasty):
 
 @pytest.mark.anyio
 async def test_script_that_the_kernel_never_loads_is_a_failure(hasty, monkeypatch):
-    monkeypatch.setattr(LocalKernel, "prepare", lambda *arguments, **options: None)
+    monkeypatch.setattr(LocalKernel, "ask", lambda self, request: None)
     pid = await hasty.create(HELLO)
     summary = await hasty.until(pid)
     assert summary.state is ProcedureState.FAILED

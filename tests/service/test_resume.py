@@ -220,7 +220,7 @@ async def test_creation_that_was_under_way_is_brought_to_its_end(services):
 async def test_start_that_was_recorded_and_did_not_reach_the_kernel_is_carried_out_once(services, monkeypatch):
     first = await services()
     pid = await first.ready("def main(x): print('ran', x)\n")
-    monkeypatch.setattr(first.service._registry.find(pid).kernel, "run", lambda main: None)
+    monkeypatch.setattr(first.service._registry.find(pid).kernel, "ask", lambda request: None)
     await first.start(pid, 7)
     await first.detach()
     second = await services()
