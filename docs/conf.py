@@ -13,6 +13,7 @@ version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click", "reference_pages"]
 myst_enable_extensions = ["deflist", "colon_fence"]
 myst_heading_anchors = 3
+smartquotes = False  # --option must stay two hyphens
 html_theme = "furo"
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"

@@ -11,20 +11,21 @@ from oet_kernel.client.event_texts import TEXTS
 from oet_kernel.server.app import OetApp
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> nodes.table:
-    """Make a table of texts."""
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], code: Iterable[int] = ()) -> nodes.table:
+    """Create a table of texts; the columns with these numbers are code."""
     head, rows = list(head), [list(row) for row in rows]
     group = nodes.tgroup(cols=len(head))
     group += [nodes.colspec(colwidth=1) for _ in head]
 
-    def row(cells: Iterable[str]) -> nodes.row:
+    def row(cells: Iterable[str], code: Iterable[int] = ()) -> nodes.row:
         made = nodes.row()
-        for cell in cells:
-            made += nodes.entry("", nodes.paragraph(text=cell))
+        for number, cell in enumerate(cells):
+            text = nodes.literal(text=cell) if number in code else nodes.Text(cell)
+            made += nodes.entry("", nodes.paragraph("", "", text))
         return made
 
     group += nodes.thead("", row(head))
-    group += nodes.tbody("", *(row(one) for one in rows))
+    group += nodes.tbody("", *(row(one, code) for one in rows))
     return nodes.table("", group)
 
 
@@ -38,8 +39,8 @@ class Options(Directive):
         for name, trait in sorted(OetApp.class_own_traits(config=True).items()):
             short = names.get(f"OetApp.{name}")
             option = f"--OetApp.{name}" + (f", --{short}" if short else "")
-            rows.append((option, type(trait).__name__, trait.default_value_repr(), " ".join(trait.help.split())))
-        return [table(("option", "type", "default", "meaning"), rows)]
+            rows.append((option, trait.default_value_repr(), " ".join(trait.help.split())))
+        return [table(("option", "default", "meaning"), rows, (0, 1))]
 
 
 class Events(Directive):
@@ -48,7 +49,7 @@ class Events(Directive):
     def run(self) -> list[nodes.Node]:
         """Make the table from the catalogue."""
         rows = [(topic, ", ".join(fields), TEXTS.get(topic, "")) for topic, fields in sorted(topics.TOPICS.items())]
-        return [table(("topic", "fields besides topic and msg_src", "says"), rows)]
+        return [table(("topic", "fields besides topic and msg_src", "says"), rows, (0, 1))]
 
 
 def setup(app: Any) -> dict[str, bool]:
