@@ -1,4 +1,4 @@
-"""The Python client: `Client` for programs that wait, `AsyncClient` for those that do not."""
+"""Python client: `Client` for synchronous programs, `AsyncClient` for asyncio programs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the asynchronous client for who asks for it: no command does."""
+    """Import the asynchronous client on first use: no command uses it."""
     if name != "AsyncClient":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from oet_kernel.client._async import AsyncClient

@@ -1,4 +1,4 @@
-"""Where a service is, and what it wants to see: from arguments, the environment, and what runs on this machine."""
+"""Address and credentials of a service: from arguments, the environment, and the services on this machine."""
 
 import getpass
 import os
@@ -16,29 +16,29 @@ from oet_kernel.state import discovery
 from oet_kernel.state.discovery import Service
 
 ROOT = "/api/v1.0"
-"""End of an API root."""
+"""Path at the end of an API root."""
 DEFAULT_URL = f"http://127.0.0.1:5000{ROOT}"
-"""Where a service is when nothing says otherwise."""
+"""API root of a service if no other address is given or found."""
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Address(Struct, frozen=True):
-    """Where a service is, and what it wants to see."""
+    """Address and credentials of a service."""
 
     url: str
     token: str | None
     user: str
-    """Who asks."""
+    """Name of the requester."""
     ca: str | None = None
-    """File or folder of the only authorities to trust; None for those that this machine trusts."""
+    """File or folder of the only certificate authorities to trust; None for those that this machine trusts."""
     state_dir: str | None = None
-    """State folder of the service, where it is one that this user runs on this machine."""
+    """State folder of the service, if this user runs it on this machine; otherwise None."""
     found_url: bool = False
     found_token: bool = False
 
     @property
     def is_here(self) -> bool:
-        """True for a service that this user runs on this machine."""
+        """True if this user runs the service on this machine."""
         return self.state_dir is not None
 
     @property
@@ -49,7 +49,7 @@ class Address(Struct, frozen=True):
 
 
 def own_name() -> str:
-    """Name the user of this process, and the machine."""
+    """Return the user of this process and the host, as ``user@host``."""
     try:
         name = getpass.getuser()
     except (ImportError, OSError, KeyError):  # a container's user without a name; Windows without USERNAME
@@ -58,7 +58,7 @@ def own_name() -> str:
 
 
 def find_address(url: str | None, token: str | None, user: str | None = None, ca: str | Path | None = None) -> Address:
-    """Say which service to talk to.
+    """Find the address of the service to use.
 
     Parameters
     ----------
@@ -67,17 +67,17 @@ def find_address(url: str | None, token: str | None, user: str | None = None, ca
         ``OET_REST_URI`` (which ends in ``/procedures``), the one service that this user runs on this machine, or the
         default address.
     token
-        Its token; without it ``OET_TOKEN``, or that of the service on this machine which has this address.
+        Token of the service; without it ``OET_TOKEN``, or that of the service on this machine with this address.
     user
-        Who asks; the system's user and host when None.
+        Name of the requester; None for the system's user and host.
     ca
-        File or folder of the only authorities to trust; without it ``OET_CA``.
+        File or folder of the only certificate authorities to trust; without it ``OET_CA``.
 
     Raises
     ------
     ClientError
-        When the token cannot be sent in a header, the address is none of a service, or no service is named and several
-        run on this machine.
+        When the token cannot be sent in a header, the address is not that of a service, or no service is named and
+        several run on this machine.
     """
     user = user or own_name()
     url = url or os.environ.get("OET_URL") or os.environ.get("OET_REST_URI") or ""
@@ -107,20 +107,20 @@ def find_address(url: str | None, token: str | None, user: str | None = None, ca
 
 
 def read_root(text: str, here: Sequence[str]) -> str:
-    """Read the API root of a service from what a person has typed.
+    """Return the API root for an address that a user has typed.
 
     Parameters
     ----------
     text
-        An API root, one with ``/procedures`` behind it, the address of a server, or that of a Jupyter server of this
-        machine; ``http://`` may be left out of one of this machine.
+        API root, API root followed by ``/procedures``, address of a server, or address of a Jupyter server on this
+        machine; ``http://`` may be omitted for this machine.
     here
         API roots of the services that run on this machine.
 
     Raises
     ------
     ConnectionFailed
-        When it is the address of nothing.
+        When the text is not a valid address.
     """
     url, mark, _ = text.partition("?") if "?" in text else text.partition("#")
     if mark:
@@ -143,23 +143,23 @@ def read_root(text: str, here: Sequence[str]) -> str:
 
 
 def is_root(url: str) -> bool:
-    """Return whether an address ends as an API root does."""
+    """Return whether an address ends like an API root."""
     return url.endswith((ROOT, ROOT.removesuffix(".0")))
 
 
 def the_one(services: Sequence[Service]) -> Service:
-    """Return the service that is meant where none was named: there must be one state folder, whoever serves it.
+    """Return the service to use where none is named: all found ones must have the same state folder.
 
     Parameters
     ----------
     services
-        From `discovery.find`, not empty. Servers that wait to be asked count where none serves; of those that would
-        serve one folder the newest is taken.
+        Result of `discovery.find`, not empty. Servers that have not opened their state folder count only if none
+        serves; of several with one folder the newest is used.
 
     Raises
     ------
     ClientError
-        When there are several.
+        When there are several state folders.
     """
     meant = [service for service in services if service.serves] or services
     if len({service.state_dir for service in meant}) > 1:
@@ -169,17 +169,17 @@ def the_one(services: Sequence[Service]) -> Service:
 
 
 def find_again(address: Address) -> Address:
-    """Look up what was looked up before: a service that was started anew may have another port, and another token.
+    """Look up again the found parts of an address: a restarted service may have another port and another token.
 
     Parameters
     ----------
     address
-        Where the service was.
+        Last address of the service.
 
     Returns
     -------
     Address
-        Where the service on the same state folder is now; as it was, where there is none or the user has named it.
+        Present address of the service with the same state folder; unchanged if there is none, or if the user gave it.
     """
     if not (address.found_url or address.found_token):
         return address
@@ -194,7 +194,7 @@ def find_again(address: Address) -> Address:
 
 
 def _port_and_path(url: str) -> str:
-    """Compare addresses of this machine, whatever name it has in them."""
+    """Return port and path of an address of this machine, to compare addresses with different host names."""
     for host in _LOOPBACK:
         for scheme in ("http", "https"):
             if url.startswith(f"{scheme}://{host}:"):

@@ -1,4 +1,4 @@
-"""The client for asyncio programs; the same as the other, with ``await``."""
+"""Asynchronous client: the same methods as `Client`, with ``await``."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,18 +29,18 @@ from oet_kernel.topics import STATECHANGE
 
 
 class AsyncClient:
-    """Talks to a service.
+    """Client of a service.
 
     Parameters
     ----------
     url
         API root; without it ``OET_URL``, or the service of this user on this machine, of which there must be one.
     token
-        Its token; without it ``OET_TOKEN``, or what the service on this machine has left for its user.
+        Token of the service; without it ``OET_TOKEN``, or that in the discovery file of the service on this machine.
     timeout
-        Seconds that a reply may take; a stop with abort waits for the abort script to get ready.
+        Timeout of a reply in seconds; a stop with abort waits for the abort script to become ready.
     user
-        Who asks, for a service that does not know its users by name; the system's user and host when None.
+        Name of the requester, for a service that does not know its users by name; None for the system's user and host.
     ca
         PEM file of the authority that has issued the service's certificate; without it ``OET_CA``, ``SSL_CERT_FILE``,
         ``SSL_CERT_DIR``, or the authorities that this machine trusts.
@@ -72,102 +72,102 @@ class AsyncClient:
     async def create(
         self, script: Script | str | Path, init: ProcedureInput | None = None, main: ProcedureInput | None = None
     ) -> ProcedureSummary:
-        """Prepare a script; does not wait until it is READY.
+        """Create a procedure from a script, without waiting until it is READY.
 
-        It runs in the working folder of this process where the service was found on this machine, and the script names
-        no other.
+        The script runs in the working folder of this process if the service was found on this machine and the script
+        names no other folder.
 
         Parameters
         ----------
         script
-            A script, its URI, or the path of a file.
+            Script, its URI, or the path of a file.
         init
-            What its ``init`` is called with.
+            Arguments of its ``init``; None for no arguments.
         main
-            What its ``main`` is to be called with, where that is known: refused before ``init`` is called where it
-            cannot fit. It is given again with the start.
+            Arguments of its ``main``, if known: invalid ones are refused before ``init`` is called. They must be given
+            again with the start.
 
         Raises
         ------
         ApiError, ConnectionFailed
-            When the service refuses, or is not there; as for every method.
+            When the service refuses the request, or is not reached; as for every method.
         """
         return _wire.read_procedure(await self._send(_wire.create(script, init, main, self.address)))
 
     async def start(self, pid: int, main: ProcedureInput | None = None) -> ProcedureSummary:
-        """Run ``main`` of a procedure that is READY."""
+        """Start ``main`` of a procedure that is READY."""
         return _wire.read_procedure(await self._send(_wire.start(pid, main)))
 
     async def stop(self, pid: int, *, abort: bool = True) -> str:
-        """End a procedure, and run the abort script on its subarray unless told not to; gives the service's message."""
+        """Stop a procedure, and run the abort script on its subarray unless `abort` is False; return the message."""
         return _wire.read_stopped(await self._send(_wire.stop(pid, abort)))
 
     async def pause(self, pid: int, at: str | None = None) -> ProcedureSummary:
-        """Have a procedure wait at a checkpoint; does not wait until it is there.
+        """Pause a procedure at a checkpoint, without waiting until it gets there.
 
         Parameters
         ----------
         pid
             Id of the procedure.
         at
-            Pattern of the checkpoint's whole name, as of file names: ``scan *``; None for the next one.
+            Pattern of the checkpoint's whole name, as for file names: ``scan *``; None for the next checkpoint.
         """
         return _wire.read_procedure(await self._send(_wire.pause(pid, at)))
 
     async def resume(self, pid: int) -> ProcedureSummary:
-        """Let a procedure go on that is paused, or is to be."""
+        """Resume a procedure that is paused, or withdraw a requested pause."""
         return _wire.read_procedure(await self._send(Request("POST", f"/procedures/{pid}/resume")))
 
     async def procedure(self, pid: int) -> ProcedureSummary:
-        """Describe a procedure."""
+        """Return the summary of a procedure."""
         return _wire.read_procedure(await self._send(Request("GET", f"/procedures/{pid}")))
 
     async def procedures(self) -> list[ProcedureSummary]:
-        """List procedures, in order of creation."""
+        """Return the summaries of procedures, in order of creation."""
         return _wire.read_procedures(await self._send(Request("GET", "/procedures")))
 
     async def scripts(self) -> ScriptList:
-        """List the scripts in the folders of the service."""
+        """Return the scripts in the folders of the service."""
         return _wire.read_scripts(await self._send(Request("GET", "/scripts")))
 
     async def schema(self, script: str | Path) -> ScriptSchema:
-        """Say what a script takes, given its URI or the path of a file."""
+        """Return the schemas of a script's arguments, given its URI or the path of a file."""
         return _wire.read_schema(await self._send(_wire.schema(script)))
 
     async def record(self, pid: int, format: str = "ipynb") -> bytes:  # noqa: A002 - the API's own name
-        """Get the record of a procedure as it is now, as a file: ``ipynb`` or ``html``."""
+        """Return the present record of a procedure as the content of a file: ``ipynb`` or ``html``."""
         return await self._send(_wire.record(pid, format))
 
     async def kernel(self, pid: int) -> KernelInfo:
-        """Ask how a Jupyter client attaches to the kernel of a procedure."""
+        """Return the connection by which a Jupyter client attaches to the kernel of a procedure."""
         return _wire.read_kernel(await self._send(Request("GET", f"/procedures/{pid}/kernel")))
 
     async def control(self, pid: int, taken: bool = True) -> KernelInfo:
-        """Take control of the kernel of a procedure, so that attached clients may type, or give it back.
+        """Acquire control of the kernel of a procedure, so that attached clients may type, or release it.
 
         Parameters
         ----------
         pid
             Id of the procedure.
         taken
-            False to give it back.
+            True to acquire control; False to release it.
         """
         return _wire.read_kernel(await self._send(_wire.control(pid, taken)))
 
     async def run_activity(self, command: ActivityCommand) -> ActivitySummary:
-        """Do what a scheduling block says."""
+        """Run an activity of a scheduling block."""
         return _wire.read_activity(await self._send(_wire.run_activity(command)))
 
     async def activity(self, number: int) -> ActivitySummary:
-        """Describe an activity."""
+        """Return the summary of an activity."""
         return _wire.read_activity(await self._send(Request("GET", f"/activities/{number}")))
 
     async def activities(self) -> list[ActivitySummary]:
-        """List activities, in order of creation."""
+        """Return the summaries of activities, in order of creation."""
         return _wire.read_activities(await self._send(Request("GET", "/activities")))
 
     async def health(self) -> dict[str, Any]:
-        """Ask whether the service is well."""
+        """Return the health of the service."""
         return _wire.read_health(await self._send(Request("GET", "/health")))
 
     async def archive(
@@ -179,20 +179,20 @@ class AsyncClient:
         until: float | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[ProcedureSummary]:
-        """Give all procedures that ever were, the newest first, but for those that retention has removed.
+        """Iterate over all procedures that ever were, the newest first, except those that retention has removed.
 
         Parameters
         ----------
         states
-            In any of these states; in any at all when empty.
+            States to include; empty for all.
         script
-            With this in the URI of the script.
+            Text in the URI of the script; None for all.
         subarray
-            On this subarray.
+            Id of the subarray; None for all.
         since, until
-            Created at this time or later, and before this time, Unix seconds.
+            Bounds of the time of creation in Unix seconds: `since` included, `until` excluded; None for no bound.
         limit
-            How many at most, from 1; None for all.
+            Maximum number of procedures, from 1; None for all.
         """
         before: int | None = None
         left = limit
@@ -207,7 +207,7 @@ class AsyncClient:
                 return
 
     async def find(self, pid: int) -> ProcedureSummary:
-        """Describe a procedure, from the archive where it is not listed any more."""
+        """Return the summary of a procedure, from the archive if it is not listed any more."""
         try:
             return await self.procedure(pid)
         except ApiError as error:
@@ -215,28 +215,28 @@ class AsyncClient:
                 raise
             try:
                 page = await self._send(_wire.archive((), None, None, None, None, pid + 1, 1))
-            except ApiError:  # an original service has no archive
+            except ApiError:  # a service of the original has no archive
                 raise error from None
             if (found := _wire.read_found(page, pid)) is None:
                 raise
             return found
 
     async def wait(self, pid: int, *states: ProcedureState) -> ProcedureSummary:
-        """Wait until a procedure is, or was meanwhile, in one of these states; without any, for its end.
+        """Wait until a procedure is in one of these states, or has passed through one; without states, until its end.
 
         Parameters
         ----------
         pid
             Id of the procedure.
         states
-            What to wait for.
+            States to wait for; none for the end.
 
         Raises
         ------
         ProcedureEnded
-            When it has ended in none of these states; the message holds the script's own error.
+            When the procedure has ended in none of these states; the message holds the script's own error.
         StreamEnded
-            When the service went away, and has not come back.
+            When the connection to the service broke and was not restored in time.
         """
         async with self.events((STATECHANGE,), procedure=pid, notices=True) as events:
             summary = await self.find(pid)
@@ -249,16 +249,16 @@ class AsyncClient:
     async def procedure_events(
         self, pid: int, after: int = 0, topics: Sequence[str] = (), exclude: Sequence[str] = ()
     ) -> AsyncIterator[Event]:
-        """Give the events of a procedure up to now, with their times; also of one that is not listed any more.
+        """Iterate over the past events of a procedure, with their times; the procedure need not be listed any more.
 
         Parameters
         ----------
         pid
             Id of the procedure.
         after
-            Id of the event behind which to begin.
+            Id of the event after which to begin.
         topics, exclude
-            Topics or beginnings of topics that are wanted, and that are not.
+            Topics or beginnings of topics to include, and to exclude.
         """
         begin: int | None = after
         while begin is not None:
@@ -277,42 +277,42 @@ class AsyncClient:
         resume: float = RESUME,
         notices: bool = False,
     ) -> AsyncIterator[AsyncIterator[Event]]:
-        """Listen; when the context is entered, the service knows it, and no event from then on is missed.
+        """Subscribe to events; once the context is entered, no event is missed.
 
-        When the stream breaks, since the service was started anew, the network failed, or this listener was too slow,
-        it is taken up again where it stopped: each event is given once, and in order.
+        When the stream breaks, because of a restart of the service, a network failure, or a slow listener, it is
+        resumed where it stopped: each event is delivered once, and in order.
 
         Parameters
         ----------
         topics, exclude
-            Topics or beginnings of topics that are wanted, and that are not.
+            Topics or beginnings of topics to include, and to exclude.
         procedure
-            Only events about this procedure.
+            Id of the only procedure whose events are wanted; None for all events.
         after
-            Id of the event behind which to begin, 0 for all that the service has; without it with what happens next.
+            Id of the event after which to begin; 0 for all stored events, None for new events only.
         resume
-            Seconds for which a service that went away is waited for; 0 to end with the first break.
+            Seconds to wait for a service that cannot be reached; 0 to end at the first break.
         notices
-            Whether to give, among the events and whichever topics are wanted, what becomes of the connection: `AWAY`
-            and `BACK` when the service cannot be reached and when it can again, `LOST` when what was missed cannot be
-            had. A notice is an event without id.
+            Whether to yield notices about the connection among the events, whatever the topics: `AWAY` when the service
+            cannot be reached, `BACK` when it can again, `LOST` when missed events are not available. A notice is an
+            event without id.
 
         Raises
         ------
         ConnectionFailed
-            When there is no service.
+            When the service is not reached.
         StreamEnded
-            While iterating: when the stream breaks, and cannot be taken up in time.
+            While iterating: when the stream breaks and cannot be resumed in time.
         EventsLost
-            While iterating, without `notices`: when what was missed cannot be had, since the service has removed it,
-            has another state folder now, or is an original one, which keeps no events.
+            While iterating, without `notices`: when missed events are not available, because the service has removed
+            them, has another state folder now, or is a service of the original, which keeps no events.
         """
         listening = Listening(_wire.stream_query(topics, exclude, procedure), after, resume, notices)
         async with AsyncExitStack() as connection:
             yield self._hear(listening, connection, await self._listen(listening, connection))
 
     async def _listen(self, listening: Listening, connection: AsyncExitStack) -> AsyncIterator[bytes]:
-        """Connect; the service has this listener when this returns."""
+        """Connect to the stream; the service has registered this listener when this returns."""
         timeout = httpx.Timeout(10.0, read=_wire.SILENCE)
         self._trust.prepare(self.address.url)
         try:
@@ -364,7 +364,7 @@ class AsyncClient:
     async def _send(self, request: Request) -> bytes:
         reply = await self._ask(request)
         if reply.status_code == 403 and (found := await find_again(self.address)) != self.address:
-            self.address = found  # the service was started anew
+            self.address = found  # the service has restarted
             reply = await self._ask(request)
         return _wire.read(reply, request, self.address)
 
@@ -376,6 +376,6 @@ class AsyncClient:
             if (found := await find_again(self.address)) == self.address:
                 raise _wire.not_reached(self.address, error) from None
             self.address = found
-            return await self._ask(request)  # which has not reached anybody yet
+            return await self._ask(request)  # the request has not reached a service yet
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _wire.not_reached(self.address, error) from None

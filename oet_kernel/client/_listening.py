@@ -1,6 +1,6 @@
-"""Listening over breaks of the stream: how far a listener has heard, when it tries again, what it is told.
+"""Listening across breaks of the stream: position, retries and notices of a listener.
 
-Both clients share it; it neither connects nor waits. Where the clock stands and how the dice fall, it is told.
+Both clients share this state, which neither connects nor waits; clock and random numbers are parameters.
 """
 
 import random
@@ -17,13 +17,13 @@ from oet_kernel.client.errors import ApiError, EventsLost, StreamEnded
 from oet_kernel.events.sse import Decoder, Message
 
 RESUME = 300.0
-"""Seconds for which a service that went away is waited for, by default."""
+"""Default number of seconds to wait for a service that cannot be reached."""
 _FIRST = 0.1
-"""Seconds to wait before the second try; the first is made at once."""
+"""Seconds before the second retry; the first is made at once."""
 _LONGEST = 5.0
-"""Seconds to wait between two tries at most."""
+"""Maximum number of seconds between two retries."""
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
-"""HTTP status codes of a service, or of a proxy before it, that is not ready yet."""
+"""HTTP status codes of a service, or of a proxy in front of it, that is not ready yet."""
 
 
 class _UnknownId(msgspec.Struct):
@@ -37,14 +37,14 @@ class _Removed(msgspec.Struct):
 
 
 def pauses(dice: Callable[[], float]) -> Iterator[float]:
-    """Give the seconds to wait before each try: none, then doubling up to a bound, each made shorter by the dice.
+    """Yield the seconds to wait before each retry: 0, then doubling up to a maximum, each shortened at random.
 
-    So that many listeners of one service do not all come back at the same instants.
+    The random part keeps many listeners of one service from reconnecting at the same instants.
 
     Parameters
     ----------
     dice
-        Gives numbers from 0 to 1.
+        Returns random numbers from 0 to 1.
     """
     yield 0.0
     for doublings in count():
@@ -52,22 +52,22 @@ def pauses(dice: Callable[[], float]) -> Iterator[float]:
 
 
 class Listening:
-    """One listener's knowledge of its stream, whichever connections carry it.
+    """State of one listener's stream across its connections.
 
     Parameters
     ----------
     query
-        Which events it wants.
+        Query that selects the events.
     after
-        Id of the event behind which it begins, 0 for all that there are; None for what is to come.
+        Id of the event after which to begin; 0 for all stored events, None for new events only.
     resume
-        Seconds for which a service that went away is waited for; 0 to end with the first connection.
+        Seconds to wait for a service that cannot be reached; 0 to end with the first connection.
     notices
-        Whether the listener is told of the connection among the events, as `AWAY`, `BACK` and `LOST`.
+        Whether to yield the notices `AWAY`, `BACK` and `LOST` about the connection among the events.
     clock
-        Seconds, of a clock that is not set.
+        Returns the time in seconds of a monotonic clock.
     dice
-        Gives numbers from 0 to 1.
+        Returns random numbers from 0 to 1.
     """
 
     def __init__(
@@ -85,41 +85,40 @@ class Listening:
         self._clock = clock
         self._dice = dice
         self._position = None if after is None else str(after)
-        """Id of the newest event that was heard, or of the place where the stream began; None while neither is
-        known."""
+        """Id of the newest event received, or of the position where the stream began; None while neither is known."""
         self._decoder = Decoder()
         self._chunks = 0
-        """How many pieces this connection has brought."""
+        """Number of pieces received by this connection."""
         self._broken_at: float | None = None
-        """When the stream broke; None while it is well."""
+        """Time of the clock when the stream broke; None while it is connected."""
         self._pauses = pauses(dice)
         self._away = False
         self._why = ""
-        """Why the service will close the stream; empty while it has said nothing of the kind."""
+        """Reason given by the service for closing the stream; empty if none is given."""
 
     @property
     def headers(self) -> dict[str, str]:
         """Headers of the next connection."""
-        # what is not a number comes from a service of the original, to which it means nothing
+        # an id that is not a number comes from a service of the original, which ignores it
         position = self._position or ""
         return {"Last-Event-ID": position} if self._broken_at is not None and position.isdecimal() else {}
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Take what has arrived, and give the events that are whole.
+        """Decode received bytes, and yield the complete events.
 
         Parameters
         ----------
         chunk
-            Bytes, cut anywhere.
+            Received bytes, cut anywhere.
 
         Raises
         ------
         EventsLost
-            When some are missing for good, and the listener has not asked for notices.
+            When events are missing for good, and `notices` is False.
         """
         self._chunks += 1
         if self._chunks > 1:
-            self._is_well()  # the first piece says only that the service has this listener
+            self._is_well()  # the first piece only confirms that the listener is registered
         for message in self._decoder.feed(chunk):
             if message.event != "message":
                 yield from self._said(message)
@@ -132,24 +131,24 @@ class Listening:
             self._position = self._decoder.last_id
 
     def broke(self, address: Address, why: str) -> tuple[float, list[Event]]:
-        """Take that the stream, or another try to connect, has failed.
+        """Handle a break of the stream, or a failed retry.
 
         Parameters
         ----------
         address
-            Where it was.
+            Address of the service.
         why
-            What became of it.
+            Reason of the break.
 
         Returns
         -------
         tuple
-            Seconds to wait before the next try, and what to tell the listener before.
+            Seconds to wait before the next retry, and notices to yield before it.
 
         Raises
         ------
         StreamEnded
-            When it is not to be tried again.
+            When the time for retries is over.
         """
         why = self._why or why
         now = self._clock()
@@ -166,19 +165,19 @@ class Listening:
         return min(pause, left), told if self._notices else []
 
     def refused(self, error: ApiError, token_may_change: bool) -> str:
-        """Take that the service has answered the next try with an error; gives why it failed.
+        """Handle an error reply to a retry; return the reason if another retry may succeed.
 
         Parameters
         ----------
         error
-            The answer.
+            Error in the reply.
         token_may_change
-            Whether the token is looked up anew before each try.
+            Whether the token is looked up again before each retry.
 
         Raises
         ------
         ApiError
-            When another try would get the same answer.
+            When another retry would get the same answer.
         """
         status = int(error.status.partition(" ")[0])
         if status in _PASSING or (status == 403 and token_may_change):
@@ -186,12 +185,12 @@ class Listening:
         raise error
 
     def connected(self) -> Iterator[Event]:
-        """Take that there is a new connection; gives what to tell the listener.
+        """Handle a new connection; yield the notices about it.
 
         Raises
         ------
         EventsLost
-            When what was missed cannot be had, and the listener has not asked for notices.
+            When missed events are not available, and `notices` is False.
         """
         self._decoder = Decoder()
         self._chunks = 0
@@ -210,7 +209,7 @@ class Listening:
             self._pauses = pauses(self._dice)
 
     def _said(self, message: Message) -> Iterator[Event]:
-        """Take what the service says about the stream itself."""
+        """Handle a message of the service about the stream itself."""
         try:
             match message.event:
                 case "unknown-id":
@@ -220,7 +219,7 @@ class Listening:
                     yield from self._lost(why, unknown.last_id)
                 case "removed":
                     removed = msgspec.json.decode(message.data, type=_Removed)
-                    if removed.after:  # who begins at 0 wants what there is
+                    if removed.after:  # a listener that begins at 0 wants the stored events only
                         why = f"the service has removed events up to {removed.removed_through}, since they were old"
                         yield from self._lost(why, removed.removed_through)
                 case name:

@@ -1,4 +1,4 @@
-"""Waiting for the synchronous client; `oet_kernel.client._async_io` has the same for the other."""
+"""Waiting in the synchronous client; `oet_kernel.client._async_io` is the asynchronous counterpart."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -8,5 +8,5 @@ from oet_kernel.client._address import find_again as find_again
 
 
 def preceded(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Return an iterator with an item put in front."""
+    """Return an iterator with an item inserted at its front."""
     return chain([first], chunks)

@@ -1,4 +1,4 @@
-"""Certificate authorities that a client trusts, from its argument, the environment, and this machine."""
+"""Certificate authorities that a client trusts: from its argument, the environment, or this machine."""
 
 import os
 import ssl
@@ -9,41 +9,41 @@ import certifi
 from oet_kernel.client.errors import ClientError
 
 _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Variables of OpenSSL, requests and curl; what any of them names is trusted."""
+"""Variables of OpenSSL, requests and curl that name trusted authorities."""
 
 
 class Trust:
-    """The authorities by which certificates of services are checked.
+    """Certificate authorities by which services are verified.
 
-    They are read when the first service with a certificate is asked: most have none, and reading takes long.
+    They are read at the first request to a service with a certificate: most have none, and reading is slow.
 
     Parameters
     ----------
     ca
-        PEM file, or folder as ``c_rehash`` makes it, of the only authorities to trust. None for those that
-        ``SSL_CERT_FILE``, ``SSL_CERT_DIR``, ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` name, or where none of them
-        is set for the system's and those of the public web.
+        PEM file, or folder as made by ``c_rehash``, of the only authorities to trust. None for those named by
+        ``SSL_CERT_FILE``, ``SSL_CERT_DIR``, ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE``, or, if none of them is set,
+        for those of the system and of the public web.
 
     Raises
     ------
     ClientError
-        When they cannot be read.
+        When the authorities cannot be read.
     """
 
     def __init__(self, ca: str | None) -> None:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        """What connections are made with."""
+        """TLS context of all connections."""
         self._read = ca is not None
         if ca is not None:
             self._load(ca, "--ca or OET_CA")
 
     def prepare(self, url: str) -> None:
-        """Read the authorities, if they are needed for this address and not read yet.
+        """Read the authorities, if this address needs them and they are not read yet.
 
         Raises
         ------
         ClientError
-            When they cannot be read.
+            When the authorities cannot be read.
         """
         if self._read or not url.startswith("https:"):
             return
@@ -67,14 +67,14 @@ class Trust:
 
 
 def explain(url: str, error: ssl.SSLError) -> str:
-    """Return what is wrong with a service's certificate or TLS, and what to do, as a sentence.
+    """Return a sentence about an error of a service's certificate or TLS, and its remedy.
 
     Parameters
     ----------
     url
         Address of the service.
     error
-        Raised by the handshake.
+        Error of the TLS handshake.
     """
     if not isinstance(error, ssl.SSLCertVerificationError):
         if "ALERT" in (error.reason or ""):

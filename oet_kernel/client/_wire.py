@@ -1,4 +1,4 @@
-"""Requests and replies as values, shared by both clients; pure."""
+"""Requests and replies as values, shared by both clients. Pure functions."""
 
 import os
 import ssl
@@ -40,24 +40,24 @@ from oet_kernel.topics import ORIGIN, is_service_topic
 T = TypeVar("T")
 
 AWAY = "connection.away"
-"""Topic of the notice that the service does not answer, and is waited for; its field is ``why``."""
+"""Topic of the notice that the service does not answer, and retries go on; its field is ``why``."""
 BACK = "connection.back"
 """Topic of the notice that the service answers again."""
 LOST = "connection.lost"
 """Topic of the notice that events between the one before it and the one after it may be missing for good.
 
-Its fields are ``why``, and ``after``: the id behind which nothing more is missing, None where none is known.
+Its fields are ``why``, and ``after``: id of the event after which nothing is missing, None if unknown.
 """
 SILENCE = 60.0
-"""Seconds without a byte, heartbeats included, after which a stream is given up."""
+"""Seconds without a byte, heartbeats included, after which a stream counts as broken."""
 PAGE = 500
-"""Procedures, or events, that are asked for at once."""
+"""Number of procedures or events requested at once."""
 _UNKNOWN_PATH = ("Forbidden", "ResourceNotFound", "MethodNotAllowed")
-"""Types of errors that a path of no API gets."""
+"""Error types of replies for a path outside the API."""
 
 
 class Request(Struct, frozen=True):
-    """One call of the API."""
+    """Request to the API."""
 
     method: str
     path: str
@@ -65,30 +65,30 @@ class Request(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    """An event from the stream."""
+    """Event from the stream."""
 
     topic: str
     msg_src: str
     fields: dict[str, Any]
-    """Its own fields."""
+    """Fields of the event, without topic and source."""
     id: str | None
-    """Its place in the stream; None for a notice of the client's own."""
+    """Position in the stream; None for a notice of the client."""
     at: float | None = None
-    """When it was published, Unix seconds; None where it came over the stream, which does not say."""
+    """Time of publication in Unix seconds; None for events from the stream, which does not send it."""
 
     @property
     def service_topic(self) -> str:
-        """The topic; empty where a script has published on one on which the service alone is believed."""
+        """Topic; empty for an event of a script on a topic that is reserved for the service."""
         return "" if self.fields.get(ORIGIN) == "script" and is_service_topic(self.topic) else self.topic
 
     @property
     def is_notice(self) -> bool:
-        """True for what the client itself says about the connection, whatever topics a script may use."""
+        """True for a notice of the client about the connection, whatever topics a script may use."""
         return self.id is None and self.topic in (AWAY, BACK, LOST)
 
 
 class _Procedure(Struct, frozen=True):
-    """A procedure over REST; services of the original give no id, which then is the last part of the URI."""
+    """Procedure over REST; services of the original send no id, which then is the last part of the URI."""
 
     script: Script
     script_args: dict[str, ProcedureInput]
@@ -160,7 +160,7 @@ class _ManyActivities(Struct):
 
 
 def script_of(script: Script | str | Path) -> Script:
-    """Return the record of a script: one as it is, and that of a ``file://`` URI or a path."""
+    """Return a script unchanged, or the script for a ``file://`` URI or a path."""
     if isinstance(script, Path):
         return FileSystemScript(script_uri=script.resolve().as_uri())
     if isinstance(script, str):
@@ -171,7 +171,7 @@ def script_of(script: Script | str | Path) -> Script:
 def create(
     script: Script | str | Path, init: ProcedureInput | None, main: ProcedureInput | None, address: Address
 ) -> Request:
-    """Ask for a procedure, whose working folder is that of this process where the service is on this machine."""
+    """Return the request to create a procedure, in this process's working folder if the service is on this machine."""
     record = script_of(script)
     if address.is_here and not record.own_folder and record.working_folder is None:
         record = msgspec.structs.replace(record, working_folder=_working_folder())
@@ -180,7 +180,7 @@ def create(
 
 
 def _working_folder() -> str | None:
-    """Return the working folder; None where it is gone, or its name is no text."""
+    """Return the working folder; None if it does not exist any more, or its name is not valid text."""
     try:
         folder = os.getcwd()
         folder.encode()
@@ -190,38 +190,38 @@ def _working_folder() -> str | None:
 
 
 def start(pid: int, main: ProcedureInput | None) -> Request:
-    """Ask for the run of a procedure."""
+    """Return the request to start a procedure."""
     body = {"state": "RUNNING", "script_args": {"main": main or ProcedureInput()}}
     return Request("PUT", f"/procedures/{pid}", to_json(body))
 
 
 def stop(pid: int, abort: bool) -> Request:
-    """Ask for the end of a procedure."""
+    """Return the request to stop a procedure."""
     return Request("PUT", f"/procedures/{pid}", to_json({"state": "STOPPED", "abort": abort}))
 
 
 def pause(pid: int, at: str | None) -> Request:
-    """Ask for a pause of a procedure."""
+    """Return the request to pause a procedure."""
     return Request("POST", f"/procedures/{pid}/pause", to_json(PauseRequest(at)))
 
 
 def schema(script: str | Path) -> Request:
-    """Ask what a script takes."""
+    """Return the request for the schemas of a script."""
     return Request("GET", f"/scripts/schema?{urlencode({'uri': script_of(script).script_uri})}")
 
 
 def record(pid: int, kind: str) -> Request:
-    """Ask for the record of a procedure."""
+    """Return the request for the record of a procedure."""
     return Request("GET", f"/procedures/{pid}/record?format={quote(kind)}")
 
 
 def control(pid: int, taken: bool) -> Request:
-    """Ask for control of a kernel, or give it back."""
+    """Return the request to acquire control of a kernel, or to release it."""
     return Request("PUT", f"/procedures/{pid}/kernel", to_json(ControlUpdate(control=taken)))
 
 
 def run_activity(command: ActivityCommand) -> Request:
-    """Ask for an activity."""
+    """Return the request to run an activity."""
     return Request("POST", "/activities", to_json(command))
 
 
@@ -244,7 +244,7 @@ def archive(
     before: int | None,
     limit: int,
 ) -> Request:
-    """Ask for a page of all procedures that ever were."""
+    """Return the request for a page of the archive."""
     query = {
         "state": ",".join(state.name for state in states) or None,
         "script": script,
@@ -258,7 +258,7 @@ def archive(
 
 
 def procedure_events(pid: int, after: int, topics: Sequence[str], exclude: Sequence[str], limit: int = PAGE) -> Request:
-    """Ask for a page of the events of a procedure."""
+    """Return the request for a page of the events of a procedure."""
     query = {"after": after, "topic": ",".join(topics) or None, "exclude": ",".join(exclude) or None, "limit": limit}
     return Request("GET", f"/procedures/{pid}/events?{_query(query)}")
 
@@ -268,13 +268,13 @@ def _query(fields: Mapping[str, object]) -> str:
 
 
 def read_archive(body: bytes) -> tuple[list[ProcedureSummary], int | None]:
-    """Read a page of procedures, and before which id the next one begins; None behind the last."""
+    """Read a page of procedures, and the id before which the next page begins; None after the last page."""
     page = _decode(body, _Page)
     return [one.summary for one in page.procedures], page.next
 
 
 def read_events(body: bytes) -> tuple[list[Event], int | None]:
-    """Read a page of events, and behind which id the next one begins; None behind the last."""
+    """Read a page of events, and the id after which the next page begins; None after the last page."""
     page = _decode(body, _EventPage)
     return [_published(one) for one in page.events], page.next
 
@@ -285,7 +285,7 @@ def _published(event: _PublishedEvent) -> Event:
 
 
 def read_found(body: bytes, pid: int) -> ProcedureSummary | None:
-    """Read a page that may begin with this procedure; None where it does not."""
+    """Read a page that may begin with this procedure; None if it does not."""
     page, _ = read_archive(body)
     return page[0] if page and page[0].id == pid else None
 
@@ -301,12 +301,12 @@ def read_scripts(body: bytes) -> ScriptList:
 
 
 def read_schema(body: bytes) -> ScriptSchema:
-    """Read a reply that says what a script takes."""
+    """Read a reply that holds the schemas of a script."""
     return _decode(body, ScriptSchema)
 
 
 def read_kernel(body: bytes) -> KernelInfo:
-    """Read a reply that tells of a kernel."""
+    """Read a reply that holds the connection of a kernel."""
     return _decode(body, _OneKernel).kernel
 
 
@@ -326,15 +326,15 @@ def read_health(body: bytes) -> dict[str, Any]:
 
 
 def error_of(status: int, reason: str, body: bytes, url: str = DEFAULT_URL) -> ApiError:
-    """Read a reply that is an error.
+    """Read an error reply.
 
     Parameters
     ----------
     status, reason, body
-        The reply.
+        Parts of the reply.
     url
-        API root that was asked. Where it looks like none, and nothing in the reply says that it is one, that is told:
-        any server refuses what it does not know.
+        API root of the request. If neither its end nor the reply shows that it is one, the error says so: any server
+        refuses unknown paths.
     """
     try:
         error = msgspec.json.decode(body, type=ErrorBody)
@@ -349,7 +349,7 @@ def error_of(status: int, reason: str, body: bytes, url: str = DEFAULT_URL) -> A
 
 
 def no_root(status: int, reason: str, url: str) -> ApiError:
-    """Say that an address is none of this API."""
+    """Return the error for an address that is not an API root."""
     scheme, _, rest = url.partition("://")
     origin = f"{scheme}://{rest.partition('/')[0]}"
     said = f"{url} is not the root of this API, which ends in {ROOT}: {origin}{ROOT} of 'oet serve', "
@@ -358,7 +358,7 @@ def no_root(status: int, reason: str, url: str) -> ApiError:
 
 
 def event_of(message: Message) -> Event | None:
-    """Read an event; None for a frame that holds none."""
+    """Read an event from a frame; None if the frame holds none."""
     try:
         fields = msgspec.json.decode(message.data, type=dict[str, Any])
     except msgspec.DecodeError:
@@ -367,7 +367,7 @@ def event_of(message: Message) -> Event | None:
 
 
 def stream_query(topics: tuple[str, ...], exclude: tuple[str, ...], procedure: int | None) -> dict[str, str]:
-    """Name the events that a listener wants."""
+    """Return the query that selects the events of a listener."""
     query = {
         "topic": ",".join(topics),
         "exclude": ",".join(exclude),
@@ -382,7 +382,7 @@ def read(reply: httpx.Response, request: Request, address: Address) -> bytes:
     Raises
     ------
     ApiError
-        When it is an error, or no answer of this API.
+        When the reply is an error, or is not one of this API.
     """
     if not reply.is_success:
         raise error_of(reply.status_code, reply.reason_phrase, reply.content, address.url)
@@ -398,16 +398,16 @@ def has_reached(summary: ProcedureSummary, states: Sequence[ProcedureState], kno
     Parameters
     ----------
     summary
-        As it is now.
+        Present summary of the procedure.
     states
-        What is waited for; none for the end.
+        States to wait for; none for the end.
     known
-        Index of the first state in its history that counts.
+        Index of the first state in the history that counts.
 
     Raises
     ------
     ProcedureEnded
-        When it has ended otherwise.
+        When the procedure has ended in another state.
     """
     if any(state in states for state, _ in summary.history.process_states[known:]):
         return True
@@ -419,7 +419,7 @@ def has_reached(summary: ProcedureSummary, states: Sequence[ProcedureState], kno
 
 
 def arguments(address: Address, request: Request) -> dict[str, Any]:
-    """Say a request in the words of httpx."""
+    """Convert a request to arguments of httpx."""
     kind = {"Content-Type": "application/json"} if request.body else {}
     return {
         "url": f"{address.url}{request.path}",
@@ -429,12 +429,12 @@ def arguments(address: Address, request: Request) -> dict[str, Any]:
 
 
 def reason(error: httpx.TransportError) -> str:
-    """Say why a stream broke."""
+    """Return the reason of a break of the stream."""
     return f"not a byte for {SILENCE:g} s" if isinstance(error, httpx.ReadTimeout) else str(error) or repr(error)
 
 
 def not_reached(address: Address, error: Exception) -> ConnectionFailed:
-    """Return what has kept a request from being answered: no service, its certificate, its silence, the address."""
+    """Return the error for an unanswered request: no service, certificate, timeout, or address."""
     url = address.url
     if (tls := _tls_error(error)) is not None:
         return TlsFailed(_trust.explain(url, tls))
@@ -455,19 +455,19 @@ def not_reached(address: Address, error: Exception) -> ConnectionFailed:
 
 
 def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
-    """Find the error of a handshake among the causes of an error."""
+    """Find the error of a TLS handshake among the causes of an error."""
     while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
     return error
 
 
 def broken_off(address: Address, why: str) -> StreamEnded:
-    """Say that events came, and come no more."""
+    """Return the error for a stream that has ended."""
     return StreamEnded(f"The event stream of {address.url} has ended ({why})")
 
 
 def not_understood(why: str) -> ApiError:
-    """Say that the reply is not one of this API."""
+    """Return the error for a reply that is not one of this API."""
     return ApiError("200 OK", "UnexpectedReply", f"The service's reply is not understood: {why}")
 
 

@@ -1,4 +1,4 @@
-"""What a client can be told."""
+"""Exceptions of the client."""
 
 from collections.abc import Sequence
 
@@ -10,26 +10,26 @@ class ClientError(Exception):
 
 
 class ConnectionFailed(ClientError):
-    """There is no service at the address, or it went away."""
+    """No service is reached at the address, or its connection has ended."""
 
 
 class TlsFailed(ConnectionFailed):
-    """There is a service, and its certificate is not accepted; or it speaks no TLS."""
+    """The certificate of the service is not accepted, or the service does not use TLS."""
 
 
 class StreamEnded(ConnectionFailed):
-    """An event stream that was connected came to an end; the service may well be there, and can be listened to anew."""
+    """A connected event stream has ended; the service may still be there, and accept a new listener."""
 
 
 class EventsLost(StreamEnded):
-    """A listener cannot be given all that it has missed; by ``notices`` it is told so, and goes on.
+    """Missed events are not available; with ``notices`` the listener gets a notice instead, and goes on.
 
     Parameters
     ----------
     message
-        What is missing, and why.
+        Missing events, and the reason.
     after
-        Id of the event behind which nothing more is missing; None where the service does not number its events.
+        Id of the event after which nothing is missing; None if the service does not number its events.
     """
 
     def __init__(self, message: str, after: int | None) -> None:
@@ -45,9 +45,9 @@ class ApiError(ClientError):
     status
         HTTP status and its reason, ``404 Not Found``.
     type
-        What kind of error it is, ``ResourceNotFound``.
+        Type of the error, ``ResourceNotFound``.
     message
-        What was asked, what is wrong, what to do.
+        Request, reason and remedy.
     """
 
     def __init__(self, status: str, type: str, message: str) -> None:  # noqa: A002 - the name on the wire
@@ -58,12 +58,12 @@ class ApiError(ClientError):
 
 
 class ProcedureEnded(ClientError):
-    """A procedure has ended otherwise than was waited for.
+    """A procedure has ended in a state other than those waited for.
 
     Parameters
     ----------
     summary
-        The procedure; its history holds the stack trace.
+        Summary of the procedure; its history holds the stack trace.
     wanted
         States that were waited for.
     """

@@ -1,4 +1,4 @@
-"""What an event says to a person, one line each; the words are the original's where it has some. Pure."""
+"""Events as text, one line each, with the original's wording where it has one. Pure functions."""
 
 from typing import Any
 
@@ -60,12 +60,12 @@ TEXTS = {
     "scan.lifecycle.end.succeeded": "SB {sb_id}: scan {scan_id} complete",
     "scan.lifecycle.end.failed": "SB {sb_id}: scan {scan_id} failed",
 }
-"""What events say, by topic; fields stand in braces."""
+"""Texts of events by topic, with fields in braces."""
 
 _PREPARING = ("CREATING", "IDLE", "PREP_ENV", "LOADING", "INITIALISING")
 """States of a procedure before it is READY for the first time."""
 _LONGEST = 200
-"""Characters of what main returned that a line shows."""
+"""Maximum number of characters of ``main``'s result in a line."""
 _SILENT = (
     "procedure.lifecycle.",
     "procedure.cell.",
@@ -73,21 +73,21 @@ _SILENT = (
     "procedure.environment.",
     "procedure.output.",
 )
-"""Beginnings of topics that say nothing to a person where they have no text."""
+"""Beginnings of topics that are not shown if they have no text."""
 
 
 def describe(event: Event) -> str | None:
-    """Say an event in words.
+    """Return the text of an event.
 
     Parameters
     ----------
     event
-        From the stream of any service.
+        Event from the stream of any service.
 
     Returns
     -------
     str | None
-        One line; None for what says nothing to a person.
+        One line; None for an event that is not shown.
     """
     if event.is_notice:
         return _NOTICES[event.topic].format_map(event.fields)
@@ -104,18 +104,18 @@ def describe(event: Event) -> str | None:
 
 
 class Preparations:
-    """Tells when procedures are ready to be started; each is READY once more behind ``main``, and is not."""
+    """Report procedures that have become ready to start; a READY after ``main`` does not count."""
 
     def __init__(self) -> None:
         self._heard: set[str] = set()
 
     def describe(self, event: Event) -> str | None:
-        """Say that a procedure is ready, where the event is that of its preparation's end; one line.
+        """Return a line that a procedure is ready, if the event ends its preparation; otherwise None.
 
         Parameters
         ----------
         event
-            Each that was heard, in order.
+            Received event; all must be passed, in order.
         """
         if event.service_topic != STATECHANGE:
             return None
@@ -130,25 +130,25 @@ class Preparations:
 
 
 def owner(event: Event) -> str:
-    """Return the mark of a procedure's own event, ``[3] ``; empty for what the service or the client says.
+    """Return the mark of a procedure's own event, ``[3] ``; empty for events of the service or the client.
 
     Parameters
     ----------
     event
-        From the stream.
+        Event from the stream.
     """
     return f"[{event.msg_src}] " if event.msg_src.isdecimal() else ""
 
 
 def marked(text: str, mark: str, begins: bool = True) -> str:
-    """Put a mark before each line.
+    """Insert a mark before each line.
 
     Parameters
     ----------
     text
         Lines, or parts of them.
     mark
-        From `owner`.
+        Mark from `owner`.
     begins
         Whether the text begins a line.
     """
@@ -156,7 +156,7 @@ def marked(text: str, mark: str, begins: bool = True) -> str:
 
 
 def _about(event: Event) -> dict[str, Any]:
-    """Gather what the templates name besides an event's own fields."""
+    """Return the fields that the texts use besides an event's own."""
     command = event.fields.get("cmd") or {}
     result = event.fields.get("result") or {}
     if isinstance(result, list):
@@ -168,7 +168,7 @@ def _about(event: Event) -> dict[str, Any]:
         "id": result.get("id"),
         "script": (subject.get("script") or {}).get("script_uri"),
         "subarray": "unspecified" if subarray is None else subarray,
-        # it is sent when init begins too
+        # the event is sent when init begins too
         "begun": "initialising" if result.get("state") == "INITIALISING" else "started execution",
         "abort": "abort" if command.get("run_abort") else "no abort",
         "source": event.msg_src,
@@ -185,19 +185,19 @@ def _about(event: Event) -> dict[str, Any]:
 
 
 def _returned(fields: dict[str, Any]) -> str:
-    """Write what main returned on one line, shortened."""
+    """Return ``main``'s result on one line, shortened."""
     text = fields.get("text")
     line = " ".join((text if isinstance(text, str) else msgspec.json.encode(fields.get("value")).decode()).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def concerns(event: Event, pid: int) -> bool:
-    """Tell whether an event is about a procedure.
+    """Return whether an event is about a procedure.
 
     Parameters
     ----------
     event
-        From the stream.
+        Event from the stream.
     pid
         Id of the procedure.
     """

@@ -1,6 +1,6 @@
-"""What a front end knows of a procedure that it follows, and what an event changes in it; pure.
+"""State of a procedure that a front end follows, and its changes by events. Pure functions.
 
-The terminal, the magics and the panel all go by this, so that they agree.
+The terminal, the magics and the panel share this module, so that they agree.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from oet_kernel.models import Pause, ProcedureState, ProcedureSummary
 
 
 def entered(event: Event) -> ProcedureState | None:
-    """Return the state that a procedure has entered; None for other events, and for states that there are not.
+    """Return the state that a procedure has entered; None for other events, and for unknown states.
 
-    A script can publish whatever it likes, under this topic too; a service of the original does not mark that.
+    A script can publish anything, under this topic too; a service of the original does not mark such events.
 
     Parameters
     ----------
@@ -32,16 +32,16 @@ def entered(event: Event) -> ProcedureState | None:
 
 
 def in_state(summary: ProcedureSummary, state: ProcedureState, at: float) -> ProcedureSummary:
-    """Return a procedure as it is when it has entered a state.
+    """Return the summary of a procedure after it has entered a state.
 
     Parameters
     ----------
     summary
-        What was known before.
+        Summary before.
     state
-        The state.
+        State that it has entered.
     at
-        When, in Unix seconds.
+        Time in Unix seconds.
     """
     history = summary.history
     return replace(
@@ -53,16 +53,16 @@ def in_state(summary: ProcedureSummary, state: ProcedureState, at: float) -> Pro
 
 
 def paused(pause: Pause | None, event: Event, now: float) -> Pause | None:
-    """Return the pause after an event that is about it.
+    """Return the pause after an event about it.
 
     Parameters
     ----------
     pause
-        What was known before.
+        Pause before; None if there was none.
     event
-        That something is pausing, paused, resumed or unpaused.
+        Event that the procedure is pausing, paused, resumed or unpaused.
     now
-        Unix seconds.
+        Present time in Unix seconds.
     """
     match event.topic:
         case topics.PAUSING:
@@ -76,17 +76,17 @@ def paused(pause: Pause | None, event: Event, now: float) -> Pause | None:
 
 
 def script_name(uri: str) -> str:
-    """Return the file name of a script, or its URI where that has none."""
+    """Return the file name of a script, or its URI if that has none."""
     return PurePosixPath(unquote(urlsplit(uri).path)).name or uri
 
 
 def subarray_in(calls: Mapping[str, Any]) -> Any:
-    """Return the ``subarray_id`` of the newest call that has one, as the service goes by it; None without.
+    """Return the ``subarray_id`` of the newest call that has one, which the service uses too; None without.
 
     Parameters
     ----------
     calls
-        Arguments by function name, oldest first, as an event has them.
+        Arguments by function name, oldest first, as in an event.
     """
     given = ((call.get("kwargs") or {}).get("subarray_id") for call in reversed(list(calls.values())))
     return next((one for one in given if one is not None), None)
