@@ -1,1 +1,1 @@
-"""What runs inside the kernel process: the kernel, the script loader, the event journal."""
+"""Code that runs inside the kernel process: the kernel, the script loader, the event journal."""

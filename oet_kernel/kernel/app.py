@@ -58,10 +58,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 @contextmanager
 def _modules_left_alone() -> Iterator[None]:
-    """Keep ipykernel from listing the files of all modules for its debugger, which is not there.
+    """Prevent ipykernel from listing the files of all modules for its debugger, which is not there.
 
-    A look at a module counts a reference to it, and so makes a page of memory that was shared with the fork server a
-    kernel's own: 2 MB of them.
+    Access to a module changes its reference count, which copies memory pages that are shared with the fork server:
+    2 MB in each kernel.
     """
     ipkernel.sys = SimpleNamespace(modules={})
     try:
@@ -101,11 +101,11 @@ class OetKernel(IPythonKernel):
         return open_notebook(opening, self.shell, self._publisher, app.journal_folder, sockets)
 
     async def oet_prepare_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Load a script and call its ``init``; the journal tells how it went."""
+        """Load a script and call its ``init``; the outcome is reported in the journal."""
         self.runner.prepare(msgspec.convert(parent["content"], PrepareRequest))
 
     async def oet_run_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Call the script's ``main``; the journal tells how it went."""
+        """Call the script's ``main``; the outcome is reported in the journal."""
         self.runner.run(msgspec.convert(parent["content"], RunRequest))
 
     async def oet_event_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ class OetKernel(IPythonKernel):
     # --- guests
 
     def should_handle(self, stream: Any, msg: dict[str, Any], idents: list[bytes]) -> bool:
-        """Refuse on the shell channel what a guest may not ask for."""
+        """Refuse requests on the shell channel that a guest may not send."""
         if msg[FROM_SERVICE]:
             return True
         why = refusal(msg["header"]["msg_type"], self.runner.name, self.console.controller is not None)
@@ -137,7 +137,7 @@ class OetKernel(IPythonKernel):
         return True
 
     def _only_looks(self, message: dict[str, Any]) -> bool:
-        """Return whether a request is to be answered without any code of the script."""
+        """Return whether a request must be answered without running code of the script."""
         return not message[FROM_SERVICE] and self.console.controller is None
 
     def _namespaces(self) -> list[Mapping[str, Any]]:
@@ -148,7 +148,7 @@ class OetKernel(IPythonKernel):
         return [looking.without(self.shell.user_ns, self.shell.user_ns_hidden)]
 
     async def complete_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Complete names; for a guest who only looks, those that are stored."""
+        """Complete names; for a guest without control, stored names only."""
         if not self._only_looks(parent):
             await super().complete_request(stream, ident, parent)
             return
@@ -157,7 +157,7 @@ class OetKernel(IPythonKernel):
         self.session.send(stream, "complete_reply", found, parent, ident)
 
     async def inspect_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Describe what has a name; for a guest who only looks, without its ``__repr__``."""
+        """Describe the object of a name; for a guest without control, without calling its ``__repr__``."""
         if not self._only_looks(parent):
             await super().inspect_request(stream, ident, parent)
             return
@@ -167,7 +167,7 @@ class OetKernel(IPythonKernel):
 
     async def is_complete_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
         """Reply whether code is complete; "unknown" to a guest without control, who may run none."""
-        if self._only_looks(parent):  # to compile it would give warnings, which a script may take
+        if self._only_looks(parent):  # compiling would raise warnings, which a script may catch
             self.session.send(stream, "is_complete_reply", {"status": "unknown"}, parent, ident)
         else:
             await super().is_complete_request(stream, ident, parent)
@@ -180,14 +180,14 @@ class OetKernel(IPythonKernel):
             await super().history_request(stream, ident, parent)
 
     async def comm_info_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Name the comms, which are objects of the script, to who may use them."""
+        """List the comms, which are objects of the script; none for a guest without control."""
         if self._only_looks(parent):
             self.session.send(stream, "comm_info_reply", {"status": "ok", "comms": {}}, parent, ident)
         else:
             await super().comm_info_request(stream, ident, parent)
 
     async def create_subshell_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Make a subshell; guests who only look share one."""
+        """Create a subshell; guests without control share one."""
         manager = self.shell_channel_thread.manager
         there = manager.list_subshell()
         if self._only_looks(parent):
@@ -209,7 +209,7 @@ class OetKernel(IPythonKernel):
         return reply
 
     async def delete_subshell_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Delete a subshell, but for the one that guests share who only look."""
+        """Delete a subshell, except the one that guests without control share."""
         if self._only_looks(parent) or parent["content"].get("subshell_id") == self._looking_subshell:
             self.session.send(stream, "delete_subshell_reply", {"status": "ok"}, parent, ident)
         else:
@@ -218,7 +218,7 @@ class OetKernel(IPythonKernel):
     async def _admit(
         self, handler: Callable[..., Any], stream: Any, ident: list[bytes], parent: dict[str, Any]
     ) -> None:
-        """Carry out a request on the control channel, unless it is a guest's who may not ask for it."""
+        """Handle a request on the control channel; refuse it where a guest may not send it."""
         msg_type = parent["header"]["msg_type"]
         why = None if parent[FROM_SERVICE] else refusal(msg_type, self.runner.name, self.console.controller is not None)
         if why is None:
@@ -232,13 +232,13 @@ class OetKernel(IPythonKernel):
             return  # has no reply
         error = {"ename": "ReadOnly", "evalue": why, "traceback": [why]}
         if msg_type == "execute_request":
-            self._publisher.show("error", error, msg)  # where a console looks
+            self._publisher.show("error", error, msg)  # consoles show errors from IOPub
             error |= {"execution_count": self.execution_count}
         reply = f"{msg_type.removesuffix('request')}reply"
         self.session.send(stream, reply, {"status": "error", **error}, msg, ident=idents)
 
     async def execute_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Carry out code; a guest's is told to everybody first."""
+        """Execute code; a guest's code is published first."""
         if parent[FROM_SERVICE]:
             await super().execute_request(stream, ident, parent)
             return
@@ -248,7 +248,7 @@ class OetKernel(IPythonKernel):
         try:
             with self.console.typed(code, parent):
                 await super().execute_request(stream, ident, parent)
-        except KeyboardInterrupt:  # it has come before the code, or behind it; a console waits for the reply
+        except KeyboardInterrupt:  # raised before or after the code; a console waits for the reply
             error = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]}
             self.session.send(self.iopub_socket, "error", error, parent, ident=self._topic("error"))
             self.session.send(stream, "execute_reply", {"status": "error", **error}, parent, ident=ident)
@@ -259,7 +259,7 @@ class OetKernel(IPythonKernel):
         return value
 
     async def interrupt_request(self, stream: Any, ident: list[bytes], parent: dict[str, Any]) -> None:
-        """Interrupt; a guest what was typed, never the script."""
+        """Interrupt the kernel; for a guest, only typed code and never the script."""
         if parent[FROM_SERVICE]:
             await super().interrupt_request(stream, ident, parent)
             return
@@ -276,7 +276,7 @@ class OetKernel(IPythonKernel):
         return await content if inspect.isawaitable(content) else content  # type: ignore[no-any-return]
 
     async def leave(self) -> None:
-        """End as after a shutdown request, though nobody has asked; to be called in the control channel's loop."""
+        """End the kernel as after a shutdown request, but without one; called in the control channel's loop."""
         await self._at_shutdown()
         self.control_stream.io_loop.add_callback(self.control_stream.io_loop.stop)
         self.io_loop.add_callback(self.io_loop.stop)
@@ -298,15 +298,15 @@ class OetKernelApp(IPKernelApp):
         "orphan-seconds": "OetKernelApp.orphan_seconds",
     }
     collector: socket.socket | None = None
-    """Where the collector of its output takes kernels; None to collect in a thread."""
+    """Socket on which the output collector registers kernels; None to collect in a thread."""
     journal: Journal
-    """There where there is a folder for it."""
+    """Set only with a journal folder."""
 
     def _session_default(self) -> KernelSession:
         return KernelSession(parent=self, packer="oet_kernel.kernel.auth.pack")
 
     def init_iopub(self, context: Any) -> None:
-        """Make the IOPub socket; its high-water mark has no effect once it is bound."""
+        """Create the IOPub socket, with its high-water mark, which has no effect once the socket is bound."""
         self.iopub_socket = context.socket(zmq.XPUB)
         self.iopub_socket.linger = 1000
         self.iopub_socket.sndhwm = IOPUB_HIGH_WATER_MARK
@@ -320,7 +320,7 @@ class OetKernelApp(IPKernelApp):
         self.iopub_socket = self.iopub_thread.background_socket
 
     def initialize(self, argv: list[str] | None = None) -> None:
-        """Set everything up, and say so."""
+        """Initialize the kernel, and announce that requests are taken."""
         super().initialize(argv)
         self.begin()
 
@@ -329,7 +329,7 @@ class OetKernelApp(IPKernelApp):
         if not self.journal_folder:
             super().init_io()
             return
-        flush_streams()  # what ipykernel has printed so far is not the script's
+        flush_streams()  # output of ipykernel so far is not the script's
         self._stdio = keep(2)
         write_to(self._stdio)
         own = open(self._stdio, "w", buffering=1, closefd=False)  # noqa: SIM115 - to the end of the process
@@ -357,13 +357,13 @@ class OetKernelApp(IPKernelApp):
         """Finish the setup, then announce that requests are taken."""
         if self.journal_folder:
             self._take_exit_handlers()
-            # to a file: what reads the pipes is told of the end of the process, and of nothing in it
+            # to a file: the reader of the pipes learns of the end of the process only
             faulthandler.enable(self._stdio, all_threads=False)
         adopt_orphans()
         if self.journal_folder:
             self.session.admit_guests()
         else:
-            self.shell.enter_notebook()  # a kernel as any other
+            self.shell.enter_notebook()  # without a journal: an ordinary IPython kernel
         if self.journal_folder and self.orphan_seconds > 0:
             self._orphan_watch = OrphanWatch(
                 Path(self.journal_folder), self.orphan_seconds, self.kernel.runner.idle, self._end_orphan
@@ -372,7 +372,7 @@ class OetKernelApp(IPKernelApp):
         self.kernel.ready()
 
     def _end_orphan(self) -> bool:
-        """End the kernel, decided in the main thread, where no script can begin meanwhile."""
+        """End the kernel if it is still orphaned; decided in the main thread, where no script can start meanwhile."""
         decided: Future[bool] = Future()
 
         def decide() -> None:
@@ -385,7 +385,7 @@ class OetKernelApp(IPKernelApp):
         return decided.result()
 
     def start(self) -> None:
-        """Serve until a shutdown request has been answered to the end."""
+        """Serve until a shutdown request has been fully handled."""
         super().start()
         # the control thread flushes the streams after a shutdown request; closing them meanwhile can hang for ever
         self.control_thread.join(2)
@@ -408,6 +408,6 @@ class OetKernelApp(IPKernelApp):
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent ends (Linux), so that none is out of reach of a stop."""
+    """Make this process the subreaper of its orphaned descendants (Linux), so that a stop reaches them all."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Makes of the arguments of a call what the annotations of its function promise, just before it is called."""
+"""Conversion of a call's arguments to the types that its function's annotations promise, just before the call."""
 
 from collections.abc import Callable
 from inspect import Parameter
@@ -17,18 +17,18 @@ _JSON = frozenset({bool, int, float, str, list, dict, tuple})
 
 
 def convert(function: Callable[..., Any], given: ProcedureInput, name: str) -> ProcedureInput:
-    """Convert arguments to what a function's annotations promise.
+    """Convert arguments to the types that a function's annotations promise.
 
-    Arguments for which there is no parameter stay as they are: the call itself refuses them, in Python's own words.
+    Arguments without a parameter stay unchanged: the call itself refuses them, with Python's own message.
 
     Parameters
     ----------
     function
-        What is called.
+        Function that is about to be called.
     given
         JSON values, and the texts that some were read from.
     name
-        Of the call, where the paths of arguments begin: ``main``.
+        Name of the call, with which the paths of arguments begin: ``main``.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def convert(function: Callable[..., Any], given: ProcedureInput, name: str) -> P
 
 
 class _Parameters:
-    """What makes the arguments of a function."""
+    """Readers for the arguments of a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         signature = signature_of(function)
@@ -86,11 +86,11 @@ class _Parameters:
         )
 
     def by_position(self, number: int) -> Reader | None:
-        """Find what makes the argument at a position; None where nothing is promised of it."""
+        """Return the reader of the argument at a position; None where its type is not known."""
         return self._reader(self._positional[number] if number < len(self._positional) else self._more)
 
     def by_name(self, name: str) -> Reader | None:
-        """Find what makes the argument of a name."""
+        """Return the reader of a named argument; None where its type is not known."""
         if name in self._named:
             return self._reader(self._named[name])
         if self._others is not None:
@@ -108,7 +108,7 @@ class _Parameters:
             return read
         if parameter.default is None:  # an author who writes this means Optional
             return lambda value, path: None if value is None else read(value, path)
-        # an author whose default does not fit means more than the annotation says
+        # a default that does not fit the annotation shows that more types are meant
         return read if type(parameter.default) not in _JSON or _fits(read, _as_json(parameter.default)) else None
 
 

@@ -1,7 +1,7 @@
-"""Who speaks to a kernel: its service, which may ask for everything, or a guest, who may look and, with control, type.
+"""Authorization of a kernel's clients: the service may send any request; a guest may look and, with control, type.
 
-They are told apart by the key that signs their messages. A guest is given a key that is derived from the service's; the
-kernel takes both, and signs what it sends with the guests', since the service reads the journal and no messages.
+The key that signs a message tells them apart. Guests get a key that is derived from the service's; the kernel accepts
+both, and signs its own messages with the guests' key, since the service reads the journal and no messages.
 """
 
 import hashlib
@@ -30,23 +30,23 @@ LOOKING = frozenset(
         "list_subshell_request",
     }
 )
-"""What any guest may ask for: without control none of it is answered by code of the script (see `looking`)."""
+"""Requests that any guest may send: without control they are answered without code of the script (see `looking`)."""
 TYPING = frozenset(
     {"comm_close", "comm_msg", "comm_open", "execute_request", "input_reply", "interrupt_request", "usage_request"}
 )
-"""What needs control; ``usage_request`` imports a module. A debugger's requests are not among them: what is evaluated
-there would be no event."""
+"""Messages that need control; ``usage_request`` imports a module. A debugger's requests are not among them: code that
+they evaluate would not be published as an event."""
 SUBSHELLS = 20
-"""Subshells that a kernel has, each a thread."""
+"""Largest number of subshells of a kernel; each is a thread."""
 
 
 def guest_key(service_key: bytes) -> bytes:
-    """Derive the key of guests from that of the service; there is no way back.
+    """Derive the guests' key from the service's key, which cannot be derived back.
 
     Parameters
     ----------
     service_key
-        The one in the kernel's connection file.
+        Key in the kernel's connection file.
     """
     return hmac.new(service_key, b"oet guest", hashlib.sha256).hexdigest().encode()
 
@@ -78,14 +78,14 @@ def refusal(msg_type: str, procedure: str, controlled: bool) -> str | None:
 
 
 def pack(value: Any) -> bytes:
-    """Encode a part of a message as UTF-8, whatever texts are in it, keys and mime types included.
+    """Encode a part of a message as UTF-8, whatever texts it contains, keys and MIME types included.
 
-    Jupyter's own packer makes bytes that are no UTF-8 of one half of the surrogates, and raises for the other.
+    Jupyter's own packer encodes one half of the surrogates to invalid UTF-8, and raises for the other half.
 
     Parameters
     ----------
     value
-        Mostly JSON; what is not is made so as Jupyter does.
+        JSON value; other types are converted as Jupyter does.
     """
     try:
         text = json.dumps(value, default=json_default, ensure_ascii=False, allow_nan=False)
@@ -99,13 +99,13 @@ class KernelSession(Session):
 
     key: Any
     _service_auth: Any = None
-    """The service's key, ready to sign; None while there is one key, and whoever has it may do everything."""
+    """HMAC with the service's key; None while there is only one key, whose owners may send any request."""
 
     may_answer: Callable[[dict[str, Any]], bool] = staticmethod(lambda reply: True)
-    """Whether a reply may answer the prompt for which the kernel waits."""
+    """Returns whether a reply may answer the prompt for which the kernel waits."""
 
     def recv(self, *args: Any, **kwargs: Any) -> Any:
-        """Receive on the stdin channel; an answer that nobody may give is none."""
+        """Receive on the stdin channel; an unauthorized answer is dropped."""
         idents, message = super().recv(*args, **kwargs)
         return (idents, message) if message is None or self.may_answer(message) else (None, None)
 
@@ -122,14 +122,14 @@ class KernelSession(Session):
         msg_list
             Frames: signature, header, parent, metadata, content, buffers.
         content
-            Whether the content is to be read too.
+            Whether to read the content too.
         copy
-            False when the frames are ZeroMQ's.
+            False when the frames are ZeroMQ frames, not bytes.
 
         Raises
         ------
         ValueError
-            When it is signed by neither.
+            When neither key has signed the message.
         """
         frames = [part if copy else bytes(part.bytes) for part in msg_list]
         by_service = self._service_auth is None

@@ -1,13 +1,13 @@
-"""What a script leaves at work when it has failed: threads and processes that nobody waits for."""
+"""Background work of a failed script: threads and child processes that still run."""
 
 import threading
 from collections.abc import Collection
 from pathlib import Path
 
 _OURS = "oet-"
-"""Beginning of the names of threads that are the kernel's own."""
+"""Name prefix of the kernel's own threads."""
 _MACHINERY = ("ipykernel.", "zmq.")
-"""Where the classes of further such threads are: those of subshells, of ZeroMQ's own memory."""
+"""Modules with the classes of the kernel's other threads: subshells, ZeroMQ's garbage collector."""
 
 
 def at_work(before: Collection[threading.Thread]) -> bool:
@@ -16,13 +16,13 @@ def at_work(before: Collection[threading.Thread]) -> bool:
     Parameters
     ----------
     before
-        The threads that there were before the script.
+        Threads that ran before the script.
 
     Returns
     -------
     bool
-        True for a thread that has begun since, or a child process, and where that cannot be found out. What runs below
-        Python is not seen.
+        True for a thread that was started since, or a child process, and where this cannot be determined. Threads
+        without a Python object are not seen.
     """
     if threads(before):
         return True
@@ -33,12 +33,12 @@ def at_work(before: Collection[threading.Thread]) -> bool:
 
 
 def threads(before: Collection[threading.Thread]) -> list[threading.Thread]:
-    """List the threads of the script that run.
+    """Return the running threads of the script.
 
     Parameters
     ----------
     before
-        The threads that there were before the script.
+        Threads that ran before the script.
     """
     begun = set(threading.enumerate()).difference(before)
     return [one for one in begun if not _is_machinery(one)]

@@ -1,4 +1,4 @@
-"""Calls what a script has for a function, whatever it is; refuses what would leave the work of a script undone."""
+"""Calls of a script's functions, of whatever kind; refusal of results that would leave the script's work undone."""
 
 import contextlib
 import dataclasses
@@ -13,29 +13,29 @@ from oet_kernel.models import ProcedureInput
 from oet_kernel.scripts.signature.typed import verbatim
 
 _LOOKED_AT = 1000
-"""How many items of what a function returns are looked at."""
+"""Largest number of items of a function's result that are inspected."""
 
 
 class NothingRun(TypeError):
-    """What a function gave is work that nothing has run."""
+    """A function has returned work that was not run, such as a generator."""
 
 
 def check_function(name: str, function: Any, file: str) -> Callable[..., Any]:
-    """Return a function of a script if a call of it can do something.
+    """Return a function of a script if calling it can have an effect.
 
     Parameters
     ----------
     name
         ``init`` or ``main``.
     function
-        What the script has bound to the name.
+        Object that the script has bound to the name.
     file
-        The script.
+        Path of the script, for the message.
 
     Raises
     ------
     TypeError
-        When it cannot be called, or is a class of which a call makes an instance and runs nothing.
+        When the object is not callable, or is a class whose call only creates an instance.
     """
     if not callable(function):
         raise TypeError(
@@ -51,25 +51,25 @@ def check_function(name: str, function: Any, file: str) -> Callable[..., Any]:
 def call(
     name: str, function: Callable[..., Any], arguments: ProcedureInput, await_: Callable[[Awaitable[Any]], Any]
 ) -> Any:
-    """Call a function of a script, and return what it gives; what is awaitable is awaited.
+    """Call a function of a script and return its result; an awaitable result is awaited.
 
     Parameters
     ----------
     name
         ``init`` or ``main``.
     function
-        As `check_function` has found it. A command of click or typer is run with the arguments as its command line.
+        From `check_function`. A command of click or typer is run with the arguments as its command line.
     arguments
-        What it is called with.
+        Arguments of the call.
     await_
         Runs an awaitable.
 
     Raises
     ------
     NothingRun
-        When it gives a generator, or something else whose work begins when somebody asks for it.
+        When the result is a generator or other work that starts only on demand.
     BaseException
-        Whatever the function raises.
+        Any exception of the function.
     """
     if _is_command(function):
         sys.argv[1:] = command_line(arguments)
@@ -87,8 +87,8 @@ def call(
 def command_line(arguments: ProcedureInput) -> list[str]:
     """Return arguments as words of a command line: as typed, else by position, then ``--name value``, ``-n 5``.
 
-    True is ``--name`` alone, false and null are left out, a list repeats its name. A text stays as it is; any other
-    value is written as JSON.
+    True becomes ``--name`` alone, false and null are left out, a list repeats its name. A text stays unchanged; any
+    other value is written as JSON.
     """
     arguments = verbatim(arguments)
     words = [_word(one) for one in arguments.args]
@@ -131,7 +131,7 @@ def _is_command(function: Any) -> bool:
 
 
 def _defaults_of_typer(function: Callable[..., Any], arguments: ProcedureInput) -> dict[str, Any]:
-    """Return the values of defaults that a function states in the words of typer: ``typer.Option(1)``."""
+    """Return the values of a function's typer defaults: ``typer.Option(1)``."""
     if "typer" not in sys.modules:
         return {}
     try:
@@ -150,7 +150,7 @@ def _defaults_of_typer(function: Callable[..., Any], arguments: ProcedureInput) 
 
 
 def _undone(result: Any) -> str | None:
-    """Describe work in a result that nothing has begun, and what to do about it; None where there is none."""
+    """Describe work in a result that was not started, and the remedy; None where there is none."""
     for one in _in(result):
         for found, what, remedy in _KINDS:
             if found(one):

@@ -1,4 +1,4 @@
-"""Checkpoints: the places where a script waits while a pause is asked for."""
+"""Checkpoints: places where a script waits while a pause is requested."""
 
 import asyncio
 import fnmatch
@@ -19,59 +19,59 @@ from oet_kernel.protocol import PauseReport, PauseRequest
 
 
 class _Waiter(Struct, eq=False):
-    """What waits at a checkpoint."""
+    """A thread or task that waits at a checkpoint."""
 
     name: str
     release: Callable[[], None]
     in_main_thread: bool
-    """Whether the interrupt of a stop reaches it."""
+    """Whether the interrupt of a stop reaches the waiter."""
     ended: bool = False
-    """Whether it is released since nothing is to go on."""
+    """Whether it was released because the script ends, and raises KeyboardInterrupt."""
 
 
 class _Pause(Struct, eq=False):
-    """A pause that is asked for."""
+    """A requested pause."""
 
     at: str | None
     who: str | None
     pattern: re.Pattern[str] | None
     pid: int
-    """The process in which it was asked for: a child that is forked off has nobody to resume it."""
+    """Process in which the pause was requested: nobody could resume a forked child."""
     waiters: list[_Waiter]
 
     def concerns(self, name: str) -> bool:
         """Return whether the calling thread has to wait at this checkpoint."""
-        if os.getpid() != self.pid or CALL.get() is not None:  # what is typed in a console is not the script
+        if os.getpid() != self.pid or CALL.get() is not None:  # code typed in a console is not the script
             return False
         return self.pattern is None or self.pattern.match(name) is not None
 
     @property
     def checkpoint(self) -> str | None:
-        """The checkpoint where it waits, the first of several; None where it has come to none."""
+        """Name of the checkpoint where the script waits, the first of several; None while it has reached none."""
         return self.waiters[0].name if self.waiters else None
 
 
 class Checkpoints:
     """Pauses and resumes a script at its checkpoints.
 
-    Requests come in the thread of the control channel, checkpoints are reached in any thread. Every one that is reached
-    while a pause is asked for waits, in whatever thread.
+    Requests arrive in the thread of the control channel, checkpoints are reached in any thread. Every thread that
+    reaches one while a pause is requested waits.
 
     Parameters
     ----------
     say
-        Announces what has become of a pause. With True it waits for space where the disk is full, instead of raising.
+        Announces the outcome of a pause. With True it waits for space on a full disk, instead of raising.
     """
 
     def __init__(self, say: Callable[[PauseReport, bool], None]) -> None:
         self._say = say
         self._pause: _Pause | None = None
         self._closed = ""
-        """Why no pause is taken any more."""
-        self._lock = threading.Lock()  # and nothing that is made of one in Python: an interrupt could leave that locked
+        """Reason why pauses are refused; empty while they are accepted."""
+        self._lock = threading.Lock()  # no class built on one in Python: an interrupt could leave that locked
 
     def take(self, request: PauseRequest) -> None:
-        """Carry out a request; it holds when its answer is announced."""
+        """Handle a request; it is in effect when its answer is announced."""
         with self._lock:
             match request.action:
                 case "pause":
@@ -88,7 +88,7 @@ class Checkpoints:
         Parameters
         ----------
         why
-            What is told to whoever has asked for it, or will.
+            Reason that is reported for pending and further requests.
         """
         with self._lock:
             if self._pause is not None:
@@ -96,17 +96,17 @@ class Checkpoints:
             self._end(why, interrupted=False)
 
     def wait(self, name: str) -> None:
-        """Wait at a checkpoint for as long as a pause is asked for; at once without.
+        """Wait at a checkpoint while a pause is requested; return at once without one.
 
         Parameters
         ----------
         name
-            Of the checkpoint.
+            Name of the checkpoint.
 
         Raises
         ------
         KeyboardInterrupt
-            When it waited, and the procedure is stopped.
+            When the procedure is stopped during the wait.
         """
         pause = self._pause
         if pause is None or not pause.concerns(name):
@@ -130,12 +130,12 @@ class Checkpoints:
         loop, gate = asyncio.get_running_loop(), asyncio.Event()
 
         def release() -> None:
-            with suppress(RuntimeError):  # the loop has been closed, and nothing waits in it
+            with suppress(RuntimeError):  # the loop is closed, and nothing waits in it
                 loop.call_soon_threadsafe(gate.set)
 
         in_main_thread = threading.current_thread() is threading.main_thread()
         if in_main_thread:
-            # any signal wakes the loop from now on, and is not missed where it comes just before the loop falls asleep
+            # from now on any signal wakes the loop, even one that arrives just before the loop starts to wait
             loop.add_signal_handler(signal.SIGURG, _nothing)
         with self._at(pause, _Waiter(name, release, in_main_thread)) as waits:
             if waits:
@@ -162,7 +162,7 @@ class Checkpoints:
             return True
 
     def _leave(self, pause: _Pause, waiter: _Waiter) -> None:
-        """An interrupt, or the cancellation of a task, ends the wait of one; the pause is asked for all the same."""
+        """Remove a waiter that an interrupt or a task's cancellation has ended; the pause stays requested."""
         with self._lock:
             if self._pause is not pause or waiter not in pause.waiters:
                 return
@@ -180,14 +180,14 @@ class Checkpoints:
         if why:
             self._say(PauseReport("refused", why=why, answers=request.id), False)
             return
-        if self._pause is not None and self._pause.waiters:  # it is paused: that it is asked for again changes nothing
+        if self._pause is not None and self._pause.waiters:  # paused already: a repeated request changes nothing
             self._say(PauseReport("paused", checkpoint=self._pause.checkpoint, answers=request.id), False)
             return
-        # what `fnmatch` makes of any pattern goes back behind no star: the time to match is linear in the name
+        # patterns from `fnmatch` do not backtrack behind a star: matching time is linear in the name
         pattern = None if request.at is None else re.compile(fnmatch.translate(request.at))
         before, self._pause = self._pause, _Pause(request.at, request.who, pattern, os.getpid(), [])
         try:
-            # told when it holds: whoever was told must not see the next checkpoint passed
+            # announced once in effect: after the announcement no checkpoint may be passed
             self._say(PauseReport("pausing", at=request.at, who=request.who, answers=request.id), False)
         except BaseException:
             self._pause = before
@@ -215,19 +215,19 @@ class Checkpoints:
 
 
 _OPEN = 0
-"""What is written to open a gate; no signal has this number."""
+"""Byte that opens a gate; no signal has this number."""
 
 
 class _MainGate:
-    """Holds the main thread until it is opened, or a signal's handler raises.
+    """Holds the main thread until the gate is opened, or a signal handler raises.
 
-    A lock would not do: an interrupt that comes just before the thread falls asleep in it would not wake it. Here an
-    interrupt raises, whatever the script has made of it: asyncio's own handler, for one, only notes it.
+    A lock does not suffice: an interrupt just before the thread starts to wait in it would not wake it. Here an
+    interrupt raises, whatever handler the script has set: asyncio's own, for example, only notes it.
     """
 
     _pipes: ClassVar[list[tuple[int, int]]] = []
-    """Those that no gate uses, and the next one may. None is closed: what a signal writes that comes to another thread
-    may come late, and is not to end up in whatever has the pipe's number then."""
+    """Unused pipes, for the next gates. They are never closed: a signal in another thread may write late, and must not
+    write to a file that has got the pipe's number since."""
 
     def __enter__(self) -> Self:
         self._end, self._bell = self._pipes.pop() if self._pipes else os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -243,8 +243,8 @@ class _MainGate:
         signal.signal(signal.SIGINT, self._handler)
         self._look()
         if self._listener >= 0 and (signals := bytes(self._rung - {_OPEN})):
-            with suppress(BlockingIOError):  # it is full, and its reader is to wake anyway
-                os.write(self._listener, signals)  # an event loop hears of them too
+            with suppress(BlockingIOError):  # full, so its reader wakes anyway
+                os.write(self._listener, signals)  # pass the signals on to an event loop
         self._pipes.append((self._end, self._bell))
 
     def open(self) -> None:
@@ -252,7 +252,7 @@ class _MainGate:
         os.write(self._bell, bytes([_OPEN]))
 
     def pass_through(self) -> None:
-        """Wait until it is open."""
+        """Wait until the gate is open."""
         poll = select.poll()
         poll.register(self._end, select.POLLIN)
         while _OPEN not in self._rung:
@@ -265,4 +265,4 @@ class _MainGate:
 
 
 def _nothing() -> None:
-    """Stand for the handler of a signal that is of no interest itself."""
+    """No-op handler, for a signal that only has to wake the loop."""

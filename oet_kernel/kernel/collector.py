@@ -1,21 +1,21 @@
 """The collector: a process that journals what kernels write to their descriptors 1 and 2.
 
-It is a process of its own because a pipe holds 64 KiB: compiled code that writes more without giving up the GIL would
-wait for ever for a reader in its own process. A fork server has one collector for all its kernels; a kernel that is
-started plainly has its own.
+The collector is a separate process because a pipe holds 64 KiB: compiled code that writes more without releasing the
+GIL would wait for ever for a reader in its own process. A fork server has one collector for all its kernels; a kernel
+that is started plainly has its own.
 
 A kernel registers by one message on a socket (SOCK_SEQPACKET): the path of its folder, with these descriptors: reading
 ends of the pipes of standard output and standard error, a socket for requests, a socket for the texts that attached
 clients are shown, and a pidfd. On the request socket::
 
-    -> [n, "main", true, false]  journal all that stands in the pipes; then note the call that what follows belongs
-                                 to, and whether clients are attached; whether this was the end of a step
+    -> [n, "main", true, false]  journal the content of the pipes; then set the call that later output belongs to,
+                                 and whether clients are attached; whether this was the end of a step
     <- n                         done
 
-Further threads of a kernel bring request sockets of their own, by a message on its first: so they share no lock.
+Further threads of a kernel send request sockets of their own in a message on its first one: so they share no lock.
 
-The bytes in a pipe are read without taking them out, journaled, and only then taken out. So a pipe that is empty has
-all its bytes in the journal, and bytes that a collector has not journaled when it dies are there for the next reader.
+The bytes in a pipe are read without removing them, journaled, and only then removed. So all bytes of an empty pipe are
+in the journal, and bytes that a collector has not journaled when it dies remain for the next reader.
 """
 
 import array
@@ -43,14 +43,14 @@ from oet_kernel.kernel.journal import DISK_FULL, RETRY_SECONDS, Journal
 from oet_kernel.protocol import COLLECTED, COLLECTOR_NAME
 
 STREAMS = ("stdout", "stderr")
-"""Names of the streams, by the index that texts for attached clients begin with."""
+"""Names of the streams, by the index with which texts for attached clients begin."""
 _CHUNK = 64 << 10
 _SHOWN_CHARACTERS = 8 << 10
 _MOST_TO_SHOW = 1000
-"""Texts of about `_SHOWN_CHARACTERS` that are kept for clients that do not read them; the journal has them all."""
+"""Texts of about `_SHOWN_CHARACTERS` that are kept for slow clients; the journal has them all."""
 _SPLICE_F_NONBLOCK = 2
 _EDGE = select.EPOLLIN | select.EPOLLET
-"""Edge-triggered: pipes are then reported in the order in which they were written to."""
+"""Edge-triggered, so that pipes are reported in the order in which they were written to."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -58,22 +58,22 @@ class Request(msgspec.Struct, array_like=True):
     """A kernel's request to its collector."""
 
     number: int
-    """Sent back when the request is done; 0 where nobody waits, and nothing stood in the pipes."""
+    """Number of the answer; 0 where the kernel does not wait for one, since the pipes were empty."""
     call: str | None
-    """The call that what is written from now on belongs to."""
+    """Call that later output belongs to; None outside of calls."""
     attached: bool
-    """Whether clients are to be shown what is written."""
+    """Whether clients are attached, to which output is shown."""
     whole: bool
-    """Whether nothing follows that could complete a character of which not all bytes have come."""
+    """Whether the step has ended, so that no further bytes can complete a partial character."""
 
 
 def start_collector(*, detached: bool = False) -> tuple[socket.socket, int]:
-    """Fork a collector; return the socket that kernels register at, and the pid of the child, once it has its name.
+    """Fork a collector; return the socket for registrations, and the pid of the child, once it has its name.
 
     Parameters
     ----------
     detached
-        True for a collector that is no child of the caller, which then neither waits for it nor counts it.
+        True for a collector that is not a child of the caller, which then neither waits for it nor counts it.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
@@ -84,7 +84,7 @@ def start_collector(*, detached: bool = False) -> tuple[socket.socket, int]:
     theirs.close()
     if detached:
         os.waitpid(pid, 0)
-    ours.recv(1)  # nothing, where it has ended already
+    ours.recv(1)  # empty where the collector has ended already
     return ours, pid
 
 
@@ -93,7 +93,7 @@ def _be_collector(registrations: socket.socket) -> NoReturn:
         os.setsid()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)  # it ends when its kernels have
+            signal.signal(number, signal.SIG_IGN)  # the collector ends with its last kernel
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for descriptor in [int(name) for name in os.listdir("/proc/self/fd")]:
             if descriptor not in (2, registrations.fileno()):
@@ -111,7 +111,7 @@ def _be_collector(registrations: socket.socket) -> NoReturn:
 
 
 def waiting(pipe: int) -> int:
-    """Return the number of bytes that stand in a pipe.
+    """Return the number of unread bytes in a pipe.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class Collector:
     Parameters
     ----------
     registrations
-        Socket that they register at.
+        Socket on which kernels register.
     """
 
     def __init__(self, registrations: socket.socket) -> None:
@@ -137,9 +137,9 @@ class Collector:
         self._poll = select.epoll()
         self._actions: dict[int, Callable[[int], None]] = {}
         self._first: set[int] = set()
-        """Descriptors that requests come by: what is written after a request is not taken ahead of it."""
+        """Descriptors of request sockets: a request is handled ahead of output that was written after it."""
         self._answers: list[Callable[[], None]] = []
-        """What is left to do for requests when what stood in the pipes has been taken in the order that it came in."""
+        """Requests to complete once the output in the pipes was read, in the order in which it arrived."""
         self._kernels: set[_Kernel] = set()
         self._scratch, self._to_scratch = os.pipe()
         self.watch(registrations.fileno(), self._register)
@@ -151,29 +151,29 @@ class Collector:
             ready = self._poll.poll(RETRY_SECONDS if full else None)
             for descriptor, events in sorted(ready, key=lambda one: one[0] not in self._first):
                 action = self._actions.get(descriptor)
-                if action is not None:  # it may be another's by now, which then finds nothing to read
+                if action is not None:  # the number may belong to a new descriptor, with nothing to read
                     action(events)
             answers, self._answers = self._answers, []
             for answer in answers:
                 answer()
-            for kernel in self._kernels.intersection(full):  # but for one that has come to its end meanwhile
+            for kernel in self._kernels.intersection(full):  # without those that have ended meanwhile
                 kernel.resume()
 
     def watch(
         self, descriptor: int, action: Callable[[int], None], events: int = select.EPOLLIN, *, first: bool = False
     ) -> None:
-        """Call `action`, with the events, whenever a descriptor is ready; no-op where it is watched.
+        """Call `action`, with the events, whenever a descriptor is ready; no-op where it is watched already.
 
         Parameters
         ----------
         descriptor
-            Open until it is unwatched.
+            Stays open until it is unwatched.
         action
-            Never waits.
+            Must not block.
         events
             Mask of epoll.
         first
-            Whether it goes ahead of others that are ready too.
+            Whether it is served ahead of other ready descriptors.
         """
         if descriptor not in self._actions:
             self._actions[descriptor] = action
@@ -182,11 +182,11 @@ class Collector:
                 self._first.add(descriptor)
 
     def later(self, answer: Callable[[], None]) -> None:
-        """Call `answer` when all that is ready now was taken."""
+        """Call `answer` once all descriptors that are ready now were served."""
         self._answers.append(answer)
 
     def again(self, descriptor: int, events: int) -> None:
-        """Watch a descriptor of which not all was read; others that are ready have their turn first."""
+        """Watch a partly read descriptor again; other ready descriptors are served first."""
         if descriptor in self._actions:
             self._poll.modify(descriptor, events)
 
@@ -219,7 +219,7 @@ class Collector:
                 os.close(descriptor)
 
     def look(self, pipe: int) -> bytes:
-        """Return what stands in a pipe, `_CHUNK` bytes at most, and leave it there."""
+        """Return the content of a pipe, `_CHUNK` bytes at most, without removing it."""
         count = _libc.tee(pipe, self._to_scratch, ctypes.c_size_t(_CHUNK), _SPLICE_F_NONBLOCK)
         if count < 0:
             number = ctypes.get_errno()
@@ -253,7 +253,7 @@ class _Kernel:
         with suppress(FileExistsError):
             os.mkfifo(folder / COLLECTED, 0o600)
         self._held = os.open(folder / COLLECTED, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        # what may fail is done: sockets close their descriptors with themselves
+        # last, since nothing can fail any more: sockets own and close their descriptors
         self._pipes = [_Pipe(out, 0), _Pipe(err, 1)]
         self._requests: list[socket.socket] = []
         self._shown = socket.socket(fileno=shown)
@@ -263,7 +263,7 @@ class _Kernel:
         self._attached = False
         self._over = False
         self.paused = False
-        """True while the disk has no space for what stands in the pipes."""
+        """True while the disk has no space for the content of the pipes."""
         self._watch_pipes()
         self._watch_requests(requests)
         collector.watch(process, self._end)
@@ -283,10 +283,10 @@ class _Kernel:
             if waiting(pipe.descriptor):
                 self._collector.again(pipe.descriptor, _EDGE)
         elif events & select.EPOLLHUP:
-            self._collector.unwatch(pipe.descriptor)  # nobody has its other end any more
+            self._collector.unwatch(pipe.descriptor)  # all writing ends are closed
 
     def _take(self, pipe: _Pipe) -> int:
-        """Journal a chunk of what stands in a pipe; return the number of its bytes."""
+        """Journal a chunk of a pipe's content; return its length in bytes."""
         data = self._collector.look(pipe.descriptor)
         before = pipe.decoder.getstate()
         text = pipe.decoder.decode(data)
@@ -316,7 +316,7 @@ class _Kernel:
         return True
 
     def resume(self) -> None:
-        """Try again what the disk had no space for."""
+        """Retry after a full disk."""
         self.paused = False
         if self._over:
             self._end()
@@ -324,14 +324,14 @@ class _Kernel:
             self._watch_pipes()
 
     def _drain(self) -> None:
-        """Journal all that stands in the pipes now."""
+        """Journal the current content of the pipes."""
         for pipe in self._pipes:
             left = waiting(pipe.descriptor)
             while left > 0 and (taken := self._take(pipe)):
                 left -= taken
 
     def _complete(self) -> None:
-        """Journal bytes that are the beginning of a character, and no more."""
+        """Journal bytes of a character that stays incomplete."""
         for pipe in self._pipes:
             before = pipe.decoder.getstate()
             if not self._journaled(pipe, pipe.decoder.decode(b"", final=True)):
@@ -397,7 +397,7 @@ class _Kernel:
         self._collector.unwatch(self._shown.fileno())
 
     def _end(self, events: int = 0) -> None:
-        """Journal what the process has left in its pipes, and release what tells that this is all."""
+        """Journal the rest of the process's output, and release the pipe that marks its end."""
         self._over = True
         self._collector.unwatch(self._process)
         self._drain()

@@ -1,4 +1,4 @@
-"""Console: what guests type into a kernel: what they see of the script, what is told of it, how it is interrupted."""
+"""Console: code that guests type into a kernel: its namespace, its events, its interruption."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ from oet_kernel import topics
 from oet_kernel.kernel.journal import CALL
 
 CONSOLE = "console"
-"""The call that what is typed belongs to."""
+"""Name of the call that typed code belongs to."""
 _NOTHING = object()
 
 
@@ -28,11 +28,11 @@ class Console:
 
     def __init__(self, publish: Callable[[str, dict[str, Any]], None]) -> None:
         self.controller: str | None = None
-        """Who has taken control; None while guests may only look."""
+        """Name of the guest who has control; None while guests may only look."""
         self._publish = publish
         self._shown: dict[str, Any] = {}
         self._at_work: dict[int, str] = {}
-        """Messages that are being carried out, by the thread that does."""
+        """Ids of the messages that are being executed, by thread."""
         self._lock = threading.Lock()
 
     @contextmanager
@@ -42,9 +42,9 @@ class Console:
         Parameters
         ----------
         code
-            The text; where it is blank, nothing is told.
+            Typed code; nothing is published where it is blank.
         message
-            The request that it came by.
+            Request that contains the code.
         """
         thread, msg_id = threading.get_ident(), str(message["header"]["msg_id"])
         if code.strip():
@@ -55,9 +55,9 @@ class Console:
             yield
         finally:
             try:
-                with self._lock:  # an interrupt is on its way, or finds nothing any more
+                with self._lock:  # afterwards no further interrupt is sent
                     self._at_work.pop(thread, None)
-            finally:  # one that was on its way may be raised here
+            finally:  # an interrupt that was sent before may be raised here
                 self._at_work.pop(thread, None)
                 CALL.reset(token)
 
@@ -67,11 +67,11 @@ class Console:
         Parameters
         ----------
         prompt
-            What stood in front of it.
+            Text of the prompt.
         value
-            The line.
+            Typed line.
         secret
-            True for a password, which is told to nobody.
+            True for a password, which is not published.
         """
         msg_id = self._at_work.get(threading.get_ident())
         if msg_id is not None:
@@ -80,7 +80,7 @@ class Console:
             self._publish(topics.CONSOLE_INPUT, fields)
 
     def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in whatever was typed and is carried out now; never in the script."""
+        """Raise KeyboardInterrupt in typed code that is being executed; never in the script."""
         with self._lock:
             for thread in self._at_work:
                 if thread == threading.main_thread().ident:
@@ -93,14 +93,14 @@ class Console:
     def show(self, module: ModuleType | None, names: MutableMapping[str, Any]) -> None:
         """Update the console's namespace with the script's current names.
 
-        A name that was bound in the console stays the console's; ``script.name = ...`` binds one of the script's.
+        A name that was bound in the console keeps its value there; ``script.name = ...`` binds a name of the script.
 
         Parameters
         ----------
         module
-            The script, which becomes `script`; None while it is not loaded.
+            The script's module, which is bound to `script`; None while it is not loaded.
         names
-            The console's own.
+            The console's namespace, which is updated.
         """
         if module is None:
             return

@@ -1,8 +1,7 @@
-"""Makes of a JSON value what an annotation promises: a member of an enumeration, a path, a date, a record.
+"""Conversion of JSON values to the types that annotations promise: members of enumerations, paths, dates, records.
 
-It admits what the request's check admits (`oet_kernel.scripts.signature.validation`), by the same words and functions,
-and knows more: the script's own classes are here. An annotation that is not known promises nothing, and its value stays
-as it is.
+The conversion admits the same values as the check of the request (`oet_kernel.scripts.signature.validation`), with the
+same messages and functions, and also knows the script's own classes. Values of unknown annotations stay unchanged.
 """
 
 import collections
@@ -30,9 +29,9 @@ _ARRAYS: dict[type, type] = {
     abc.Set: set,
     abc.MutableSet: set,
 }
-"""What an array becomes, by what is annotated."""
+"""Type that is made of an array, by annotated type."""
 _ITERABLES = (abc.Sequence, abc.Collection, abc.Iterable)
-"""What a text is too; all but the first, what an object is too."""
+"""Types that admit a text too, and all but the first an object."""
 _OBJECTS: dict[type, type] = {
     dict: dict,
     collections.OrderedDict: collections.OrderedDict,
@@ -42,19 +41,19 @@ _OBJECTS: dict[type, type] = {
 
 
 def reader_of(hint: Any, bound: Bound = UNBOUND) -> Reader | None:
-    """Find what makes the values that an annotation promises.
+    """Return the reader for the values of an annotation.
 
     Parameters
     ----------
     hint
-        The annotation, evaluated.
+        The evaluated annotation.
     bound
-        What type variables stand for.
+        Types by type variable.
 
     Returns
     -------
     Reader or None
-        None for an annotation that promises nothing that is known.
+        None for an unknown annotation.
     """
     hint, bound = plain_hint(hint, bound)
     origin, given = typing.get_origin(hint), typing.get_args(hint)
@@ -81,7 +80,7 @@ def reader_of(hint: Any, bound: Bound = UNBOUND) -> Reader | None:
 
 
 def _inner(hint: Any, bound: Bound) -> Reader:
-    """Find a reader when it is first needed: a type may contain itself."""
+    """Return a reader that is looked up on use, since a type may contain itself."""
     return lambda value, path: (reader_of(hint, bound) or as_it_is)(value, path)
 
 
@@ -141,7 +140,7 @@ def _string(value: Any, path: str) -> str:
 
 
 def _complex(value: Any, path: str) -> complex:
-    """Read a number, a text as Python writes it, or what events have for one: real and imaginary part."""
+    """Read a number, a text in Python's notation, or the form of events: an array of real and imaginary part."""
     try:
         if isinstance(value, list) and len(value) == 2:
             return complex(*(_float(part, path) for part in value))
@@ -188,11 +187,11 @@ def _member(cls: type[Enum], value: Any, path: str) -> Enum:
         return member
     if not isinstance(value, bool):
         try:
-            member = cls(value)  # several flags, or what its own _missing_ makes of it
-            # bits that are no flags are dropped by some (`CONFORM`), and by Python 3.11.2 as a rule
+            member = cls(value)  # several flags, or a value that its own _missing_ converts
+            # unknown bits are dropped by some flags (`CONFORM`), and by Python 3.11.2 by default
             if not isinstance(member, Flag) or same(_as_json(member.value), value):
                 return member
-        except Exception:  # whatever it raises, it is no member  # nosec B110
+        except Exception:  # any exception: not a member  # nosec B110
             pass
     members = ", ".join(f"{name} ({one.value!r})" for name, one in cls.__members__.items())
     raise Refused(path, f"one of {members}", shown(value))
@@ -225,7 +224,7 @@ def _union_reader(given: tuple[Any, ...], bound: Bound) -> Reader:
 
 
 def _any_of(readers: list[Reader], is_open: bool, value: Any, path: str) -> Any:
-    """Leave what is of one of the kinds already; else make it what the first of them can."""
+    """Return the value unchanged where it has one of the types already; else converted to the first possible one."""
     made: list[Any] = []
     refusals: list[Refused] = []
     for read in readers:
@@ -242,7 +241,7 @@ def _any_of(readers: list[Reader], is_open: bool, value: Any, path: str) -> Any:
     if is_open:
         return value
     deeper = [one for one in refusals if one.path != path]
-    if len(deeper) == 1:  # one alternative is of the value's kind, and something in it is wrong
+    if len(deeper) == 1:  # one alternative has the value's type, and an item in it is wrong
         raise deeper[0]
     raise Refused(path, " or ".join(dict.fromkeys(one.expected for one in refusals if one.path == path)), shown(value))
 
@@ -278,7 +277,7 @@ def _array(kind: type, item: Reader, value: Any, path: str) -> Any:
 def _check_hash(kind: type, item: Any, path: str) -> None:
     try:
         hash(item)
-    except TypeError:  # its text is another one in each version of Python, and tells nothing of the path
+    except TypeError:  # its message differs between versions of Python, and lacks the path
         raise Refused(path, f"item of a {kind.__name__}", f"{type(item).__name__}, which cannot be hashed") from None
 
 
@@ -287,7 +286,7 @@ def _iterable(of_keys: bool, item: Reader, value: Any, path: str) -> Any:
         return _items(item, value, path)
     try:
         item(ANY_TEXT, path)
-    except Refused:  # where no item is a text, neither is the whole
+    except Refused:  # a text is not admitted where its items, texts too, are not
         raise Refused(path, "array", shown(value)) from None
     if isinstance(value, str) or (of_keys and isinstance(value, dict)):
         return value

@@ -1,4 +1,4 @@
-"""Shows a script the deprecation warnings that ``python script.py`` shows: those of its own module, and no others."""
+"""Filters for a script's deprecation warnings: only those of its own module are shown, as by ``python script.py``."""
 
 import re
 import sys
@@ -9,31 +9,31 @@ _FORK = re.compile(r"This process \(pid=\d+\) is multi-threaded, use of \w+\(\) 
 
 
 class _OfKernelThreads:
-    """Matches the warning of a fork beside other threads, as long as these are the kernel's alone.
+    """Pattern for the warning of a fork beside other threads, as long as all of these are the kernel's.
 
-    It is what a filter has for a pattern: Python asks for its ``match`` only.
+    Used in place of a regular expression in a filter: Python calls only its ``match``.
     """
 
     def __init__(self, alone: Callable[[], bool]) -> None:
         self._alone = alone
 
     def match(self, text: str) -> bool:
-        """Return whether the warning is to be ignored."""
+        """Return whether to ignore the warning."""
         return _FORK.match(text) is not None and self._alone()
 
 
 def show_as_main(name: str, alone: Callable[[], bool]) -> None:
     """Filter the warnings of a script's module as Python filters those of ``__main__``.
 
-    To be called before the script is run: what it does to the filters afterwards holds.
+    Called before the script runs, so that its own changes to the filters take precedence.
 
     Parameters
     ----------
     name
-        Name of its module.
+        Name of the script's module.
     alone
-        Returns whether the script has begun no thread: then a fork (Python 3.12 and later warn of it beside threads)
-        would be silent in a process of its own.
+        Returns whether the script has started no thread: then a fork (Python 3.12 and later warn of it beside threads)
+        would raise no warning in a process of its own.
     """
     filters = warnings.filters
     assert isinstance(filters, list)

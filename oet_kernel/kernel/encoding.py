@@ -1,12 +1,12 @@
-"""Encodes what scripts publish as JSON; what has no JSON form is refused at the call, by the path of the field.
+"""Encoding of published values as JSON; a value without a JSON form is refused at the call, by the path of its field.
 
 Besides plain JSON values: numbers and arrays of numpy become numbers and lists; dates and times ISO 8601, durations
 ISO 8601 (``PT1.5S``), numpy's too; enums their value where that has a JSON form, else their name; dataclasses and
 mappings objects; named tuples, ranges and other sequences lists; sets lists, sorted where the set is a field of its own
 and its items can be compared; bytes base64; complex numbers ``[real, imaginary]``; `Decimal` text, so that no digit is
 lost; paths and UUIDs text; exceptions ``Type: text``. Keys of objects become text. NaN, the infinities and NaT become
-null, since JSON has no word for them; lone surrogates, which have no UTF-8 form, question marks. What exceeds the
-bounds of `oet_kernel.bounds` is refused too.
+null, since JSON cannot represent them; lone surrogates, which have no UTF-8 form, question marks. Values beyond the
+bounds of `oet_kernel.bounds` are refused too.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ class EventEncodingError(TypeError):
 
 
 def encode_event(topic: str, msg_src: str, fields: Mapping[str, Any]) -> bytes:
-    """Encode an event as the JSON object that goes out.
+    """Encode an event as the JSON object that is published.
 
     Parameters
     ----------
@@ -69,38 +69,38 @@ def encode_event(topic: str, msg_src: str, fields: Mapping[str, Any]) -> bytes:
 def encode(value: Any) -> bytes:
     """Encode a value as JSON.
 
-    Plain JSON values are encoded as they are, in one call; what the encoder does not take is made plain before.
+    Plain JSON values are encoded directly, in one call; other types are converted to them first.
 
     Parameters
     ----------
     value
-        Whatever the module's docstring lists, nested at will.
+        Any type that the module's docstring lists, nested within the bounds.
 
     Raises
     ------
     EventEncodingError
-        When something in it has no JSON form; the message begins with its path, ``items[3] is a lock``.
+        When a part of the value has no JSON form; the message begins with its path, ``items[3] is a lock``.
     OutOfBounds
-        When it nests too deeply to be read.
+        When the value is nested too deeply.
     """
     kinds = set(map(type, value.values())) if type(value) is dict else {type(value)}
     if kinds <= _PLAIN:
         try:
             return _encoder.encode(value)
         except (TypeError, ValueError, RecursionError):
-            pass  # something lies deeper: found below, and refused there by its path
+            pass  # another type lies deeper: converted below, or refused by its path
     try:
         return _encoder.encode(_plain("", value, ()))
     except (EventEncodingError, OutOfBounds):
         raise
     except RecursionError:
         raise OutOfBounds(_TOO_DEEP) from None
-    except Exception as error:  # from code of the script's: an iterator, a property that raises
+    except Exception as error:  # from the script's code: an iterator or property that raises
         raise EventEncodingError(f"cannot be read: {_text_of(error)}") from error
 
 
 def _plain(path: str, value: Any, above: tuple[int, ...]) -> Any:
-    """Build the plain form of a value, or refuse it by its path; `above` holds the ids of what it lies in."""
+    """Return the plain form of a value, or refuse it by its path; `above` holds the ids of its containers."""
     match value:
         case None | bool():
             return value
@@ -168,9 +168,9 @@ def _plain_key(path: str, key: Any) -> str | int | float:
 
 
 def _without_numpy(value: Any) -> Any:
-    """Turn scalars and arrays of numpy into Python's own; give back anything else as it is.
+    """Convert scalars and arrays of numpy to Python's own types; return any other value unchanged.
 
-    numpy is not imported for this: where it has not been, there are no values of it.
+    numpy is not imported for this: without an earlier import there are no values of its types.
     """
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, (numpy.generic, numpy.ndarray)):

@@ -1,9 +1,9 @@
-"""Does at the end of a script what Python does at the end of a process, while the kernel lives on to tell of it.
+"""Exit work of a script: the steps of Python's finalisation, done while the kernel still runs and can report them.
 
-In the order of `Py_FinalizeEx`: threads that are no daemons end, executors with them; handlers of ``atexit`` are
-called; what is open is flushed; the names of the script's module are dropped, so that finalisers run and files that
-only it held are closed. A forked child of the script does the same, and ends with the status that a process of
-its own would have had.
+In the order of `Py_FinalizeEx`: threads that are not daemons end, executors with them; handlers of ``atexit`` are
+called; open files are flushed; the names of the script's module are dropped, so that finalisers run and files that
+only the module referred to are closed. A forked child of the script does the same, and ends with the exit status that
+a separate process would have had.
 """
 
 import _thread
@@ -31,8 +31,8 @@ class ExitWork:
     seconds
         Deadline; 0 for none.
     cut
-        Called in a thread of its own when the deadline passes, with a text that says what is still at work; it ends
-        the process.
+        Called in a separate thread when the deadline passes, with a text that describes the remaining work; ends the
+        process.
     """
 
     def __init__(self, seconds: float, cut: Callable[[str], None]) -> None:
@@ -42,26 +42,26 @@ class ExitWork:
 
     @property
     def began(self) -> bool:
-        """True once it was begun."""
+        """True once the exit work was begun."""
         return self._began
 
     def do(self, module: ModuleType | None) -> None:
-        """Wait for threads, call exit handlers, flush files; nothing the second time.
+        """Wait for threads, call exit handlers, flush files; no-op the second time.
 
-        What they raise is told on standard error, as Python does; an interrupt ends the part that it comes in.
+        Exceptions are printed on standard error, as Python does; an interrupt ends the step that it arrives in.
 
         Parameters
         ----------
         module
-            The script, whose names are dropped; None to keep them for whoever looks into the process.
+            The script, whose names are dropped; None to keep them for inspection.
         """
         if self._began:
             return
         self._began = True
         over = threading.Event()
         if self._seconds > 0:
-            with suppress(RuntimeError):  # no thread is left to be had: a stop ends it all the same
-                _thread.start_new_thread(self._watch, (over,))  # Thread.start would wait for it to run
+            with suppress(RuntimeError):  # no thread can be started; a stop still ends the process
+                _thread.start_new_thread(self._watch, (over,))  # Thread.start would wait for the thread to run
         try:
             finish(module)
         finally:
@@ -76,14 +76,14 @@ class ExitWork:
 
 
 def finish(module: ModuleType | None) -> None:
-    """Do what Python does at the end of a process, as far as it is about the script.
+    """Run the steps of Python's finalisation that concern the script.
 
     Parameters
     ----------
     module
-        Whose names are dropped; None for none.
+        Module whose names are dropped; None for none.
     """
-    # flushed ahead of the collection: one that frees a file's buffer before the file loses what stands in the file
+    # flushed before the collection, which may free a file's buffer before the file and lose unwritten text
     parts: list[Callable[[], object]] = [
         threading._shutdown,  # type: ignore[attr-defined]
         atexit._run_exitfuncs,
@@ -101,26 +101,26 @@ def finish(module: ModuleType | None) -> None:
 
 
 def _flush_c() -> None:
-    """Flush what compiled code has in its buffers: a forked kernel ends without the exit of the C library."""
+    """Flush the buffers of the C library, since a forked kernel ends without its exit handlers."""
     ctypes.CDLL(None).fflush(None)
 
 
 def flush_files() -> None:
     """Flush all files that are open for writing."""
     for one in gc.get_objects():
-        # isinstance would ask objects of the script for their class, and run code of theirs
+        # isinstance would read __class__ of the script's objects, and may run their code
         if issubclass(type(one), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
             with suppress(BaseException):
                 one.flush()
 
 
 def status_of(error: BaseException | None) -> int:
-    """Return the exit status of a process that ends so.
+    """Return the exit status of a process that ends with an exception.
 
     Parameters
     ----------
     error
-        What was raised; None for nothing.
+        Exception at the end; None for an end without one.
     """
     if error is None:
         return 0
@@ -133,17 +133,17 @@ def status_of(error: BaseException | None) -> int:
 
 
 def end_now() -> NoReturn:
-    """End the process at once, well."""
+    """End the process at once, with exit status 0."""
     _exit(0)
 
 
 def drop_modules(before: Collection[str]) -> None:
-    """Drop the names of all modules that were imported since, as at the end of a process; nothing may follow but that.
+    """Drop the names of all modules that were imported since, as at the end of a process, which must follow.
 
     Parameters
     ----------
     before
-        Names of the modules that stay as they are.
+        Names of the modules that keep their names.
     """
     for name, module in reversed(list(sys.modules.items())):
         if name not in before and type(module) is ModuleType and not name.startswith("oet_kernel"):
@@ -153,14 +153,14 @@ def drop_modules(before: Collection[str]) -> None:
 
 
 def end_child(error: BaseException | None, trace: str, module: ModuleType | None) -> NoReturn:
-    """End a forked child of the script, which has come to the end of what its parent was called for.
+    """End a forked child of the script, once the function has ended in it in which the script forked.
 
     Parameters
     ----------
     error
-        What was raised; None for nothing.
+        Exception of the function; None for none.
     trace
-        Its traceback, empty where it was shown.
+        Traceback of the exception; empty where it was printed already.
     module
         The script.
     """
@@ -179,7 +179,7 @@ def end_child(error: BaseException | None, trace: str, module: ModuleType | None
 
 
 def _clear(module: ModuleType) -> None:
-    """Drop the names of a module in Python's own order: those that begin with one underscore first."""
+    """Drop the names of a module in Python's own order: names with one leading underscore first."""
     names: dict[str, Any] = vars(module)
     first = [name for name in names if name.startswith("_") and not name.startswith("__")]
     for name in [*first, *names]:
@@ -188,7 +188,7 @@ def _clear(module: ModuleType) -> None:
 
 
 def _at_work() -> str:
-    """Describe the threads that the process waits for, and what its main thread does."""
+    """Return the stacks of the threads that the process waits for, or of its main thread where there are none."""
     frames = sys._current_frames()
     main = threading.main_thread()
     threads = [one for one in threading.enumerate() if not one.daemon and one is not main]

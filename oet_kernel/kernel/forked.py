@@ -1,7 +1,7 @@
-"""The kernel's start in two halves: what costs most in a fork server, once; the rest in each kernel that it forks.
+"""The kernel's start in two halves: the expensive steps once in a fork server, the rest in each forked kernel.
 
-ipykernel's `IPKernelApp.initialize` is one method; here its steps are the same and in the same order, but cut where the
-first socket, thread or session would be made, since none of these survives a fork.
+ipykernel's `IPKernelApp.initialize` is one method; here its steps are the same and in the same order, but split before
+the first socket, thread or session, since none of these survives a fork.
 """
 
 import sys
@@ -21,7 +21,7 @@ class ForkedKernelApp(OetKernelApp):
     """A kernel application that is prepared in one process and finished in its children."""
 
     def prepare(self) -> None:
-        """Do what every kernel does alike: configuration, and the interactive shell."""
+        """Run the steps that all kernels share: configuration, and the interactive shell."""
         BaseIPythonApplication.initialize(self, ["--HistoryManager.enabled=False"])
         self.init_pdb()
         ours = sys.modules["__main__"]
@@ -41,16 +41,16 @@ class ForkedKernelApp(OetKernelApp):
 
     @property
     def exit_handler(self) -> Callable[[], None]:
-        """What the shell does at the end of the process."""
+        """Exit handler of the shell, to be called at the end of the process."""
         return self._shell.atexit_operations  # type: ignore[no-any-return]
 
     def finish(self, launch: Launch) -> None:
-        """Do what belongs to one kernel: sockets, threads, streams.
+        """Run the steps that belong to one kernel: sockets, threads, streams.
 
         Parameters
         ----------
         launch
-            What it was asked for.
+            The kernel's command line.
         """
         sys.modules["__main__"] = self._kernel_main
         self.connection_file = launch.connection_file
@@ -74,14 +74,14 @@ class ForkedKernelApp(OetKernelApp):
         self.begin()
 
     def start(self) -> None:
-        """Serve; then do what a process that is not forked does when it is finalised, and its fork server does not."""
+        """Serve; then drop the modules' names, as finalisation does in a process that is not forked."""
         modules = frozenset(sys.modules)
         super().start()
         self.kernel.runner.drop_modules(modules)
         self.kernel._publisher.synchronise()
 
     def init_code(self) -> None:
-        """Run what the user's configuration says; the names of the modules that the shell knows were listed before."""
+        """Run the code of the user's configuration; the shell's list of modules was made before, in `prepare`."""
         self._run_startup_files()
         self._run_exec_lines()
         self._run_exec_files()

@@ -1,4 +1,4 @@
-"""Evaluates annotations, each by itself: one that names what is not there is left out, and spoils no other."""
+"""Evaluation of annotations, each by itself: an unknown name leaves its annotation out, and does not affect others."""
 
 import inspect
 import sys
@@ -9,17 +9,17 @@ from dataclasses import InitVar
 from typing import Any, TypeVar
 
 Bound = Mapping[Any, Any]
-"""What type variables stand for."""
+"""Types by type variable."""
 UNBOUND: Bound = types.MappingProxyType({})
 
 _WRAPPERS = frozenset({"Annotated", "Final", "Required", "NotRequired", "ReadOnly", "ClassVar"})
-"""What says more of a type than which it is."""
+"""Names of qualifiers that wrap a type."""
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
-    """Read the signature of what can be called; None where it does not say.
+    """Return the signature of a callable; None where it is not available.
 
-    Annotations that cannot be evaluated are left as they stand.
+    Annotations that cannot be evaluated stay unevaluated.
     """
     options: dict[str, Any] = {}
     if sys.version_info >= (3, 14):
@@ -28,12 +28,12 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
         options["annotation_format"] = annotationlib.Format.FORWARDREF
     try:
         return inspect.signature(function, **options)
-    except Exception:  # builtins have none; that of a script's own object may raise whatever it likes
+    except Exception:  # builtins have none; the script's own objects may raise anything
         return None
 
 
 def namespace_of(function: Any) -> dict[str, Any]:
-    """Find the names that a callable's annotations are written in: those of the module that defines it."""
+    """Return the namespace of a callable's annotations: the names of the module that defines it."""
     while True:
         if hasattr(function, "__wrapped__"):
             function = function.__wrapped__
@@ -50,26 +50,26 @@ def namespace_of(function: Any) -> dict[str, Any]:
 
 
 def evaluate(annotation: Any, names: dict[str, Any], local: Mapping[str, Any] | None = None) -> Any:
-    """Evaluate an annotation, texts inside of it too; `Any` for one that cannot be.
+    """Evaluate an annotation, texts in it included; `Any` where this fails.
 
     Parameters
     ----------
     annotation
-        As it stands: a type, a text, whatever.
+        The unevaluated annotation: a type, a text or any other object.
     names, local
-        What names mean in it.
+        Global and local names for the evaluation.
     """
     try:
         if isinstance(annotation, str):
             annotation = typing.ForwardRef(annotation, is_argument=False, is_class=True)
         holder = types.SimpleNamespace(__annotations__={"it": annotation})
         return typing.get_type_hints(holder, names, dict(local or {}), include_extras=True)["it"]
-    except Exception:  # an annotation may be anything, and evaluate to anything
+    except Exception:  # an annotation may be any object, and raise anything
         return Any
 
 
 def hints_of(cls: type) -> dict[str, Any]:
-    """Evaluate the annotations of a class and of its bases, each in the names of its own module."""
+    """Evaluate the annotations of a class and of its bases, each with the names of its own module."""
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         names, local = names_of(base), dict(vars(base))
@@ -79,14 +79,14 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def plain_hint(hint: Any, bound: Bound) -> tuple[Any, Bound]:
-    """Return what an annotation means in the end: without notes, new names, aliases and type variables.
+    """Return the type behind an annotation: without qualifiers, NewTypes, aliases and type variables.
 
     Returns
     -------
     object
-        The type; `Any` for an alias that means itself.
+        The type; `Any` for an alias that refers to itself.
     Bound
-        What the type variables in it stand for.
+        Types of the type variables in it.
     """
     for _ in range(100):
         origin = typing.get_origin(hint)
@@ -114,7 +114,7 @@ def plain_hint(hint: Any, bound: Bound) -> tuple[Any, Bound]:
 def _value_of(alias: Any) -> Any:
     try:
         return alias.__value__
-    except Exception:  # it is evaluated only now, and may name what is not there
+    except Exception:  # evaluated only now, and may refer to unknown names
         return Any
 
 

@@ -1,7 +1,7 @@
-"""What leaves the kernel: journaled first, sent over ZeroMQ only when somebody is attached.
+"""Messages that the kernel publishes: journaled first, sent over ZeroMQ only when a client is attached.
 
-`JournalingIOPubThread` stands in for ipykernel's own class; `Publisher` sends the message types of this project. A
-kernel started by hand, without a journal, behaves as any IPython kernel does.
+`JournalingIOPubThread` replaces ipykernel's own class; `Publisher` sends the message types of this project. A kernel
+that was started by hand, without a journal, behaves like any IPython kernel.
 """
 
 import os
@@ -21,7 +21,7 @@ from oet_kernel.kernel.streams import PIECE, flush_streams
 from oet_kernel.protocol import Message
 
 _NOT_JOURNALED = frozenset({"status", "stream", "iopub_welcome", "shutdown_reply"})
-"""Busy and idle say nothing a script said; streams are journaled as they come out of their pipes."""
+"""Messages without information from a script (busy, idle), and streams, which the collector journals."""
 
 
 class _Header(msgspec.Struct):
@@ -32,7 +32,7 @@ _header = msgspec.json.Decoder(_Header)
 
 
 def _with_buffers(content: bytes, buffers: list[bytes]) -> bytes:
-    """Put the binary values of a widget into a message's content, which alone is journaled, as base64."""
+    """Return a message's content with a widget's binary values as base64, since only the content is journaled."""
     if not buffers or b'"buffer_paths"' not in content:
         return content
     if (size := sum(map(len, buffers))) > EVENT_BYTES // 4 * 3:
@@ -41,7 +41,7 @@ def _with_buffers(content: bytes, buffers: list[bytes]) -> bytes:
 
 
 def _bounded(msg_type: str, content: bytes, buffers: list[bytes]) -> list[tuple[str, bytes]]:
-    """Return what is journaled of a message of Jupyter's: output in pieces, a notice in place of what is too large."""
+    """Return a Jupyter message as it is journaled: output in pieces, a notice in place of too large a message."""
     if msg_type == "stream" and len(content) > STREAM_BYTES:
         said = msgspec.json.decode(content, type=dict[str, Any])
         text = str(said.get("text"))
@@ -58,13 +58,13 @@ def _bounded(msg_type: str, content: bytes, buffers: list[bytes]) -> list[tuple[
 
 
 class JournalingIOPubThread(IOPubThread):
-    """Sends IOPub messages, after they were journaled, to whoever has subscribed."""
+    """Journals IOPub messages, then sends them to the subscribers."""
 
     journal: Journal | None = None
     pipes: OutputPipes | None = None
-    """There where there is a journal."""
+    """Set only with a journal."""
     subscriptions = 0
-    """How many different subscriptions the socket has (XPUB reports each new and each gone one)."""
+    """Number of different subscriptions of the socket (XPUB reports each added and each removed one)."""
     parent: Callable[[], dict[str, Any]]
     """Returns the request that output belongs to."""
 
@@ -75,7 +75,7 @@ class JournalingIOPubThread(IOPubThread):
 
     @property
     def attached(self) -> bool:
-        """True when a message on ZeroMQ would reach somebody, or when there is no journal to reach them by."""
+        """True when the socket has subscribers, or when there is no journal."""
         return self.subscriptions > 0 or self.journal is None
 
     def _handle_subscription(self, frames: list[bytes]) -> None:
@@ -86,12 +86,12 @@ class JournalingIOPubThread(IOPubThread):
         super()._handle_subscription(frames)
 
     def watch_output(self, pipes: OutputPipes) -> None:
-        """Show attached clients what the collector hands back, and notice its end.
+        """Show attached clients the texts that the collector returns, and detect its end.
 
         Parameters
         ----------
         pipes
-            The pipes.
+            Pipes of the script's output, with the socket of the collector.
         """
         self.pipes = pipes
         self.io_loop.add_callback(self._watch)
@@ -104,8 +104,8 @@ class JournalingIOPubThread(IOPubThread):
             self.io_loop.add_handler(self._watched, lambda *_: self.relay(), self.io_loop.READ)
 
     def relay(self) -> None:
-        """Send attached clients the texts that the collector has handed back."""
-        # where another thread, or what was interrupted, is at it, nothing is left for this one
+        """Send attached clients the texts that the collector has returned."""
+        # another thread, or the interrupted code in this one, relays already
         if self.pipes is None or not self._relaying.acquire(blocking=False):
             return
         generation = self.pipes.generation
@@ -121,10 +121,10 @@ class JournalingIOPubThread(IOPubThread):
         finally:
             self._relaying.release()
         self.pipes.take_over(generation)  # the collector has ended
-        self.io_loop.add_callback(self._watch)  # this may be any thread
+        self.io_loop.add_callback(self._watch)  # called from any thread
 
     def _handle_pipe_msg(self, msg: list[Any]) -> None:
-        # from a forked child, which has journaled it itself
+        # from a forked child, which has journaled the message itself
         if msg[0] == self._pipe_uuid:
             super().send_multipart(msg[1:])
 
@@ -169,7 +169,7 @@ class Publisher:
 
     @property
     def call(self) -> str | None:
-        """The function that was called last; journaled with every record."""
+        """Name of the function that was called last, which is journaled with every record; None before the first."""
         return self._thread.journal.call if self._thread.journal else None
 
     @call.setter
@@ -189,7 +189,7 @@ class Publisher:
         content
             A JSON object on one line.
         insist
-            Wait for space where the disk is full, instead of raising.
+            True to wait for space on a full disk, instead of raising.
 
         Raises
         ------
@@ -211,20 +211,20 @@ class Publisher:
             self.show(msg_type, msgspec.json.decode(content))
 
     def say(self, message: Message, *, insist: bool = False) -> None:
-        """Publish a message of this project's own; as `send` otherwise."""
+        """Publish a message of this project; otherwise like `send`."""
         self.send(message.msg_type, msgspec.json.encode(message), insist=insist)
 
     def show(self, msg_type: str, content: dict[str, Any], parent: dict[str, Any] | None = None) -> None:
-        """Send a message to attached clients alone: it is not journaled.
+        """Send a message to attached clients only, without journaling it.
 
         Parameters
         ----------
         msg_type
             Jupyter message type.
         content
-            Its content.
+            Content of the message.
         parent
-            The request that it belongs to.
+            Request that the message belongs to; None for none.
         """
         message = self._session.msg(msg_type, content, parent=parent)
         frames = self._session.serialize(message, ident=msg_type.encode())

@@ -1,23 +1,22 @@
-"""The journal of a kernel: every message it publishes, appended to a file before it goes anywhere else.
+"""The journal of a kernel: every message it publishes, appended to a file before it is sent anywhere else.
 
-ZeroMQ drops what nobody reads and forgets what was under way when a process dies; a file does neither. The service
-reads the file from the offset it has reached, so what was written before a crash, of the kernel or of the service, is
-found afterwards. A named pipe beside the file, the *bell*, wakes the service: one byte a record, and a full pipe needs
-no further ringing.
+ZeroMQ drops messages without a reader and loses messages in transit when a process dies; a file does neither. The
+service reads the file from the offset it has reached, so messages that were written before a crash, of the kernel or of
+the service, are found afterwards. A named pipe beside the file, the *bell*, wakes the service: one byte per record, and
+a full pipe needs no further ringing.
 
 A record is one line of JSON::
 
     {"n": 7, "t": 1601463545.57, "type": "oet_event", "call": "main", "content": {...}}
 
 `n` counts the process's messages from 1 (0 in a forked child and in the collector of its output); the order is that of
-the file. `t` is the time in
-Unix seconds, `type` the Jupyter message type, `call` the function that was called last, or ``console`` for what an
-attached client has typed. A line is UTF-8 whatever a script has said.
+the file. `t` is the time in Unix seconds, `type` the Jupyter message type, `call` the function that was called last, or
+``console`` for code that an attached client has typed. A line is UTF-8 whatever a script has written.
 
-A record is written by one call of the system, which the file's mode (append) makes one piece among threads and
-processes. So there is no lock: a signal handler, a finaliser or a trace function may append amid another append, may
-wait for a thread that does, may fork or raise. What the system has written in part is written anew, on a line of its
-own; readers leave torn lines out.
+A record is written by one system call, which the file's mode (append) makes atomic among threads and processes. So
+there is no lock: a signal handler, a finaliser or a trace function may append during another append, may wait for a
+thread that does, may fork or raise. A partly written record is written again, on a line of its own; readers skip torn
+lines.
 """
 
 import errno
@@ -35,29 +34,29 @@ from oet_kernel.bounds import EVENT_BYTES, NAME_CHARACTERS, OutOfBounds, encodab
 from oet_kernel.protocol import BELL, JOURNAL
 
 RETRY_SECONDS = 0.5
-"""How long to wait before what found no space on the disk is tried again."""
+"""Seconds before a write that found the disk full is tried again."""
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""Numbers of errors that pass when the disk has space again."""
+"""Error numbers of a full disk or an exceeded quota, which pass when there is space again."""
 CALL: ContextVar[str | None] = ContextVar("oet_call", default=None)
-"""What says something where it is not the function that was called last; None where it is."""
+"""Name of the current context's call where it is not the function that was called last; None where it is."""
 
 
 class Journal:
-    """Appends records; from any thread, in a forked child, and in what interrupts another append.
+    """Appends records; from any thread, in a forked child, and during another append (signal handlers).
 
     Parameters
     ----------
     folder
-        The kernel's private folder. The bell is made there by whoever listens; without one, nothing is rung.
+        The kernel's private folder. The bell is created there by the reader; without a bell, nothing is rung.
     numbered
-        False for a process that writes to the journal of another one.
+        False for a process that writes to the journal of another process.
     """
 
     def __init__(self, folder: Path, *, numbered: bool = True) -> None:
         self.call: str | None = None
         self._numbers: Iterator[int] = itertools.count(1) if numbered else itertools.repeat(0)
         self._torn = False
-        """True while the last line has no end."""
+        """True while the last line is incomplete."""
         self._file = os.open(folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             # read-write, so that it opens and stays usable while nobody reads
@@ -80,9 +79,9 @@ class Journal:
         Raises
         ------
         OSError
-            When the file cannot be written (a full disk): what is published must not be lost unnoticed.
+            When the file cannot be written (a full disk): a message must not be lost unnoticed.
         OutOfBounds
-            When the content is longer than a reader takes.
+            When the content is longer than readers accept.
         """
         if len(content) > EVENT_BYTES:
             raise OutOfBounds(f"A message of {len(content):,} bytes is too large; {EVENT_BYTES:,} are allowed")
@@ -105,9 +104,9 @@ class Journal:
             self._torn = not whole
 
     def insist(self, msg_type: str, content: bytes) -> None:
-        """Append a record, as often as it has to be tried until the disk has space for it.
+        """Append a record, retrying until the disk has space for it.
 
-        For what nobody could be told of otherwise: how a call has ended.
+        For reports without a recipient for an exception: how a call has ended.
 
         Parameters
         ----------
@@ -132,7 +131,7 @@ class Journal:
 
     def _ring(self) -> None:
         if self._bell >= 0:
-            with suppress(BlockingIOError):  # the pipe is full of rings already
+            with suppress(BlockingIOError):  # full: the reader wakes anyway
                 os.write(self._bell, b"!")
 
     def _in_child(self) -> None:

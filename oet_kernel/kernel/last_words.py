@@ -1,7 +1,7 @@
-"""Ends a kernel that can no longer tell what became of its script, so that the service tells it.
+"""Exit of a kernel that can no longer report the outcome of its script, so that the service reports it.
 
-A script can take from the kernel what it needs to speak: descriptors, memory, names of the standard library. A process
-that ends is noticed whatever it has left; one that stays silent would be RUNNING for ever.
+A script can deprive the kernel of the means to report: descriptors, memory, names of the standard library. The service
+always detects the end of a process; a procedure whose kernel stays silent would be RUNNING for ever.
 """
 
 import fcntl
@@ -14,19 +14,19 @@ from typing import NoReturn
 STATUS = 70
 """Exit status of such a kernel: EX_SOFTWARE of sysexits.h."""
 _HIGH = 512
-"""Descriptors from here on are not among those that a script gets, or counts on."""
-# bound here, since a script may bind them anew
+"""First descriptor that a script neither gets nor relies on."""
+# bound here, since a script may rebind them
 _exit, _write, _format = os._exit, os.write, traceback.format_exception
 _descriptor = 2
 
 
 def keep(descriptor: int) -> int:
-    """Return a duplicate of a descriptor, out of the way of a script, which may close those that it counts on.
+    """Return a duplicate of a descriptor with a high number, since a script may close descriptors of low numbers.
 
     Parameters
     ----------
     descriptor
-        Stays open.
+        Stays open, and the caller's.
     """
     try:
         return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
@@ -35,26 +35,26 @@ def keep(descriptor: int) -> int:
 
 
 def write_to(descriptor: int) -> None:
-    """Write last words to a descriptor.
+    """Set the descriptor for last words.
 
     Parameters
     ----------
     descriptor
-        Of the file of the process, not of the script's output.
+        Descriptor of the process's log file, not of the script's output.
     """
     global _descriptor
     _descriptor = descriptor
 
 
 def end_untold(fault: BaseException, error: BaseException | None) -> NoReturn:
-    """Write down why the end of a call cannot be told, and end the process at once.
+    """Write the reason why the end of a call cannot be reported, and end the process at once.
 
     Parameters
     ----------
     fault
-        What was raised when it was to be told.
+        Exception of the report.
     error
-        What the script's function has raised before; None for nothing.
+        Exception of the script's function before; None for none.
     """
     try:
         _write(_descriptor, b"The kernel cannot tell what became of the script, and ends.\n")
@@ -67,9 +67,10 @@ def end_untold(fault: BaseException, error: BaseException | None) -> NoReturn:
 
 @contextmanager
 def ending_unstarted() -> Iterator[None]:
-    """End the process at once where it cannot become a kernel, with the reason on its standard error.
+    """End the process at once where the kernel cannot start, with the reason on its standard error.
 
-    What has begun by then may wait for threads that could not be had, ZeroMQ's for one: an orderly end would not come.
+    Parts that were started may wait for threads that could not be created, ZeroMQ's for example: an orderly exit could
+    hang.
     """
     try:
         yield
@@ -86,5 +87,5 @@ def ending_unstarted() -> Iterator[None]:
 def _text(error: BaseException) -> str:
     try:
         return "".join(_format(error))
-    except BaseException:  # it takes more of the standard library than is left
+    except BaseException:  # needs names of the standard library that the script has removed
         return f"{error.__class__.__qualname__}: {error}\n"

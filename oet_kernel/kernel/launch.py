@@ -1,11 +1,11 @@
-"""The command line of a kernel, as a process that is forked reads it."""
+"""The command line of a kernel, as a forked process reads it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 
 class Launch(NamedTuple):
-    """What a kernel's command line tells."""
+    """Options of a kernel's command line."""
 
     connection_file: str
     journal_folder: str
@@ -13,7 +13,7 @@ class Launch(NamedTuple):
 
     @classmethod
     def of(cls, argv: Sequence[str]) -> Self:
-        """Read a command line.
+        """Parse a command line.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Loads a script as a module of its own, and says how it failed in the words of plain Python."""
+"""Import of a script as a module of its own, and tracebacks of its failures in the form of plain Python."""
 
 import importlib.util
 import io
@@ -20,43 +20,43 @@ _FROZEN = ("<frozen importlib", "<frozen runpy")
 
 
 class ScriptLoader(SourceFileLoader):
-    """Compiles a source that was read once: no bytecode is read or written, and the file may change meanwhile."""
+    """Loader that reads the source once: no bytecode is read or written, and the file may change meanwhile."""
 
     def __init__(self, name: str, path: str) -> None:
         super().__init__(name, path)
         self.source = read_file(Path(path), SCRIPT_BYTES)
 
     def get_data(self, path: str) -> bytes:
-        """Return what was read; of any other path, what is there."""
+        """Return the source that was read; for any other path, the file's content."""
         return self.source if path == self.path else super().get_data(path)
 
     def get_code(self, fullname: str) -> CodeType:
-        """Compile what was read."""
+        """Compile the source that was read."""
         code: CodeType = self.source_to_code(self.source, self.path)
         text = importlib.util.decode_source(self.source)
         # an entry without a time is never checked against the file: tracebacks show the lines that ran.
-        # readlines() parts lines where the compiler does; splitlines() would also part them at a form feed
+        # readlines() splits lines as the compiler does; splitlines() would also split them at a form feed
         lines = io.StringIO(text).readlines()
         linecache.cache[self.path] = (len(self.source), None, lines, self.path)
         return code
 
 
 def open_script(path: Path) -> ScriptLoader:
-    """Read a script, and make the process ready for it.
+    """Read a script, and prepare the process for it.
 
     The script's real folder comes first on ``sys.path``, and ``sys.argv`` is the path alone.
 
     Parameters
     ----------
     path
-        Where it is.
+        Path of the script.
 
     Raises
     ------
     OSError
-        When there is no such file, or it is no regular one; nothing has changed then.
+        When there is no such file, or not a regular one; the process is unchanged then.
     OutOfBounds
-        When it is too large to be a script.
+        When the file exceeds `SCRIPT_BYTES`.
     """
     file = os.path.abspath(path)  # stays right when the script changes its working folder
     loader = ScriptLoader(module_name(path), file)
@@ -68,18 +68,18 @@ def open_script(path: Path) -> ScriptLoader:
 def load(loader: ScriptLoader) -> ModuleType:
     """Import a script as a fresh module.
 
-    It is found by its name, the file's stem, as other modules are, so that ``pickle``, ``dataclasses`` and ``inspect``
-    work on what it defines; ``__name__`` is not ``__main__``.
+    The module is in ``sys.modules`` under its name, the file's stem, so that ``pickle``, ``dataclasses`` and
+    ``inspect`` work on its definitions; ``__name__`` is not ``__main__``.
 
     Parameters
     ----------
     loader
-        Has read the script.
+        Loader that has read the script.
 
     Raises
     ------
     BaseException
-        Whatever the script raises while it is imported; the module is forgotten.
+        Any exception of the script during its import; the module is removed from ``sys.modules``.
     """
     spec = importlib.util.spec_from_file_location(loader.name, loader.path, loader=loader)
     assert spec is not None
@@ -87,14 +87,14 @@ def load(loader: ScriptLoader) -> ModuleType:
     sys.modules[loader.name] = module
     try:
         loader.exec_module(module)
-        return sys.modules[loader.name]  # a script may have put something else there, as any module may
+        return sys.modules[loader.name]  # a module may replace itself there
     except BaseException:
         sys.modules.pop(loader.name, None)
         raise
 
 
 def module_name(path: Path) -> str:
-    """Name a script's module after its file, unless that would hide another one, or is taken."""
+    """Return the name of a script's module: the file's stem, extended where it would hide another module."""
     name = path.stem.replace(".", "_")
     while name in sys.modules or name in sys.stdlib_module_names:
         name += "_script"
@@ -104,18 +104,18 @@ def module_name(path: Path) -> str:
 def format_failure(error: BaseException) -> str:
     """Return the traceback that Python would print, from the script's own frames on.
 
-    The exception keeps its traceback, for whoever looks into the process afterwards.
+    The exception keeps its traceback, for later inspection. Never raises.
 
     Parameters
     ----------
     error
-        What was raised.
+        Exception of the script.
 
     Returns
     -------
     str
-        With causes, contexts, groups and notes; of at most `TRACE_LIMIT` characters and a line that says what was left
-        out; without lone surrogates, so that it can be sent. Never raises.
+        With causes, contexts, groups and notes; of at most `TRACE_LIMIT` characters and a line about the part that was
+        left out; without lone surrogates, so that it can be sent.
     """
     try:
         told = traceback.TracebackException.from_exception(error, compact=True)
@@ -137,7 +137,7 @@ def leave_to_debugger(error: BaseException) -> None:
     Parameters
     ----------
     error
-        What was raised.
+        Exception of the script.
     """
     trace = error.__traceback__
     while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
@@ -159,14 +159,14 @@ def _format_plainly(error: BaseException) -> str:
 
 
 def _trim(told: traceback.TracebackException) -> None:
-    """Cut the frames above the script's own off an exception and whatever hangs on it."""
+    """Remove the frames above the script's own from an exception, its causes, contexts and group members."""
     pending = [told]
     while pending:
         one = pending.pop()
         while one.stack and _is_machinery(one.stack[0].filename):
             del one.stack[0]
         if not one.stack:
-            one.stack = None  # type: ignore[assignment]  # says that there is no traceback: no header either
+            one.stack = None  # type: ignore[assignment]  # no traceback, and so no header
         pending += [other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None]
 
 

@@ -1,8 +1,8 @@
-"""Completion and inspection for guests without control: nothing of the script is called, compared or imported.
+"""Completion and inspection for guests without control: no code of the script is called, compared or imported.
 
-Only what CPython keeps of an object is read: its type, the dictionaries of the object and of its classes, slots, and
-the values of types that are Python's own. What a property, ``__getattr__``, ``__dir__`` or ``__repr__`` would say stays
-unsaid. Types are compared by identity: a metaclass may have an ``__eq__``.
+Only CPython's own data of an object are read: its type, the dictionaries of the object and of its classes, slots, and
+the values of builtin types. Results of properties, ``__getattr__``, ``__dir__`` and ``__repr__`` are not shown. Types
+are compared by identity, since a metaclass may have an ``__eq__``.
 """
 
 import builtins
@@ -35,9 +35,9 @@ def complete(code: Any, cursor: Any, namespaces: Iterable[Names]) -> dict[str, A
     Parameters
     ----------
     code, cursor
-        Of the request.
+        Fields of the request, of any type.
     namespaces
-        Dictionaries of names, the first of which hides those behind it.
+        Dictionaries of names; each hides those after it.
     """
     *path, begun = _path_before(code, cursor)
     names: Iterable[str]
@@ -67,9 +67,9 @@ def inspect(code: Any, cursor: Any, omitted: Any, namespaces: Iterable[Names]) -
     Parameters
     ----------
     code, cursor
-        Of the request.
+        Fields of the request, of any type.
     omitted
-        The request's ``omit_sections``; "docstring" counts.
+        The request's ``omit_sections``; only "docstring" has an effect.
     namespaces
         As for `complete`.
     """
@@ -86,18 +86,18 @@ def inspect(code: Any, cursor: Any, omitted: Any, namespaces: Iterable[Names]) -
 
 
 def names_of(module: ModuleType) -> Names:
-    """Return the names of a module as they are now."""
+    """Return a copy of a module's names."""
     return dict(_entries(_own_dict(module) or {}))
 
 
 def without(names: Names, hidden: Names) -> Names:
-    """Return names but for those that stand for the same in another dictionary."""
+    """Return the names whose values differ from those of another dictionary."""
     other = dict(_entries(hidden))
     return {name: value for name, value in _entries(names) if other.get(name, _NOTHING) is not value}
 
 
 def shown(value: Any, level: int = 0) -> str:
-    """Return a value of Python's own types as text, and of any other its type, of limited length."""
+    """Return a value of a builtin type as text of limited length; for any other value, its type."""
     kind = type(value)
     if _one_of(kind, float, complex, bool, type(None), type(Ellipsis)):
         return repr(value)
@@ -146,7 +146,7 @@ def _path_before(code: Any, cursor: Any) -> list[str]:
 
 
 def _find(path: list[str], namespaces: Iterable[Names]) -> Any:
-    """Return what a path of names stands for; `_NOTHING` where only code could tell."""
+    """Return the object of a path of names; `_NOTHING` where only running code could determine it."""
     first, *others = path
     found = next((value for names in namespaces for name, value in _entries(names) if name == first), _NOTHING)
     for other in others:
@@ -178,14 +178,14 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _own_dict(value: Any) -> Any:
-    """Return the dictionary of an object, unless a class has something of its own under that name."""
+    """Return the dictionary of an object; None where a class overrides ``__dict__``."""
     for one in _mro(type(value)):
         entry = next((entry for name, entry in _entries(_dict_of_class(one)) if name == "__dict__"), None)
         if entry is None:
             continue
         if not _one_of(type(entry), GetSetDescriptorType, MemberDescriptorType) or entry.__name__ != "__dict__":
             return None
-        if one is type:  # of a class, which is read by its MRO
+        if one is type:  # the dictionaries of classes are read by the MRO
             return None
         found = entry.__get__(value)
         return found if issubclass(type(found), dict) else None
@@ -199,14 +199,14 @@ def _entries(names: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_computed(value: Any) -> bool:
-    """Return whether an entry of a class is a descriptor, whose value only code can tell."""
+    """Return whether an entry of a class is a descriptor, whose value only running code determines."""
     if value is _NOTHING or _is(value, FunctionType) or _is(value, type):
         return False
     return any(name == "__get__" for one in _mro(type(value)) for name, _ in _entries(_dict_of_class(one)))
 
 
 def _is(value: Any, kind: type) -> bool:
-    """Return whether an object is of a type; `isinstance` would ask the object for its ``__class__``."""
+    """Return whether an object is of a type; `isinstance` would read the object's ``__class__``."""
     return issubclass(type(value), kind)
 
 
@@ -215,7 +215,7 @@ def _one_of(kind: type, *kinds: type) -> bool:
 
 
 def _plain(text: Any) -> str:
-    """Return a text; of one that has a class of the script's, nothing."""
+    """Return a text; "?" for any other class, subclasses of `str` included."""
     return text if type(text) is str else "?"
 
 
@@ -239,7 +239,7 @@ def _documentation(value: Any) -> str | None:
 
 
 def _signature(function: Any) -> str:
-    """Return the names of what a function takes; types and defaults would be shown by code of the script's."""
+    """Return a function's parameter names; annotations and defaults could only be shown by code of the script."""
     code = function.__code__
     count, keywords = code.co_argcount, code.co_kwonlyargcount
     names = code.co_varnames

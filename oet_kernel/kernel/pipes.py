@@ -1,4 +1,4 @@
-"""The pipes behind the standard streams of a script, and the kernel's way to the collector that reads them."""
+"""The pipes behind the standard streams of a script, and the kernel's connection to the collector that reads them."""
 
 import errno
 import fcntl
@@ -15,25 +15,25 @@ from oet_kernel.kernel.collector import Collector, Request
 from oet_kernel.kernel.last_words import keep
 
 _ANSWER_SECONDS = 30.0
-"""Deadline of a collector's answer: one that is frozen holds up the order of what is told, and nothing else."""
+"""Deadline in seconds of a collector's answer; after it, messages may be journaled ahead of earlier output."""
 _TAKE_OVER_SECONDS = 5.0
-"""Longest wait for another thread that takes over."""
+"""Longest wait in seconds for another thread that takes over."""
 _NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _EMPTY = bytes(4)
 
 
 class OutputPipes:
-    """The pipes behind descriptors 1 and 2 of this process, and the way to their collector.
+    """The pipes behind descriptors 1 and 2 of this process, and the connection to their collector.
 
-    There is no lock: each thread has a request socket of its own, so that a signal handler may synchronise amid another
-    synchronisation, and may wait for a thread that does.
+    There is no lock: each thread has a request socket of its own, so that a signal handler may synchronise during
+    another synchronisation, and may wait for a thread that does.
 
     Parameters
     ----------
     folder
         The kernel's private folder.
     registrations
-        Where the collector takes kernels; None to collect in a thread of this process.
+        Socket on which the collector registers kernels; None to collect in a thread of this process.
     """
 
     def __init__(self, folder: Path, registrations: socket.socket | None) -> None:
@@ -43,11 +43,11 @@ class OutputPipes:
         self._attached = False
         self._local = threading.local()
         self._written: list[int] = []
-        """When the pipes had last been written to at the end of a step, in nanoseconds; a clock that ticks slowly."""
+        """Times of the last writes to the pipes at the end of a step, in nanoseconds of a coarse clock."""
         self._parted = False
-        """True while something was taken out of the pipes since then that may end within a character."""
+        """True while output was read since then that may end within a character."""
         self.generation = 0
-        """Which collector it is that reads: counted from 1."""
+        """Number of the current collector, from 1."""
         self._taking_over = threading.Lock()
         self._taker = 0
         self._ends: list[int] = []
@@ -82,7 +82,7 @@ class OutputPipes:
         self._requests, self.shown = _kept(requests), _kept(shown)
         self.shown.setblocking(False)
         self.generation += 1
-        self._ask()  # it has the pipes, and says so to the service, before anything is written
+        self._ask()  # before any write, the collector has the pipes and the service can see it
 
     def _collect_here(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -91,7 +91,7 @@ class OutputPipes:
 
     @property
     def call(self) -> str | None:
-        """The function that was called last; what is written belongs to it."""
+        """Name of the function that was called last, to which output belongs; None before the first."""
         return self._call
 
     @call.setter
@@ -101,7 +101,7 @@ class OutputPipes:
 
     @property
     def attached(self) -> bool:
-        """Whether the collector hands texts back for attached clients, on the socket `shown`."""
+        """Whether the collector returns texts for attached clients, on the socket `shown`."""
         return self._attached
 
     @attached.setter
@@ -116,7 +116,7 @@ class OutputPipes:
         Parameters
         ----------
         whole
-            True at the end of a step: the beginning of a character waits no longer for its rest.
+            True at the end of a step: an incomplete character is journaled without waiting for its rest.
         """
         if os.getpid() != self._pid:
             return
@@ -128,25 +128,25 @@ class OutputPipes:
             self._ask(whole=whole)
 
     def settle(self, index: int) -> None:
-        """Wait until what the other stream has been written before is in the journal, ahead of what is written now.
+        """Wait until earlier output of the other stream is in the journal, ahead of the next write.
 
         Parameters
         ----------
         index
-            Of the stream that is about to be written to: 0 for standard output, 1 for standard error.
+            Stream that is about to be written to: 0 for standard output, 1 for standard error.
         """
         if os.getpid() == self._pid and self.waits(1 - index):
             self._ask()
 
     def waits(self, index: int) -> bool:
-        """Return whether a pipe holds bytes that are not in the journal; False where a script has closed it here."""
+        """Return whether a pipe holds bytes that are not in the journal; False where a script has closed it."""
         try:
             return fcntl.ioctl(self._ends[index], termios.FIONREAD, _EMPTY) != _EMPTY
         except OSError:
             return False
 
     def _ask(self, *, whole: bool = False, wait: bool = True) -> None:
-        """Send the collector a request; wait for its answer, unless there is nothing that it has to journal first."""
+        """Send the collector a request; wait for its answer, unless `wait` is False: nothing to journal first."""
         self._parted = not whole
         generation = self.generation
         with suppress(TimeoutError):
@@ -155,13 +155,13 @@ class OutputPipes:
                     channel = self._channel()
                 except OSError as error:
                     if error.errno in _NONE_LEFT:
-                        return  # what follows may be told ahead of what was written
+                        return  # the next messages may precede earlier output
                     channel = None
                 if channel is not None and channel.ask(self._call, self._attached, whole, wait):
                     return
                 self.take_over(generation)
                 if generation == self.generation:
-                    return  # this has interrupted who takes over
+                    return  # this code has interrupted the takeover
                 generation = self.generation
 
     def _channel(self) -> "_Channel":
@@ -178,15 +178,15 @@ class OutputPipes:
         return channel
 
     def take_over(self, generation: int) -> None:
-        """Collect in a thread of this process: the collector has ended.
+        """Collect in a thread of this process, after the end of the collector.
 
         Parameters
         ----------
         generation
-            Which collector it was; no-op when another has come since.
+            Number of the collector that has ended; no-op when another one has replaced it.
         """
         me = threading.get_ident()
-        # it may have interrupted who is at it, or hold up a thread that such a one waits for
+        # this code may have interrupted the takeover, or block a thread that the takeover waits for
         if self._taker == me or not self._taking_over.acquire(timeout=_TAKE_OVER_SECONDS):
             return
         self._taker = me
@@ -198,8 +198,8 @@ class OutputPipes:
             self._taking_over.release()
 
     def _in_child(self) -> None:
-        # a descendant that lives on must not keep a pipe open that nobody reads
-        ends, self._ends = self._ends, []  # a child of the child finds them closed
+        # a surviving descendant must not keep the pipes' reading ends open
+        ends, self._ends = self._ends, []  # closed already for a child of the child
         for descriptor in ends:
             with suppress(OSError):
                 os.close(descriptor)
@@ -228,7 +228,7 @@ class _Channel:
         Raises
         ------
         TimeoutError
-            When it does not answer.
+            When the collector does not answer in time.
         """
         self._depth += 1
         try:
@@ -257,7 +257,7 @@ class _Channel:
 
 
 def _kept(one: socket.socket) -> socket.socket:
-    """Move a socket out of the way of a script's descriptors."""
+    """Move a socket to a high descriptor, out of the range that scripts use."""
     moved = socket.socket(fileno=keep(one.fileno()))
     one.close()
     return moved

@@ -1,4 +1,4 @@
-"""A plain file as a program of the `Runner`: run whole as ``__main__``, as ``python script.py`` does it."""
+"""A plain file as a program of the `Runner`: run as a whole as ``__main__``, like ``python script.py``."""
 
 import builtins
 import sys
@@ -10,28 +10,28 @@ from oet_kernel.kernel.loader import ScriptLoader
 from oet_kernel.models import ProcedureInput
 
 _FOR_ALL = "subarray_id"
-"""The argument that clients pass to every ``init``."""
+"""Argument that clients pass to every ``init``."""
 
 
 class PlainProgram:
-    """A file without ``main``, which is compiled when it is loaded, and run when it is started.
+    """A file without ``main``, which is compiled at loading and run at the start.
 
-    Its module is ``__main__`` from the beginning, and stays it: for ``pickle``, for processes that ``multiprocessing``
-    spawns, and for whoever looks into it afterwards.
+    Its module is ``__main__`` from the beginning to the end: for ``pickle``, for processes that ``multiprocessing``
+    spawns, and for later inspection.
 
     Parameters
     ----------
     loader
-        Has read the file.
+        Loader that has read the file.
     init
-        What ``init`` would be called with.
+        Arguments for ``init``.
 
     Raises
     ------
     TypeError
         When there are arguments for ``init`` besides ``subarray_id``.
     SyntaxError
-        When it is not Python.
+        When the file is not Python.
     """
 
     has_init = False
@@ -52,7 +52,7 @@ class PlainProgram:
         sys.modules["__main__"] = self.module
 
     def init(self, arguments: ProcedureInput) -> None:
-        """Do nothing: there is nothing to prepare."""
+        """No-op: a plain file has no preparation."""
 
     def main(self, arguments: ProcedureInput) -> Any:
         """Run the file, with the arguments as its command line."""

@@ -1,4 +1,4 @@
-"""What a procedure is to the `Runner`: something that was loaded, and has an ``init`` and a ``main``."""
+"""Programs of the `Runner`: a loaded script or notebook, with an ``init`` and a ``main``."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -17,29 +17,29 @@ class Program(Protocol):
 
     @property
     def unpausable(self) -> str:
-        """Why it comes to no checkpoint that this kernel knows of; empty where it may."""
+        """Reason why the program reaches no checkpoint of this kernel; empty where it may."""
 
     def init(self, arguments: ProcedureInput) -> None:
-        """Prepare."""
+        """Call ``init`` with the arguments."""
 
     def main(self, arguments: ProcedureInput) -> Any:
-        """Do what the procedure is for; return what its ``main`` gives."""
+        """Run ``main`` with the arguments, and return its result."""
 
 
 class ScriptProgram:
-    """A script's module.
+    """A script as a program.
 
     Parameters
     ----------
     module
-        As it was loaded.
+        The script's loaded module.
     call
-        Calls a function of it.
+        Calls a function of the module.
 
     Raises
     ------
     AttributeError, TypeError
-        When it has neither ``init`` nor ``main``, or a ``main`` that cannot be called.
+        When the module has neither ``init`` nor ``main``, or a ``main`` that is not callable.
     """
 
     def __init__(self, module: ModuleType, call: Callable[[Callable[..., Any], ProcedureInput], Any]) -> None:
@@ -51,16 +51,16 @@ class ScriptProgram:
 
     @property
     def has_init(self) -> bool:
-        """Whether it has an ``init``."""
+        """Whether the module has an ``init``."""
         return hasattr(self.module, "init")
 
     def init(self, arguments: ProcedureInput) -> None:
-        """Call ``init``; there must be a ``main`` afterwards."""
+        """Call ``init``, after which the module must have a ``main``."""
         self._call(self._function("init"), arguments)
         self._function("main")
 
     def main(self, arguments: ProcedureInput) -> Any:
-        """Call ``main``, looked up now since ``init`` may have bound it anew."""
+        """Call ``main``, looked up now since ``init`` may have rebound it."""
         return self._call(self._function("main"), arguments)
 
     def _function(self, name: str) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
-"""What a script was when it was loaded, and what it runs in: the facts that its record is headed by.
+"""Provenance of a script at its loading, and its environment: the facts for the heading of its record.
 
-All of it is learned in the kernel, since the file, the repository and the environment may be others afterwards.
+All facts are gathered in the kernel, since the file, the repository and the environment may change afterwards.
 """
 
 import ast
@@ -19,10 +19,10 @@ from typing import Any
 from oet_kernel.scripts.python_source import parse_python
 
 SOURCE_LIMIT = 1 << 18
-"""Bytes of a script's source up to which it is told whole; of a longer one, only the hash is."""
+"""Largest script in bytes whose source is published; of a longer one, only the hash is."""
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _ALWAYS = ("ipykernel", "IPython")
-"""What every kernel runs on, whatever its script imports."""
+"""Packages that every kernel runs on, whatever its script imports."""
 
 
 def script_facts(path: Path, source: bytes) -> dict[str, Any]:
@@ -31,9 +31,9 @@ def script_facts(path: Path, source: bytes) -> dict[str, Any]:
     Parameters
     ----------
     path
-        Where the script is.
+        Path of the script.
     source
-        The file's bytes, as they are going to be compiled.
+        The file's bytes, which are about to be compiled.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def environment_facts(source: str) -> dict[str, Any]:
     Parameters
     ----------
     source
-        The script's source, whose imports are the packages that are told.
+        The script's source, whose imports are the packages that are listed.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def environment_facts(source: str) -> dict[str, Any]:
 
 
 def source_text(source: bytes) -> str:
-    """Decode a script as Python does; one that Python cannot decode, as well as can be."""
+    """Decode a script as Python does; where that fails, as UTF-8 with replacement characters."""
     try:
         return importlib.util.decode_source(source)
     except (SyntaxError, UnicodeDecodeError):
@@ -79,7 +79,7 @@ def source_text(source: bytes) -> str:
 
 
 def imported(source: str) -> set[str]:
-    """Name the top-level modules that a source imports anywhere, those of Python's own library left out."""
+    """Return the top-level modules that a source imports anywhere, without those of the standard library."""
     try:
         tree = parse_python(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -96,14 +96,15 @@ def imported(source: str) -> set[str]:
 def version_of(name: str) -> str | None:
     """Return the version of a module, or of the distribution that has its name; None where neither is known.
 
-    The module's own word comes first: it is what was imported, and costs nothing. Its ``__getattr__`` is not asked.
+    The module's ``__version__`` comes first: it belongs to the imported code, and costs nothing. Its ``__getattr__`` is
+    not called.
     """
     version = vars(sys.modules[name]).get("__version__") if sys.modules.get(name) is not None else None
     if isinstance(version, str):
         return version
     try:
         return importlib.metadata.version(name)
-    except Exception:  # not installed under this name, or its metadata are broken
+    except Exception:  # not installed under this name, or metadata are broken
         return None
 
 

@@ -1,13 +1,13 @@
-"""PyPubSub in a script, bridged both ways: what it sends goes out, what others publish reaches its listeners.
+"""Bridge between a script's PyPubSub and the bus: its messages are published, and events of others reach its listeners.
 
-PyPubSub costs over 10 ms to import, so nothing is done before the script imports it. It takes the parameters of a
-topic's first listener for the topic's definition, and raises where a message or another listener differs. The bus knows
+PyPubSub takes over 10 ms to import, so nothing is done before the script imports it. It takes the parameters of a
+topic's first listener for the topic's definition, and raises where a message or another listener differs. The bus has
 no such definitions: here a topic has none unless the script itself gives one (``pub.addTopicDefnProvider``), and each
 listener is called with the fields that it has parameters for.
 
-The joints are methods of `pubsub.core.Topic`, through which all of PyPubSub's ways to send and to subscribe lead, names
-that were imported long before (``from pubsub.pub import sendMessage``) among them. Only the default publisher is
-bridged: a `Publisher` that a script makes for itself stays its own.
+The bridge replaces methods of `pubsub.core.Topic`, which all of PyPubSub's ways to send and to subscribe call, names
+that were imported long before (``from pubsub.pub import sendMessage``) included. Only the default publisher is bridged;
+a `Publisher` that a script creates stays its own.
 """
 
 import logging
@@ -31,10 +31,10 @@ class PubSubBridge:
     Parameters
     ----------
     publish
-        Takes the topic and the fields of what the script sends, on the thread that sends it. What it raises (a field
-        that has no JSON form), the sender gets, and no listener is called.
+        Called with topic and fields of each message of the script, in the sender's thread. Its exceptions (a field
+        without a JSON form) are raised in the sender, and no listener is called.
     subscribed
-        Takes each topic that the script listens to; ``all`` for all of them.
+        Called with each topic that the script listens to; ``all`` for all topics.
     """
 
     def __init__(self, publish: Callable[[str, dict[str, Any]], None], subscribed: Callable[[str], None]) -> None:
@@ -54,7 +54,7 @@ class PubSubBridge:
         Parameters
         ----------
         source
-            Id of the procedure: `msg_src` of what the script's listeners get from the script itself.
+            Id of the procedure: `msg_src` of the script's own messages to its listeners.
         """
         self._source = source
         if _MODULE in sys.modules:
@@ -63,16 +63,16 @@ class PubSubBridge:
             sys.meta_path.insert(0, _AfterImport(_MODULE, self._attach))
 
     def deliver(self, topic: str, fields: Mapping[str, Any]) -> None:
-        """Call the script's listeners with an event of another component; it does not go out again.
+        """Call the script's listeners with an event of another component; it is not published again.
 
-        What a listener raises is logged, and the next one called.
+        Exceptions of a listener are logged, and the next one is called.
 
         Parameters
         ----------
         topic
-            The event's topic.
+            Topic of the event.
         fields
-            Its fields, `msg_src` among them.
+            Fields of the event, with `msg_src`.
         """
         if self._pub is None:
             return
@@ -84,7 +84,7 @@ class PubSubBridge:
         self._tell(known, dict(fields), self._log_failure)
 
     def _attach(self, pub: Any) -> None:
-        """Put the bridge into the joints of a freshly imported PyPubSub."""
+        """Install the bridge in a freshly imported PyPubSub."""
         from pubsub.core import listener as listeners
 
         self._pub = pub
@@ -119,7 +119,7 @@ class PubSubBridge:
         validator_class.validate = validate_bridged
 
     def _locked(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Make a function that one thread at a time can be in."""
+        """Return the function, limited to one thread at a time."""
 
         def alone(*args: Any, **kwargs: Any) -> Any:
             with self._tree:
@@ -132,7 +132,7 @@ class PubSubBridge:
         return self._pub.topicsMap.get(topic.getName()) is topic
 
     def _define_as_empty(self, topic: Any) -> None:
-        """Keep PyPubSub from taking the first listener's parameters for the topic's definition."""
+        """Prevent PyPubSub from taking the first listener's parameters for the topic's definition."""
         if not topic.hasMDS():
             try:
                 topic.setMsgArgSpec({})
@@ -146,9 +146,9 @@ class PubSubBridge:
         failed: Callable[[Any, Any], None],
         besides: Mapping[str, Any] | None = None,
     ) -> None:
-        """Call the listeners of a topic and of those it lies under, the most general ones first, as PyPubSub does.
+        """Call the listeners of a topic and of its parent topics, the most general first, as PyPubSub does.
 
-        What is there `besides` the message is for listeners that name it, and none for those that take whatever comes.
+        Fields `besides` the message are passed to listeners with a parameter of that name, not to ``**kwargs``.
         """
         named = {**besides, **message} if besides else message
         notify = topic._treeConfig.notificationMgr.notifySend
@@ -168,7 +168,7 @@ class PubSubBridge:
         notify("post", topic)
 
     def _arguments(self, listener: Any, topic: Any, message: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Pick the fields that a listener has parameters for; None if it is gone, or lacks one it cannot do without."""
+        """Return the fields that a listener has parameters for; None if it is gone, or a required one is missing."""
         from pubsub.core.callables import getArgs
 
         function = listener.getCallable()
@@ -185,10 +185,10 @@ class PubSubBridge:
         return {name: message[name] for name in parameters.allParams if name in message}
 
     def _handle_failure(self, listener: Any, topic: Any) -> None:
-        """Treat what a listener raised as PyPubSub does: the sender gets it, or the handler that the script has set."""
+        """Handle a listener's exception as PyPubSub does: call the script's handler, else raise it in the sender."""
         handler = self._pub.getListenerExcHandler()
         if handler is None:
-            raise  # what is being handled where this is called
+            raise  # the exception that the caller is handling
         try:
             handler(listener.name(), topic)
         except Exception as error:
@@ -208,7 +208,7 @@ class _AfterImport(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find the module where the others find it, and put a word in."""
+        """Find the module by the other finders, and extend its loader with the call."""
         if fullname != self._name:
             return None
         others = [finder for finder in sys.meta_path if finder is not self]

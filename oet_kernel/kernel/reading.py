@@ -1,25 +1,25 @@
-"""What makes values of JSON values, and what is raised where one cannot be made."""
+"""Readers, which convert JSON values to values of annotated types, and the exception for values that do not fit."""
 
 from collections.abc import Callable
 from typing import Any
 
 Reader = Callable[[Any, str], Any]
-"""Makes a value of a JSON value, which stands at a path; raises `Refused`."""
+"""Converts a JSON value at a path; raises `Refused`."""
 
 
 class Refused(Exception):
-    """A value is not what is promised.
+    """A value does not fit an annotation.
 
     Parameters
     ----------
     path
-        Where it stands.
+        Path of the value.
     expected
-        What is promised, in words.
+        Description of the expected type.
     got
-        What came.
+        Description of the given value.
     said
-        What is wrong, where that is said by somebody else.
+        Message in place of the other two, for example of a library.
     """
 
     def __init__(self, path: str, expected: str, got: str = "", *, said: str = "") -> None:
@@ -28,5 +28,5 @@ class Refused(Exception):
 
 
 def as_it_is(value: Any, path: str) -> Any:
-    """Return a value of which nothing is promised."""
+    """Return a value unchanged, where its annotation is unknown."""
     return value

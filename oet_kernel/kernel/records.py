@@ -1,7 +1,7 @@
-"""Makes records of JSON objects: TypedDicts, named tuples, dataclasses, and those of attrs, msgspec and pydantic.
+"""Conversion of JSON objects to records: TypedDicts, named tuples, dataclasses, and those of attrs, msgspec, pydantic.
 
-What has a library of its own (msgspec, pydantic) is made by that, with all its rules; the others are called with what
-their fields promise.
+Records of msgspec and pydantic are created by their library, with all its rules; the other classes are called with the
+converted fields.
 """
 
 import inspect
@@ -19,24 +19,24 @@ from oet_kernel.kernel.reading import Reader, Refused
 from oet_kernel.scripts.signature.validation import shown, step
 
 Find = Callable[[Any, Bound], Reader]
-"""Finds what makes the values of a type."""
+"""Returns the reader for the values of a type."""
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$?(?P<path>[^`]*)`)?$", re.DOTALL)
-"""A message of msgspec's."""
+"""Error message of msgspec, with its path."""
 
 
 def reader_of(cls: type, given: tuple[Any, ...], bound: Bound, find: Find) -> Reader | None:
-    """Find what makes the records of a class; None where it is none.
+    """Return the reader for the records of a class; None where it is not a class of records.
 
     Parameters
     ----------
     cls
         The class, without its type arguments.
     given
-        Its type arguments.
+        Type arguments of the class.
     bound
-        What type variables stand for in these.
+        Types of the type variables in the arguments.
     find
-        Finds what makes the fields.
+        Returns the readers of the fields.
     """
     if issubclass(cls, msgspec.Struct):
         return partial(_struct, cls[given] if given else cls, partial(_field_of_struct, find))  # type: ignore[index]
@@ -57,7 +57,7 @@ def _substitute(hint: Any, bound: Bound) -> Any:
 
 
 def _typed_dict(cls: Any, bound: Bound, find: Find, value: Any, path: str) -> dict[str, Any]:
-    """Read the keys that are known; others may stand there too, as in any mapping that has these."""
+    """Read the known keys; other keys are admitted too, as in any mapping."""
     fields = _object(value, path)
     hints = hints_of(cls)
     _complete([name for name in hints if name in cls.__required_keys__], fields, path)
@@ -68,7 +68,7 @@ def _typed_dict(cls: Any, bound: Bound, find: Find, value: Any, path: str) -> di
 
 
 def _named_tuple(cls: Any, bound: Bound, find: Find, value: Any, path: str) -> Any:
-    """Read an object, or an array: that is what events have for a named tuple."""
+    """Read an object, or an array, which is the form of a named tuple in events."""
     if not isinstance(value, list):
         return _called(cls, bound, find, value, path)
     if len(value) > len(cls._fields):
@@ -77,7 +77,7 @@ def _named_tuple(cls: Any, bound: Bound, find: Find, value: Any, path: str) -> A
 
 
 def _called(cls: Any, bound: Bound, find: Find, value: Any, path: str) -> Any:
-    """Call a class with what its fields promise; defaults stay its own."""
+    """Call a class with its converted fields; defaults are the class's own."""
     fields = _object(value, path)
     if (signature := signature_of(cls)) is None:
         raise Refused(path, cls.__name__, said=f"no {cls.__name__} can be made of an object")
@@ -93,18 +93,18 @@ def _called(cls: Any, bound: Bound, find: Find, value: Any, path: str) -> Any:
         made[name] = find(hints.get(name, Any), bound)(one, f"{path}{step(name)}")
     try:
         return cls(**made)
-    except Exception as error:  # a rule of its own
+    except Exception as error:  # a check of the class itself
         raise Refused(path, cls.__name__, said=f"no {cls.__name__}: {type(error).__name__}: {error}") from None
 
 
 def _hints_of_call(takes: Mapping[str, inspect.Parameter], cls: type) -> dict[str, Any]:
-    """Evaluate what the call itself promises, of which not all need be fields."""
+    """Evaluate the annotations of the call's parameters, which need not be fields."""
     names = names_of(cls)
     return {name: evaluate(one.annotation, names) for name, one in takes.items() if one.annotation is not one.empty}
 
 
 def _hints_of_attrs(cls: Any) -> dict[str, Any]:
-    """Name the fields of attrs as they are called; what a converter takes is its own business."""
+    """Return the types of attrs fields by parameter name; `Any` for a field with a converter."""
     fields = getattr(cls, "__attrs_attrs__", ())
     hints = hints_of(cls) if fields else {}
     return {
@@ -134,7 +134,7 @@ def _field_of_struct(find: Find, kind: type, value: Any) -> Any:
 
 
 def _model(validate: Callable[[Any], Any], value: Any, path: str) -> Any:
-    """Make a model of pydantic, of either generation."""
+    """Create a pydantic model, of version 1 or 2."""
     fields = _object(value, path)
     try:
         return validate(fields)

@@ -1,4 +1,4 @@
-"""What ``main`` returns, in the form in which it is kept: JSON where it has a short JSON form, else text."""
+"""The stored form of ``main``'s return value: JSON where it has a short JSON form, else text."""
 
 from contextlib import suppress
 from typing import Any
@@ -8,15 +8,15 @@ from oet_kernel.kernel.encoding import EventEncodingError, encode
 from oet_kernel.models import Returned
 
 JSON_LIMIT = 64 << 10
-"""Bytes of JSON up to which a value is kept as it is."""
+"""Largest JSON form of a value in bytes that is kept whole."""
 TEXT_LIMIT = 10_000
-"""Characters of text that are kept of any other, half from its beginning and half from its end."""
+"""Characters of text that are kept of any other value, half from its beginning and half from its end."""
 _LEVELS = 50
-"""How deep a value may nest that is kept as JSON."""
+"""Deepest nesting of a value that is kept as JSON."""
 
 
 def describe(value: Any) -> Returned | None:
-    """Describe what ``main`` returned.
+    """Return the stored form of ``main``'s return value.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def describe(value: Any) -> Returned | None:
     Returns
     -------
     Returned
-        None for None. What has no JSON form is its ``repr``; what is too long or nests too deeply is its JSON,
-        shortened. An exception of the object's own code leaves a text that says so.
+        None for None. A value without a JSON form is kept as its ``repr``; one that is too long or too deeply nested as
+        its JSON, shortened. An exception of the object's own code is replaced by a text that says so.
     """
     if value is None:
         return None
@@ -63,7 +63,7 @@ def _sendable(text: str) -> str:
 
 
 def _nests(value: Any) -> int:
-    """Return how many levels of arrays and objects a JSON value has; it stops counting where there are too many."""
+    """Return the depth of arrays and objects in a JSON value, counted to just beyond `_LEVELS`."""
     levels, pending = 0, [value]
     while pending and levels <= _LEVELS:
         inner: list[Any] = []

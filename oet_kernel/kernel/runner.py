@@ -1,4 +1,4 @@
-"""Runs a script inside the kernel: loads it, calls its functions, says what became of each.
+"""Runner of a script inside the kernel: loads it, calls its functions, reports the outcome of each.
 
 Each step is announced as an ``oet_call`` message, which the service maps to lifecycle states::
 
@@ -8,8 +8,8 @@ Each step is announced as an ``oet_call`` message, which the service maps to lif
     {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ...", "quiet": true}
     {"call": "init", "phase": "exited"}
 
-`quiet`: nothing of the script is at work any more. ``exited``: it has ended by ``sys.exit(0)`` ahead of its ``main``.
-That a script is at its end is announced when its exit work is done (`oet_kernel.kernel.exit_work`).
+`quiet`: no thread or process of the script runs any more. ``exited``: the script has ended by ``sys.exit(0)`` before
+its ``main``. The end of a script is announced when its exit work is done (`oet_kernel.kernel.exit_work`).
 """
 
 import os
@@ -60,15 +60,15 @@ from oet_kernel.scripts.signature.plain import is_plain
 
 
 class Opening(NamedTuple):
-    """What is needed to open a notebook."""
+    """Path, arguments and callbacks for opening a notebook."""
 
     path: Path
     kernel: str | None
-    """Kernelspec for its cells; None for the one that it names."""
+    """Kernelspec for the cells; None for the one that the notebook names."""
     init: ProcedureInput
     """Arguments of ``init``."""
     call: Callable[[Callable[..., Any], ProcedureInput], Any]
-    """Calls a function, and returns what it gives."""
+    """Calls a function, and returns its result."""
     await_: Callable[[Coroutine[Any, Any, Any]], Any]
     """Runs a coroutine."""
     publish: Callable[[str, Mapping[str, Any]], None]
@@ -76,25 +76,25 @@ class Opening(NamedTuple):
     tell: Callable[[str, Mapping[str, Any]], None]
     """Publishes an event of the kernel's own."""
     loading: Callable[[str, dict[str, Any]], None]
-    """To be told the Python source and the facts, before anything runs."""
+    """Called with the Python source and the facts, before any cell runs."""
     checkpoint: Callable[[str], None]
-    """Passes a checkpoint, or waits there."""
+    """Called at a checkpoint; waits there while a pause is requested."""
 
 
 class Runner:
     """One script in one kernel, from its loading to the end of its ``main``.
 
-    A service that was killed asks again for what it does not know to have arrived: a second request to prepare, or to
-    run, is the first one come twice, and does nothing.
+    After a restart the service repeats requests that may not have arrived: a second request to prepare, or to run, is a
+    repetition of the first, and has no effect.
 
     Parameters
     ----------
     publisher
-        Where the script's events and the outcome of each call go.
+        Publishes the script's events and the outcome of each call.
     after_call
         Called after each function of the script, in the main thread: shows figures that are still open.
     open_notebook
-        Makes a program of a notebook, and runs what is run at its loading.
+        Creates a program from a notebook, and runs the cells that belong to its loading.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Runner:
         self._exit_work = ExitWork(0, self._cut_off)
         self._outcome: CallReport | None = None
         self.checkpoints = Checkpoints(self._say_pause)
-        """Where the script waits while a pause is asked for."""
+        """Checkpoints of the script, where it waits while a pause is requested."""
         self.idle = threading.Event()
         """Set while no function of the script runs."""
         self.idle.set()
@@ -128,7 +128,7 @@ class Runner:
 
     @property
     def module(self) -> ModuleType | None:
-        """The script; None before it was loaded, and for a notebook, whose names are the shell's own."""
+        """The script's module; None before it is loaded, and for a notebook, whose names are the shell's own."""
         return self._program.module if isinstance(self._program, ScriptProgram | PlainProgram) else None
 
     def publish(self, topic: str, fields: Mapping[str, Any]) -> None:
@@ -151,7 +151,7 @@ class Runner:
         self._publisher.send(EVENT, encode_event(topic, self._name, fields))
 
     def tell(self, topic: str, fields: Mapping[str, Any]) -> None:
-        """Publish an event of the kernel's own, under a topic that a script's word means nothing on.
+        """Publish an event of the kernel's own, under a topic that scripts cannot publish on.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class Runner:
             if program.has_init:
                 self._step("init", lambda: program.init(request.init))
         if not self._exit_work.began:
-            self._describe_environment()  # takes a while: after READY
+            self._describe_environment()  # slow, so only after READY
 
     def _describe_environment(self) -> None:
         self.tell(topics.ENVIRONMENT_DESCRIBED, environment_facts(self._source))
@@ -208,11 +208,11 @@ class Runner:
             yield
         finally:
             self.idle.set()
-            with suppress(OSError):  # how it went was said
+            with suppress(OSError):  # the outcome was reported already
                 self._publisher.say(Idle(request))
 
     def deliver(self, request: EventRequest) -> None:
-        """Hand an event of another component to the script's own listeners, in a thread of its own."""
+        """Deliver an event of another component to the script's own listeners, in a separate thread."""
         if self._deliveries is None:
             self._deliveries = queue.SimpleQueue()
             threading.Thread(target=self._deliver_all, name="oet-events", daemon=True).start()
@@ -232,7 +232,7 @@ class Runner:
     def _load(self, path: Path, request: PrepareRequest) -> dict[str, Any]:
         _follow(request.changes)
         if request.own_folder:
-            with suppress(FileNotFoundError):  # then there is no script either, and that is told
+            with suppress(FileNotFoundError):  # then the script is missing too, which is reported
                 os.chdir(path.parent)
         elif request.working_folder is not None:
             os.chdir(request.working_folder)
@@ -255,7 +255,7 @@ class Runner:
             show_as_main("__main__" if plain else loader.name, lambda: not background_work.threads(self._threads))
             self._loading(source_text(loader.source), {**script_facts(path, loader.source), "plain": plain})
             self._program = PlainProgram(loader, request.init) if plain else ScriptProgram(load(loader), self.call)
-        if self._program.unpausable:  # before anybody knows that it is loaded, and asks
+        if self._program.unpausable:  # before a client learns that it is loaded, and requests a pause
             self.checkpoints.close(self._program.unpausable)
         return {"has_init": self._program.has_init, "source_sha256": self._sha256}
 
@@ -265,7 +265,7 @@ class Runner:
         self.tell(topics.SCRIPT_LOADED, facts)
 
     def call(self, function: Callable[..., Any], arguments: ProcedureInput) -> Any:
-        """Call ``init`` or ``main``, and return what it gives."""
+        """Call ``init`` or ``main``, and return its result."""
         return call(self._publisher.call or "main", function, arguments, self._loop.run)
 
     def _main(self, arguments: ProcedureInput) -> dict[str, Any]:
@@ -273,14 +273,14 @@ class Runner:
         return {} if returned is None else {"returned": returned}
 
     def _step(self, name: str, work: Callable[[], dict[str, Any] | None]) -> bool:
-        """Do one step and say how it went; True when it went well.
+        """Run one step and report its outcome; return True when it succeeded.
 
-        The process ends where that cannot be said.
+        The process ends where the outcome cannot be reported.
         """
         error: BaseException | None = None
         extra: dict[str, Any] | None = None
         try:
-            with self._interruptible():  # before anybody knows that there is work
+            with self._interruptible():  # before the step is announced
                 self._publisher.call = name
                 self._report(CallReport(name, "started"))
                 with self._loop.outside():
@@ -315,13 +315,13 @@ class Runner:
             self.checkpoints.close(f"{name} has ended")
         self._after_call()
         if over:
-            # daemons, which Python would freeze now, still look up names; and who looks into a failure does
+            # names are kept for daemon threads, which Python would freeze now, and for the inspection of a failure
             keep = not well or background_work.threads(self._threads)
             with suppress(BaseException), self._interruptible():
                 self._exit_work.do(None if keep else self.module)
             self._end_if_child(error)
             if name != "main":
-                with suppress(Exception):  # a script that is out of descriptors has failed by that alone
+                with suppress(Exception):  # for example no descriptors left, of which the script has failed itself
                     self._describe_environment()
         self._publisher.synchronise()
         if not well:
@@ -330,22 +330,22 @@ class Runner:
         return error is None
 
     def leave(self) -> None:
-        """Do the exit work of a script that has not come to its end: the process ends before it."""
+        """Run the exit work of a script that has not ended, since the process ends."""
         self._exit_work.do(None)
 
     def drop_modules(self, before: Collection[str]) -> None:
-        """Drop the names of what the script has imported, unless a thread of it still looks them up.
+        """Drop the names of the modules that the script has imported, unless a thread of it still runs.
 
         Parameters
         ----------
         before
-            Names of the modules that were there before it.
+            Names of the modules that were imported before the script.
         """
         if not background_work.threads(self._threads):
             drop_modules(before)
 
     def _cut_off(self, text: str) -> None:
-        """End the process, whose exit work has taken too long; called in a thread of its own."""
+        """End the process after the deadline of the exit work; called in a separate thread."""
         self._publisher.synchronise()
         self._publisher.send("stream", msgspec.json.encode({"name": "stderr", "text": text}), insist=True)
         flush_files()
@@ -354,7 +354,7 @@ class Runner:
         end_now()
 
     def _end_if_child(self, error: BaseException | None) -> None:
-        """End a process that the script has forked: what it does at its end is not the procedure's end."""
+        """End a process that the script has forked, since its end is not the procedure's end."""
         if os.getpid() != self._pid:
             with self._interruptible():
                 trace = "" if error is None or self._exit_work.began else format_failure(error)
@@ -367,11 +367,11 @@ class Runner:
         try:
             yield
         finally:
-            # what comes now is ours, and short; a handler that was set below Python cannot be set again
+            # only short code of the kernel follows; a handler that was set by C code cannot be restored
             self._on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN) or self._on_interrupt
 
     def _report(self, report: CallReport) -> None:
-        # on a full disk a call ends when that can be told: a procedure whose end is lost would be active for ever
+        # a full disk delays the report of a call's end: a procedure whose end is lost would be active for ever
         self._publisher.say(report, insist=True)
 
     def _say_pause(self, report: PauseReport, insist: bool) -> None:

@@ -1,4 +1,4 @@
-"""The event loop of a script: asyncio answers as in a plain process, although the kernel's own loop runs below it."""
+"""The event loop of a script: asyncio behaves as in a plain process, although the kernel's own loop runs below it."""
 
 import asyncio
 import inspect
@@ -10,24 +10,24 @@ from typing import Any
 
 
 class ScriptLoop:
-    """Hides the kernel's loop from a script, and runs what the script has to be awaited."""
+    """Hides the kernel's loop from a script, and runs the script's awaitables."""
 
     def __init__(self) -> None:
         self._runners: dict[asyncio.AbstractEventLoop, asyncio.Runner] = {}
-        """By their loops, which live as long as the procedure."""
+        """Runners by their loops, which exist as long as the procedure."""
         self._entered = False
 
     @contextmanager
     def outside(self) -> Iterator[None]:
-        """Hide the kernel's running loop; to be entered in the kernel's main thread.
+        """Hide the kernel's running loop for the duration; entered in the kernel's main thread.
 
-        Within, no loop runs, and the thread's current loop is what the script has made of it: at first there is none,
-        and ``asyncio.get_event_loop()`` makes one where Python's own does.
+        Within, no loop runs, and the thread's current loop is the one that the script has set: at first there is none,
+        and ``asyncio.get_event_loop()`` creates one where Python itself does.
         """
         loop, task, hooks = asyncio.get_running_loop(), asyncio.current_task(), sys.get_asyncgen_hooks()
         if not self._entered:
             self._entered = True
-            _forget_policy()  # the kernel knows its loop as the running one, and asks for no other
+            _forget_policy()  # the kernel uses its running loop only
         if task is not None:
             _leave_task(loop, task)
         asyncio._set_running_loop(None)
@@ -41,10 +41,10 @@ class ScriptLoop:
                 _enter_task(loop, task)
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
-        """Run something that is to be awaited, and return what it gives.
+        """Run an awaitable, and return its result.
 
-        A future runs in the loop that it belongs to; anything else in the loop of what was run before, else in the
-        thread's current one if the script has made one, else in a new one.
+        A future runs in its own loop; any other awaitable in the loop of the previous run, else in the thread's current
+        loop if the script has set one, else in a new one.
 
         Parameters
         ----------
@@ -80,13 +80,13 @@ async def _wait_for(awaitable: Awaitable[Any]) -> Any:
 def _forget_policy() -> None:
     """Reset asyncio's policy, and with it the thread's current loop, to their state at the start of the process."""
     if sys.version_info >= (3, 14):
-        asyncio.events._set_event_loop_policy(None)  # the public function warns that policies are going to go
+        asyncio.events._set_event_loop_policy(None)  # the public function raises a deprecation warning
     else:
         asyncio.set_event_loop_policy(None)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the thread's current loop if it can be run; asyncio's own functions would make one, and warn of it."""
+    """Return the thread's current loop if it can be run, else None; asyncio's functions would create one, and warn."""
     policy = vars(asyncio.events)["_event_loop_policy"]
     loop = getattr(getattr(policy, "_local", None), "_loop", None)
     usable = isinstance(loop, asyncio.AbstractEventLoop) and not loop.is_closed() and not loop.is_running()

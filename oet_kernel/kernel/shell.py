@@ -1,4 +1,4 @@
-"""The interactive shell of a kernel: ipykernel's, but that it leaves a script's environment variables as they are."""
+"""The interactive shell of a kernel: ipykernel's, except that it does not change a script's environment variables."""
 
 import asyncio
 from typing import Any
@@ -15,17 +15,17 @@ class OetShell(ZMQInteractiveShell):
     """
 
     def init_environment(self) -> None:
-        """Do nothing yet."""
+        """No-op; `enter_notebook` sets the variables."""
 
     def enter_notebook(self) -> None:
-        """Set the variables that cells find in Jupyter."""
+        """Set the environment variables that cells find in Jupyter."""
         environment: Any = super()
         environment.init_environment()
 
     def _format_exception_for_storage(self, exception: BaseException, *args: Any, **options: Any) -> dict[str, Any]:
-        """Format what a cell has raised for the history, but for the traceback of an interrupt.
+        """Format an exception of a cell for the history, without the traceback of an interrupt.
 
-        IPython takes up to half a second for that, of the time that a stop leaves the cells tagged ``finally``.
+        IPython takes up to half a second to format one, time that the cells tagged ``finally`` need at a stop.
         """
         if is_interrupt(exception):
             return {"ename": type(exception).__name__, "evalue": str(exception), "traceback": []}
@@ -34,5 +34,5 @@ class OetShell(ZMQInteractiveShell):
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Return whether an exception is what an interrupt raises in a cell, or in one that awaits something."""
+    """Return whether an exception comes from the interrupt of a cell: KeyboardInterrupt, or a cancelled task."""
     return isinstance(error, KeyboardInterrupt | asyncio.CancelledError)

@@ -1,7 +1,7 @@
 """The standard streams of a script: text files on descriptors 1 and 2, which are pipes to the collector.
 
-Whatever writes to a descriptor (print, ``os.write``, compiled code, a subprocess, a forked child) goes the same way, so
-that order and redirection are those of a plain process.
+All writes to a descriptor (print, ``os.write``, compiled code, a subprocess, a forked child) take the same way, so that
+order and redirection are those of a plain process.
 """
 
 import codecs
@@ -21,10 +21,10 @@ from oet_kernel.kernel.journal import CALL, Journal
 from oet_kernel.kernel.pipes import OutputPipes
 
 PIECE = STREAM_BYTES // 6
-"""Characters in one message: a control character is six bytes of JSON."""
+"""Largest number of characters in one message; a control character takes six bytes of JSON."""
 _ESCAPE = "surrogateescape-or-replace"
 _ERRORS = {"stdout": _ESCAPE, "stderr": "backslashreplace"}
-"""How lone surrogates are written: as in a plain process without a locale, but that none is refused."""
+"""Error handlers for lone surrogates: as in a plain process without a locale, except that none is refused."""
 
 
 def _escape_or_replace(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -42,16 +42,16 @@ codecs.register_error(_ESCAPE, _escape_or_replace)
 class Descriptor(io.FileIO):
     """Standard output or error as bytes, unbuffered as under ``python -u``.
 
-    There is no `io.BufferedWriter` above it, which a signal handler that prints would find locked.
+    There is no `io.BufferedWriter` above it, whose lock a printing signal handler could find held.
 
     Parameters
     ----------
     index
         0 for standard output, 1 for standard error.
     name
-        Its name: ``<stdout>``.
+        Name of the stream: ``<stdout>``.
     pipes
-        What settles the order among the two.
+        Pipes of both streams, which keep their order.
     """
 
     name: Any
@@ -64,7 +64,7 @@ class Descriptor(io.FileIO):
 
     @property
     def raw(self) -> "Descriptor":
-        """The unbuffered file: this one."""
+        """The unbuffered file: this object."""
         return self
 
     def write(self, data: Any, /) -> int:
@@ -78,7 +78,7 @@ class Descriptor(io.FileIO):
         Returns
         -------
         int
-            Number of bytes.
+            Number of bytes written: all of them.
         """
         view = memoryview(data).cast("B")
         if not self.closed:
@@ -92,16 +92,16 @@ class Descriptor(io.FileIO):
 
 
 class ScriptStream(io.TextIOWrapper):
-    """Standard output or error as text; what is typed in a console passes by the descriptor, since it has its own call.
+    """Standard output or error as text; output of typed code bypasses the descriptor, since it has its own call.
 
     Parameters
     ----------
     index
         0 for standard output, 1 for standard error.
     pipes
-        The pipes.
+        Pipes behind both streams.
     console
-        Takes what a console writes.
+        Receives the output of typed code.
     """
 
     def __init__(self, index: int, pipes: OutputPipes, console: "ConsoleText") -> None:
@@ -136,20 +136,20 @@ class ScriptStream(io.TextIOWrapper):
         return len(text)
 
     def flush(self) -> None:
-        """Write what stands after the last line end."""
+        """Write the text after the last line end."""
         super().flush()
         self._console.flush()
 
 
 class ConsoleText:
-    """What is written by what guests have typed: journaled under the call of its context, line by line.
+    """Output of code that guests have typed: journaled under the call of its context, line by line.
 
     Parameters
     ----------
     journal
-        Where to.
+        Journal of the kernel.
     pipes
-        What the script has written before goes ahead.
+        Pipes of the script's output, whose earlier content is journaled first.
     show
         Shows attached clients the content of a stream message.
     """
@@ -166,9 +166,9 @@ class ConsoleText:
         Parameters
         ----------
         name
-            Of the stream.
+            Name of the stream.
         text
-            The text.
+            Written text, with or without line ends.
         """
         key = (threading.get_ident(), name)
         whole, end, rest = (self._unfinished.pop(key, "") + text).rpartition("\n")
@@ -191,7 +191,7 @@ class ConsoleText:
 
 
 class FlushingSys:
-    """`sys` as modules of ipykernel see it: its streams can be flushed whatever a script has made of its own."""
+    """`sys` as seen by modules of ipykernel: its streams can be flushed even if a script has replaced its own."""
 
     def __init__(self) -> None:
         self.stdout = self.stderr = self
@@ -200,12 +200,12 @@ class FlushingSys:
         return getattr(sys, name)
 
     def flush(self) -> None:
-        """Flush the streams that a script has now."""
+        """Flush the script's current streams."""
         flush_streams()
 
 
 def flush_streams() -> None:
-    """Flush standard output and error, and what a script has put in their place, as far as they can be flushed."""
+    """Flush standard output and error, and the script's replacements, as far as they can be flushed."""
     for name in STREAMS:
         streams = {id(stream): stream for stream in (getattr(sys, name, None), getattr(sys, f"__{name}__", None))}
         for stream in streams.values():

@@ -1,1 +1,1 @@
-"""Notebooks as procedures: their cells run one by one, in our kernel or in one of another language below it."""
+"""Notebooks as procedures: their cells run one by one, in this kernel or in a child kernel of another language."""

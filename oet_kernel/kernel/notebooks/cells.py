@@ -1,4 +1,4 @@
-"""Runs the cells of a notebook in this kernel, in the namespace that a console which is attached to it has too."""
+"""Execution of a notebook's cells in this kernel, in the namespace that attached consoles share."""
 
 import asyncio
 import builtins
@@ -17,17 +17,17 @@ from oet_kernel.kernel.shell import is_interrupt
 from oet_kernel.models import ProcedureInput
 
 _TURNS = 10
-"""How often the event loop turns in front of a cell."""
+"""Iterations of the event loop before a cell."""
 _CELL_FUNCTIONS = frozenset({"run_code", "run_cell_async", "run_ast_nodes", "_run_now"})
-"""Functions of IPython's and ours in which the exception of a cell is caught."""
+"""Functions of IPython and of this module that catch the exception of a cell."""
 
 
 class RunEnded(SystemExit):
-    """A cell has called ``exit`` or ``quit``: no further one is to be run, and that is success."""
+    """A cell has called ``exit`` or ``quit``: the run ends with success, without further cells."""
 
 
 class Cells(Protocol):
-    """Where the cells of a notebook are run: this kernel, or another one."""
+    """Executor of a notebook's cells: this kernel, or another one."""
 
     @property
     def name(self) -> str | None:
@@ -39,28 +39,28 @@ class Cells(Protocol):
         Parameters
         ----------
         name
-            What stands for a file's name in its tracebacks.
+            Name in place of a file's name in the cell's tracebacks.
         source
-            Its text.
+            Text of the cell.
 
         Raises
         ------
         RunEnded
-            When it has asked for the end of the run.
+            When the cell has asked for the end of the run.
         BaseException
-            Whatever it raises; KeyboardInterrupt when there was an interrupt, whatever the cell has made of it.
+            Any exception of the cell; KeyboardInterrupt after an interrupt, even if the cell has caught it.
         """
 
     def assignments(self, values: dict[str, Any]) -> str:
         """Write arguments in the language of the cells."""
 
     def call(self, name: str, arguments: ProcedureInput) -> Any:
-        """Call a function that the cells have defined, and return what it gives; None from another kernel.
+        """Call a function that the cells have defined, and return its result; None from another kernel.
 
         Raises
         ------
         RunEnded
-            When it has asked for the end of the run.
+            When the function has asked for the end of the run.
         """
 
 
@@ -72,11 +72,11 @@ class OwnCells:
     shell
         The kernel's shell.
     await_
-        Runs a coroutine in the procedure's own event loop, which stands still where nothing is awaited.
+        Runs a coroutine in the procedure's own event loop, which runs only during such calls.
     call
         Calls a function of the procedure.
     show
-        Sends a message to attached clients alone.
+        Sends a message to attached clients only.
     """
 
     name = None
@@ -94,20 +94,19 @@ class OwnCells:
         self._show = show
         self._interrupted = False
         self._task: asyncio.Task[Any] | None = None
-        """The task in which the cell is run; None while none is."""
+        """Task that runs the cell; None while no cell runs."""
 
     def enter(self, path: Path, module: str | None) -> None:
-        """Make the namespace that of a notebook's file.
+        """Set up the namespace and the process for a notebook's file.
 
         Parameters
         ----------
         path
-            The notebook; its folder comes first on ``sys.path``, and it alone is ``sys.argv``.
+            The notebook; its folder comes first on ``sys.path``, and the path alone is ``sys.argv``.
         module
-            Name by which what the cells define is to be found, as that of a script is; None to leave it at
-            ``__main__``.
+            Module name for the cells' definitions, as that of a script; None to keep ``__main__``.
         """
-        self._shell.history_manager.enabled = False  # which is that of a session, not of the user who has one file
+        self._shell.history_manager.enabled = False  # not into the user's one history file
         builtins.input = getpass.getpass = _refuse_input
         sys.path.insert(0, str(path.resolve().parent))
         sys.argv = [os.path.abspath(path)]
@@ -122,13 +121,13 @@ class OwnCells:
             try:
                 result = self._await(self._run(source))
             except asyncio.CancelledError:
-                if self._interrupted:  # before anything of the cell was run, or behind it
+                if self._interrupted:  # before or after the cell's own code
                     raise KeyboardInterrupt from None
                 raise
         error = result.error_before_exec or result.error_in_exec
         failure = shown.end(error, self._show)
         if self._interrupted and (error is None or isinstance(error, asyncio.CancelledError)):
-            # IPython keeps one that comes while a figure is shown to itself; one that comes amid an await cancels it
+            # IPython swallows an interrupt while it shows a figure; an interrupt during an await cancels the task
             error = KeyboardInterrupt().with_traceback(None if error is None else error.__traceback__)
         if error is not None:
             raise error.with_traceback(_below(error.__traceback__, name))
@@ -142,7 +141,7 @@ class OwnCells:
         return "\n".join(f"{name} = {value!r}" for name, value in values.items())
 
     def call(self, name: str, arguments: ProcedureInput) -> Any:
-        """Call a function that the cells have defined, and return what it gives."""
+        """Call a function that the cells have defined, and return its result."""
         function = check_function(name, self._shell.user_ns.get(name), "the notebook")
         with self._exits() as exits:
             returned = self._call(function, arguments)
@@ -153,7 +152,7 @@ class OwnCells:
     async def _run(self, source: str) -> Any:
         """Run a cell within the event loop, as ipykernel does; return IPython's result."""
         self._task = asyncio.current_task()
-        await _settle()  # what became due while the cell before it kept the loop comes before this one
+        await _settle()  # callbacks that became due during the previous cell run first
         try:
             return await self._run_now(source)
         finally:
@@ -166,7 +165,7 @@ class OwnCells:
         except Exception:
             transformed, failure = source, sys.exc_info()
         about = {"transformed_cell": transformed, "preprocessing_exc_tuple": failure}
-        # in the history, for ``In`` and ``Out``, and since IPython looks there for a semicolon at the end
+        # history is stored for ``In`` and ``Out``, and since IPython looks there for a semicolon at the end
         if not (shell.loop_runner is self._usual_runner and shell.should_run_async(source, **about)):
             return shell.run_cell(source, store_history=True)
         result = None
@@ -218,19 +217,19 @@ class OwnCells:
             signal.signal(signal.SIGINT, usual)
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
-        """Raise in what the cell runs; cancel the cell where it awaits something, as ipykernel does."""
+        """Raise KeyboardInterrupt in the cell's code; cancel the cell where it awaits something, as ipykernel does."""
         again, self._interrupted = self._interrupted, True
         task = self._task
         loop = None if task is None else task.get_loop()
         if task is None or loop is None or again or asyncio.current_task(loop) is task:
             signal.default_int_handler(signum, frame)
         task.cancel()
-        loop.call_soon_threadsafe(lambda: None)  # it may be asleep
+        loop.call_soon_threadsafe(lambda: None)  # wakes the loop
 
 
 def _refuse_input(*prompt: object, **options: object) -> NoReturn:
-    """Refuse to ask, as a kernel does in Jupyter whose client takes no questions."""
-    from IPython.core.error import StdinNotImplementedError  # is there where cells are run
+    """Raise the error of a Jupyter kernel whose client does not support input requests."""
+    from IPython.core.error import StdinNotImplementedError  # imported already where cells run
 
     raise StdinNotImplementedError("nobody is there to answer a question of a procedure; give it an argument instead")
 
@@ -250,9 +249,9 @@ class _Shown(NamedTuple):
 
 
 class _Tracebacks:
-    """Passes on the tracebacks that IPython shows while a cell runs, but for the one by which the cell itself fails.
+    """Passes on the tracebacks that IPython shows while a cell runs, except the one with which the cell itself fails.
 
-    That one is told with the failure of the cell.
+    That traceback is reported with the failure of the cell.
 
     Parameters
     ----------
@@ -263,9 +262,9 @@ class _Tracebacks:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._ending: _Shown | None = None
-        """The one that has come to where cells are run."""
+        """Traceback of the exception that has ended the cell; None for none."""
         self._of_result: _Shown | None = None
-        """The newest that was raised while the result of the cell was shown."""
+        """Newest traceback from the display of the cell's result; None for none."""
 
     def __enter__(self) -> Self:
         self._shell.showtraceback, self._shell._showtraceback = self._show, self._take
@@ -275,20 +274,20 @@ class _Tracebacks:
         del self._shell.showtraceback, self._shell._showtraceback
 
     def end(self, error: BaseException | None, show: Callable[[str, dict[str, Any]], None]) -> BaseException | None:
-        """Pass on what was held back, unless the cell fails by it: attached clients alone are shown that.
+        """Pass on the retained tracebacks; the one of the cell's failure is shown to attached clients only.
 
         Parameters
         ----------
         error
-            What the cell has raised; None where it came to its end.
+            Exception of the cell; None where it has finished.
         show
             Sends a message to attached clients.
 
         Returns
         -------
         BaseException or None
-            What was raised while the result was shown, by which the cell fails: ipykernel fails the request then,
-            and nbclient the cell. None where the cell has raised, and where nothing was.
+            Exception from the display of the result, with which the cell fails: ipykernel fails the request then, and
+            nbclient the cell. None where the cell itself has raised, and where there was no exception.
         """
         failure = self._of_result if error is None else self._ending
         for one in (self._of_result, self._ending):
@@ -301,14 +300,14 @@ class _Tracebacks:
 
     def _show(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
         error = sys.exc_info()[1] if exc_tuple is None else exc_tuple[1]
-        # to format the traceback of an interrupt takes of the time that a stop leaves the cells tagged ``finally``
+        # formatting the traceback of an interrupt would take time that the cells tagged ``finally`` need at a stop
         if error is None or not is_interrupt(error) or not _ends_the_cell(error):
             type(self._shell).showtraceback(self._shell, exc_tuple, *args, **options)
 
     def _take(self, kind: type[BaseException], value: BaseException, lines: list[str]) -> None:
         shown: _Shown | None = _Shown(kind, value, lines)
         self._shell._last_traceback = lines
-        if getattr(self._shell.displayhook, "msg", None) is not None:  # while there is a result that is being shown
+        if getattr(self._shell.displayhook, "msg", None) is not None:  # while a result is being shown
             shown, self._of_result = self._of_result, shown
         elif _ends_the_cell(value):
             shown, self._ending = self._ending, shown
@@ -320,9 +319,9 @@ class _Tracebacks:
 
 
 def _ends_the_cell(error: BaseException) -> bool:
-    """Return whether an exception has come to where IPython runs the cell, and not a cell within it.
+    """Return whether an exception has reached the function in which IPython runs the cell, not a nested cell.
 
-    Those that IPython only shows were caught before.
+    Exceptions that IPython only shows were caught before.
     """
     frames = error.__traceback__
     if frames is None:  # of text that cannot be compiled

@@ -1,7 +1,7 @@
-"""Runs the cells of a notebook in the kernel of another language, a child of this one.
+"""Execution of a notebook's cells in the kernel of another language, a child of this kernel.
 
-What it says goes out from here: it is journaled, found again whatever becomes of the service, and the child ends with
-this process. What was on its way when the child died is lost, as with any kernel that keeps no journal.
+The child's messages are published by this kernel: they are journaled, and so survive the end of the service. The child
+ends with this process. Messages in transit when the child dies are lost, as with any kernel without a journal.
 """
 
 import atexit
@@ -28,35 +28,35 @@ from oet_kernel.models import ProcedureInput
 from oet_kernel.system.blocked_imports import blocked
 
 START_DEADLINE = 60.0
-"""Seconds that a kernel has to take requests."""
+"""Seconds within which a kernel must take requests."""
 _SUBSCRIBED = 0.2
-"""Seconds after its first answer in which a kernel that heard of our subscription says something."""
+"""Seconds to wait for a first IOPub message after an answer: none means that our subscription came too late."""
 _FLUSH_DEADLINE = 5.0
-"""Seconds that the output of a cell may come behind the answer."""
+"""Seconds that a cell's output may arrive after the reply."""
 _LEAVE_DEADLINE = 0.3
-"""Seconds that a kernel has to end when it was asked to."""
+"""Grace period in seconds between the shutdown request and SIGKILL."""
 _FORWARDED = frozenset({"stream", "display_data", "execute_result", "update_display_data", "clear_output", "error"})
 _EVENT_MIME = "application/vnd.oet.event+json"
-"""Of a display that is an event: how a script of any language publishes one."""
+"""MIME type of a display that is an event, by which a script of any language publishes one."""
 _PREPARE = """\
 __import__('sys').path.insert(0, {!r})
 (lambda shell: setattr(shell, 'ask_exit', lambda: shell.payload_manager.write_payload(
     dict(source='ask_exit', keepkernel=shell.keepkernel_on_exit))))(get_ipython())
 """
-"""What a kernel of Python carries out first: modules beside the notebook are found, and ``exit`` leaves it to us to end
-the kernel, which has cells tagged ``finally`` to run.
+"""First code of a Python kernel: it finds modules beside the notebook, and its ``exit`` only asks for the end, since
+cells tagged ``finally`` are still to run.
 """
 _STATUS_0 = ("", "0", "None", "False")
-"""Texts of a ``SystemExit`` of Python that is success."""
+"""Texts of a Python ``SystemExit`` that means success."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class NoKernel(Exception):
-    """The notebook's kernel is not to be had."""
+    """The notebook's kernel is not available."""
 
 
 class CellFailed(Exception):
-    """A cell has failed, in the words of its kernel."""
+    """A cell has failed; the text is its kernel's traceback."""
 
 
 class KernelDied(Exception):
@@ -69,24 +69,24 @@ class ForeignCells:
     Parameters
     ----------
     name
-        Of its kernelspec.
+        Name of the kernelspec.
     publisher
-        Where what it says goes out.
+        Publishes the kernel's messages.
     publish
         Publishes an event.
     folder
-        A private folder, for its connection file and its output below Jupyter.
+        A private folder, for the connection file and the output of the process outside Jupyter.
     sockets
-        Beginning of the paths of its sockets; None for tcp on the loopback device.
+        Beginning of the paths of the kernel's sockets; None for TCP on the loopback device.
     notebook
-        The notebook's file, whose folder comes first where the cells import modules.
+        The notebook's file, whose folder comes first on the module search path of the cells.
     coroutines
         Names of the coroutine functions that the cells define.
 
     Raises
     ------
     NoKernel
-        When there is no such kernelspec; with the names of those there are.
+        When there is no such kernelspec; with the names of the installed ones.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class ForeignCells:
         self._coroutines = coroutines
         self._stdio = folder / "stdio.log"
         context = zmq.Context()
-        context.rcvhwm = 0  # a burst is to wait here and not to be dropped there
+        context.rcvhwm = 0  # a burst waits here instead of being dropped there
         address = {"transport": "ipc", "ip": sockets} if sockets and _speaks_ipc(self._spec) else {}
         self._manager = KernelManager(
             kernel_name=name, connection_file=str(folder / "notebook-kernel.json"), context=context, **address
@@ -117,22 +117,22 @@ class ForeignCells:
         self._pidfd = -1
         self._interrupted = False
         self._error: dict[str, Any] | None = None
-        """An error that was said, until it is known whether the cell has failed by it."""
+        """Content of the last error message, until it is known whether the cell has failed with it."""
 
     def start(self) -> None:
-        """Start the kernel, and wait until it takes requests and is heard.
+        """Start the kernel, and wait until it takes requests and its messages are received.
 
         Raises
         ------
         KernelDied
-            When it has ended before.
+            When the kernel ends before.
         NoKernel
-            When it does not start, or does not answer.
+            When the kernel does not start, or does not answer.
         """
         with self._noting_interrupts():
             try:
                 with open(self._stdio, "ab") as stdio:
-                    # or each kernel on ipykernel begins with four lines about its debugger
+                    # otherwise each kernel on ipykernel prints four lines about its debugger
                     env = {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
                     self._manager.start_kernel(env=env, stdout=stdio, stderr=stdio, stdin=subprocess.DEVNULL)
             except OSError as error:
@@ -164,7 +164,7 @@ class ForeignCells:
     def assignments(self, values: dict[str, Any]) -> str:
         """Write arguments in the language of the cells, by papermill's rules."""
         _find_papermill()
-        # takes seconds to import, and few need it; half of them for the grammar of a format that notebooks have not
+        # takes seconds to import, half of them for the grammar of a format that notebooks do not use
         with blocked("rfc3987_syntax"):
             from papermill.exceptions import PapermillException
             from papermill.translators import papermill_translators
@@ -180,7 +180,7 @@ class ForeignCells:
         self.run(f"the call of {name}", f"{call(name, arguments, awaited=name in self._coroutines)};")
 
     def close(self) -> None:
-        """End the kernel: ask, then kill."""
+        """End the kernel: send a shutdown request, then SIGKILL."""
         atexit.unregister(self.close)
         if self._pidfd < 0:
             return
@@ -213,13 +213,13 @@ class ForeignCells:
             while (message := self._receive(self._shell)) is not None:
                 answered = True
             if not ready and answered and not heard:
-                # it answered before it had heard that somebody listens: one more answer is to show that it has
+                # it answered before our subscription reached it: another answer shows whether it has by now
                 self._request("kernel_info_request", {})
                 answered = False
             self._watch(ready, "before it took requests")
 
     def _finish(self, request: str, name: str) -> dict[str, Any]:
-        """Pass on what the kernel says until it has answered and is idle; give its answer."""
+        """Pass on the kernel's messages until it has replied and is idle; return its reply."""
         reply: dict[str, Any] | None = None
         idle, flushed_by = False, 0.0
         while reply is None or not idle:
@@ -271,13 +271,13 @@ class ForeignCells:
         """Receive the next message; None when there is none."""
         try:
             message: dict[str, Any] | None = self._manager.session.recv(socket, mode=zmq.NOBLOCK)[1]
-        except ValueError as error:  # not signed as ours are, or torn
+        except ValueError as error:  # wrongly signed, or malformed
             self._say(f"The kernel {self.name} has sent a message that cannot be read: {error}")
             return {"msg_type": "", "parent_header": {}, "content": {}}
         return message
 
     def _take(self, message: dict[str, Any], request: str = "") -> bool:
-        """Pass on what the kernel has said; tell whether it said that it is done with a request."""
+        """Pass on a message of the kernel; return whether it reports the end of a request."""
         kind, content = message["msg_type"], message["content"]
         if kind == "status":
             return bool(content.get("execution_state") == "idle" and message["parent_header"].get("msg_id") == request)
@@ -287,7 +287,7 @@ class ForeignCells:
                 self._publish(str(event.pop("topic")), event)
             except (TypeError, ValueError) as error:
                 self._say(f"[an event was refused: {error}]")
-        elif kind in ("comm_open", "comm_msg"):  # of widgets, whose binary values a journal has no other place for
+        elif kind in ("comm_open", "comm_msg"):  # widgets: a journal has no other place for their binary values
             self._publisher.send(kind, encode({**content, "buffers": [bytes(one) for one in message["buffers"]]}))
         elif kind in _FORWARDED:
             if not self._may_fail_the_cell(kind):
@@ -299,22 +299,22 @@ class ForeignCells:
         return False
 
     def _may_fail_the_cell(self, kind: str) -> bool:
-        """Return whether the error that was said last may still be the failure of the cell, ahead of such a message.
+        """Return whether the last error may still be the failure of the cell, given the type of the next message.
 
-        A result comes behind what was raised while it was shown, and a warning behind the exit of IPython.
+        A result follows the errors of its own display, and IPython's ``exit`` is followed by a warning.
         """
         return self._error is not None and (kind == "execute_result" or self._error.get("ename") == "SystemExit")
 
     def _tell_error(self, reply: dict[str, Any] | None = None) -> None:
-        """Pass on the error that was said last, unless the answer is that the cell has failed by it.
+        """Pass on the last error, unless the reply says that the cell has failed with it.
 
-        That one is told with the failure of the cell; what is only shown comes in front of what is said next.
+        Such an error is reported with the failure of the cell; any other is published ahead of the next message.
         """
         error, self._error = self._error, None
         if error is None:
             return
         if reply is not None and reply["status"] != "ok" and _same(error, reply):
-            reply |= error  # an answer has no name for what was raised while a result was shown
+            reply |= error  # the reply does not name an exception from the display of a result
         else:
             self._publisher.send("error", encode(error))
 
@@ -339,17 +339,12 @@ class ForeignCells:
 
 
 def find_spec(name: str) -> KernelSpec:
-    """Find a kernelspec.
-
-    Parameters
-    ----------
-    name
-        Its name.
+    """Find a kernelspec by its name.
 
     Raises
     ------
     NoKernel
-        When there is none; with the names of those there are.
+        When there is none; with the names of the installed ones.
     """
     manager = KernelSpecManager()
     try:
@@ -363,7 +358,7 @@ def find_spec(name: str) -> KernelSpec:
 
 
 def _find_papermill() -> None:
-    """Make papermill importable in a script's environment, where only what every kernel needs is there."""
+    """Make papermill importable in a script's environment, which has only the packages that every kernel needs."""
     beside = Path(__file__).parents[3]
     if beside.name == "last" and (notebooks := str(beside.with_name("notebooks"))) not in sys.path:
         sys.path.append(notebooks)
@@ -374,7 +369,7 @@ def is_own_environment(spec: KernelSpec) -> bool:
     program = spec.argv[0] if spec.argv else ""
     if os.sep not in program:  # Jupyter takes its own interpreter for a plain ``python3``
         return program.startswith("python")
-    # not resolved: the interpreters of virtual environments are links to one and the same
+    # not resolved: the interpreters of virtual environments are links to the same file
     return os.path.dirname(os.path.abspath(program)) == os.path.dirname(os.path.abspath(sys.executable))
 
 
@@ -384,12 +379,12 @@ def _speaks_ipc(spec: KernelSpec) -> bool:
 
 
 def _ends_the_run(payload: Any) -> bool:
-    """Return whether a kernel has been asked to end, as ``exit`` and R's ``quit`` do."""
+    """Return whether a payload asks for the kernel's end, as ``exit`` and R's ``quit`` do."""
     return isinstance(payload, dict) and payload.get("source") == "ask_exit" and not payload.get("keepkernel")
 
 
 def _same(error: dict[str, Any], reply: dict[str, Any]) -> bool:
-    """Return whether an error that was said is the one that an answer tells of."""
+    """Return whether an error message and an error reply are about the same error."""
     return (bool(error.get("traceback")) and error["traceback"] == reply.get("traceback")) or all(
         error.get(name) == reply.get(name) for name in ("ename", "evalue")
     )
@@ -398,5 +393,5 @@ def _same(error: dict[str, Any], reply: dict[str, Any]) -> bool:
 def _failure(name: str, reply: dict[str, Any]) -> str:
     what = ": ".join(str(one) for one in (reply.get("ename"), reply.get("evalue")) if one).strip() or reply["status"]
     lines = [_ANSI.sub("", str(line)) for line in reply.get("traceback") or ()]
-    # what it was comes last, as in a traceback of Python, whose last line is what one look shows
+    # name and text of the error come last, as in a Python traceback, since summaries show the last line
     return "\n".join([f"{name} has failed:", *lines, what]) if lines else f"{name} has failed: {what}"

@@ -1,4 +1,4 @@
-"""Opens a notebook: reads it, chooses where its cells are run, runs those that define its functions."""
+"""Opening of a notebook: read it, choose the kernel for its cells, run the cells that define its functions."""
 
 import atexit
 import tempfile
@@ -26,26 +26,26 @@ def open_notebook(
     Parameters
     ----------
     opening
-        Which one, and what the procedure does for it.
+        The notebook's path, kernel and arguments, and functions of the procedure.
     shell
         The kernel's shell.
     publisher
-        Where output goes.
+        Publishes the output.
     folder
         The kernel's private folder; empty for none.
     sockets
-        Beginning of the paths of the kernel's own sockets; None where it has none that are files.
+        Beginning of the paths of the kernel's own sockets; None where it has no IPC sockets.
 
     Raises
     ------
     NotebookUnreadable
-        When it cannot be run.
+        When the notebook cannot be run.
     OSError
-        When it is not to be had, or no regular file.
+        When the file cannot be read, or is not a regular one.
     OutOfBounds
-        When it is too large to be a notebook.
+        When the file exceeds `SCRIPT_BYTES`.
     NoKernel
-        When the kernel that it asks for is not to be had.
+        When the notebook's kernel is not available.
     """
     path = opening.path
     data = read_file(path, SCRIPT_BYTES)

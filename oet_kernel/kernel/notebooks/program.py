@@ -1,4 +1,4 @@
-"""A notebook as a program of the `Runner`: runs its cells, and says of each when it began and how it ended."""
+"""A notebook as a program of the `Runner`: runs its cells, and publishes each cell's start and outcome."""
 
 import keyword
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,27 +16,27 @@ from oet_kernel.scripts.notebook import FINALLY, INIT, INJECTED, MAY_RAISE, Cell
 
 _R = "if else repeat while function for in next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_character_"
 _KEYWORDS = {"python": frozenset({*keyword.kwlist, "__debug__"}), "r": frozenset({*_R.split(), "NA_complex_"})}
-"""Names that no variable can have, by language; a shell has none."""
+"""Keywords, which cannot be names of variables, by language; a shell has none."""
 
 
 class NotebookProgram:
-    """A notebook that is run here.
+    """A notebook that is run as a procedure.
 
     Parameters
     ----------
     path
-        Where it is.
+        Path of the notebook.
     notebook
-        As it was read.
+        The notebook that was read.
     defined
-        The functions of a procedure that its cells define: those are called then, and its cells run when it is loaded.
-        Empty for a notebook that is run cell by cell.
+        Functions of a procedure that the cells define: these are called, and the cells run at loading. Empty for a
+        notebook that is run cell by cell.
     cells
-        Where its cells are run.
+        Executor of the cells.
     publisher, publish
-        Where its output goes, and what publishes an event.
+        Publishes output; publishes an event of the kernel.
     checkpoint
-        Passes a checkpoint, or waits there: before each cell of ``init`` and ``main``.
+        Called before each cell of ``init`` and ``main``; waits there while a pause is requested.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class NotebookProgram:
         self._publish = publish
         self._checkpoint = checkpoint
         self._held: dict[str, Any] = {}
-        """Arguments of ``init`` that wait for ``main``, since nothing is run before."""
+        """Arguments of ``init`` that are kept for ``main``, where ``init`` has no cells."""
         self.open = False
-        """Whether its ``finally`` cells are still to be run."""
+        """Whether the ``finally`` cells are still to be run."""
 
     @property
     def has_init(self) -> bool:
@@ -68,7 +68,7 @@ class NotebookProgram:
 
     @property
     def unpausable(self) -> str:
-        """Why it comes to no checkpoint: what one cell of another kernel calls is out of reach."""
+        """Reason why the notebook reaches no checkpoint (its functions run in another kernel); empty where it may."""
         if not self._defined or self._cells.name is None:
             return ""
         return f"its functions run in the kernel {self._cells.name}, which has no checkpoints"
@@ -82,7 +82,7 @@ class NotebookProgram:
                         self._run(cell)
 
     def init(self, arguments: ProcedureInput) -> None:
-        """Call ``init``, or run the cells that are tagged so, with the arguments."""
+        """Call ``init``, or run the cells tagged ``init``, with the arguments."""
         with self._closing_on_failure():
             if self._defined:
                 self._cells.call("init", arguments)
@@ -93,7 +93,7 @@ class NotebookProgram:
                     self._come_to(cell)
 
     def main(self, arguments: ProcedureInput) -> Any:
-        """Call ``main``, or run the other cells, with the arguments; those that ``init`` was given hold on."""
+        """Call ``main``, or run the other cells, with the arguments; those of ``init`` stay in effect."""
         returned = None
         with self._closing_on_failure():
             if self._defined:
@@ -115,7 +115,7 @@ class NotebookProgram:
             self._held = _by_name(arguments, self._notebook.language)
 
     def close(self) -> None:
-        """Run the cells tagged ``finally``, each once in a procedure's life, however the others fare."""
+        """Run the cells tagged ``finally``, each once per procedure, even where others fail."""
         if not self.open:
             return
         self.open = False
@@ -131,7 +131,7 @@ class NotebookProgram:
 
     def leave(self) -> None:
         """Run the cells tagged ``finally`` if the process ends between ``init`` and ``main``."""
-        with suppress(BaseException):  # what went wrong was said, and there is nobody to raise it to
+        with suppress(BaseException):  # the failure was published, and has no caller to be raised to
             self.close()
 
     @contextmanager
@@ -144,7 +144,7 @@ class NotebookProgram:
             raise
 
     def _open_with(self, values: dict[str, Any]) -> None:
-        """Run the cells down to the one that holds the defaults, and give the arguments behind it, as in papermill."""
+        """Run the cells down to the one with the defaults, and inject the arguments behind it, as papermill does."""
         for cell in self._notebook.opening:
             self._come_to(cell)
         self._inject(values)
@@ -175,7 +175,7 @@ class NotebookProgram:
         except BaseException as error:
             expected = MAY_RAISE in cell.tags and not isinstance(error, KeyboardInterrupt | RunEnded)
             self._publisher.synchronise()
-            if status_of(error) == 0 and not expected:  # it has ended the run, and well
+            if status_of(error) == 0 and not expected:  # the cell has ended the run successfully
                 self._publish(topics.CELL_FINISHED, about)
                 raise
             self._publish(topics.CELL_FAILED, {**about, "stacktrace": format_failure(error), "expected": expected})
