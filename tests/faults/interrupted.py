@@ -50,7 +50,7 @@ def interrupt(words: list[str], signum: int, delay: float, *, twice: bool) -> li
             process.kill()
             _, err = process.communicate()
             wrong.append("it did not end")
-        if "Traceback" in err and "command.py" in err:  # before that, Python itself was being started
+        if "Traceback" in err and "entry.py" in err:  # before that, Python itself was being started
             wrong.append(err)
         marked = [one for one in psutil.process_iter() if _has(one, mark)]
         for one in psutil.wait_procs(marked, timeout=DEADLINE)[1]:
