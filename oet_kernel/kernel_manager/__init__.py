@@ -1,1 +1,1 @@
-"""The service's side of kernels: start, watch, command and end them."""
+"""The service's side of kernels: start, monitor, command and end them."""

@@ -1,4 +1,4 @@
-"""The process of a kernel that another service has started: no child of this one, watched all the same."""
+"""The process of a kernel that another service has started: watched although it is not a child of this service."""
 
 import asyncio
 import os
@@ -10,16 +10,16 @@ from oet_kernel.system.process_identity import start_of
 
 
 class AdoptedProcess:
-    """Watches a process by what names it for good.
+    """Watches a process by its identity: pid and start time, unique even when pids are reused.
 
     Parameters
     ----------
     pid, started
-        Its id and the time of its start, in clock ticks.
+        Process id, and start time in clock ticks.
     ending
-        How it has ended or will have, told by its fork server; None when nobody will tell.
+        Future of the exit status, from the process's fork server; None where no fork server reports it.
     forked
-        Whether a fork server made it.
+        Whether a fork server has forked the process.
     """
 
     def __init__(self, pid: int, started: int, ending: asyncio.Future[Ending | None] | None, forked: bool) -> None:
@@ -28,18 +28,18 @@ class AdoptedProcess:
         self._pidfd: int | None = None
         with suppress(OSError):
             self._pidfd = os.pidfd_open(pid)
-        # what the descriptor names is looked at after it was opened: a pid that is used again in between is found out;
-        # one that has ended may be there still, if its parent is slow
+        # the identity is checked after the descriptor was opened, which detects a pid that was reused in between;
+        # an ended process may still be listed, as a zombie
         if self._pidfd is not None and (start_of(pid) != started or _readable(self._pidfd)):
             self.leave()
 
     @property
     def gone(self) -> bool:
-        """True when the process was not there any more; one that has its pid now is another."""
+        """True when the process had already ended; another process may have its pid now."""
         return self._pidfd is None
 
     async def ended(self) -> Ending | None:
-        """Wait for its end; None when nobody knows how it came."""
+        """Wait for the end of the process; return its exit status, None when it is unknown."""
         if self._pidfd is not None:
             loop = asyncio.get_running_loop()
             gone = loop.create_future()
@@ -50,11 +50,11 @@ class AdoptedProcess:
                 loop.remove_reader(self._pidfd)
                 self.leave()
             return None if self._ending is None else await told(self._ending)
-        # fork servers are still being asked
+        # the fork servers may not have answered yet
         return None if self._ending is None else await self._ending
 
     def leave(self) -> None:
-        """Watch it no longer."""
+        """Stop watching the process."""
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None

@@ -1,41 +1,41 @@
-"""How forked kernels have ended: told by whichever fork server made them, asked for by whoever watches them."""
+"""Exit statuses of forked kernels: reported by the fork servers that forked them, awaited by their watchers."""
 
 import asyncio
 from typing import NamedTuple
 
 TELL_DEADLINE = 2.0
-"""Seconds that a fork server has to tell how a process ended that is gone."""
+"""Seconds within which a fork server must report the exit status of an ended process."""
 
 
 class Ending(NamedTuple):
-    """How a process ended."""
+    """Exit status and time of a process's end."""
 
     status: int
     """Exit code, or minus the number of the signal that ended it."""
     at: float
-    """When, in Unix seconds."""
+    """Time of the end, in Unix seconds."""
 
 
 async def told(ending: asyncio.Future[Ending | None]) -> Ending | None:
-    """Wait to be told how a process that is gone has ended; None where nobody tells: its fork server may be frozen.
+    """Wait for the exit status of an ended process; None after `TELL_DEADLINE`, when its fork server may be frozen.
 
     Parameters
     ----------
     ending
-        From `ExitStatuses.ending`.
+        Future from `ExitStatuses.ending`.
     """
     await asyncio.wait([ending], timeout=TELL_DEADLINE)
     return ending.result() if ending.done() else None
 
 
 Key = tuple[int, int]
-"""A process: its id, and the time of its start in clock ticks."""
+"""Process identity: process id, and start time in clock ticks."""
 
 
 class ExitStatuses:
-    """What the fork servers of a service say, those that an earlier service has started included.
+    """Exit statuses from the fork servers of a service, those that an earlier service has started included.
 
-    Until all of these have been asked, a kernel that none of them has named may still be named by another.
+    Until all of these have answered, a kernel that is not listed yet may still be listed by another one.
     """
 
     def __init__(self) -> None:

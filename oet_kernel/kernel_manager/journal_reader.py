@@ -1,4 +1,4 @@
-"""Reads a kernel's journal as it grows."""
+"""Reader of a kernel's journal, which follows it as it grows."""
 
 import asyncio
 import ctypes
@@ -18,20 +18,20 @@ _NO_RECORD = (msgspec.DecodeError, UnicodeError, RecursionError)
 _KEEP_AND_PUNCH = 0x1 | 0x2  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _PUNCH_BYTES = 16 << 20
 _SHOWN_BYTES = 1 << 16
-"""Beginning of a line that is too long, which is set aside."""
+"""Bytes of an overlong line that are set aside: its beginning."""
 _BEGINNINGS = 16
-"""Places in a torn line that are tried as the beginning of a record."""
+"""Number of places in a torn line that are tried as the beginning of a record."""
 
 
 class JournalReader:
-    """The journal in a kernel's folder; makes what is missing there of journal, bell and lifeline.
+    """Reader of the journal in a kernel's folder; creates journal, bell and lifeline where they are missing.
 
     Parameters
     ----------
     folder
         The kernel's private folder.
     offset
-        Where to begin: the end of a record, in bytes.
+        Offset in bytes to begin at: the end of a record.
     """
 
     def __init__(self, folder: Path, offset: int = 0) -> None:
@@ -41,18 +41,18 @@ class JournalReader:
         os.utime(self._lifeline)
         self._file = os.open(folder / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.offset = offset
-        """Where the records that were read end."""
+        """Offset in bytes behind the records that were read."""
         self.behind = False
-        """True while there is more to be read although nothing was found."""
+        """True while more of an overlong line must be skipped, although `read` returned no record."""
         self._passing = False
-        """True while the end of a line that is too long has not come."""
+        """True while the end of an overlong line was not reached."""
         self._folder = folder
         self._punched = 0
         self._listening = False
         self._rung: asyncio.Future[None] | None = None
 
     async def rung(self) -> None:
-        """Wait until the bell has rung since this was last waited for."""
+        """Wait until the bell has rung since the previous wait."""
         loop = asyncio.get_running_loop()
         if not self._listening:
             self._listening = True
@@ -62,11 +62,11 @@ class JournalReader:
 
     def _on_bell(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._rung is None or self._rung.done():
-            # nobody waits: a service that is behind is not to be woken by each record, and finds the rings later
+            # no waiter: each record would wake a service that is behind; it finds the rings at its next wait
             loop.remove_reader(self.bell)
             self._listening = False
         else:
-            self.hush()  # before the journal is read, so that none is missed
+            self.hush()  # before the journal is read, so that no record is missed
             self._rung.set_result(None)
 
     def hush(self) -> None:
@@ -83,13 +83,12 @@ class JournalReader:
         Parameters
         ----------
         most
-            About how many bytes to read; more, when one record is longer. One that exceeds `RECORD_BYTES` is passed
-            over.
+            Number of bytes to read, about; more for a longer record. A record beyond `RECORD_BYTES` is skipped.
 
         Returns
         -------
         list of Record
-            Empty when there are no more; in the place of what is no record stands one of the type `UNREADABLE`.
+            Empty when there are no more; an invalid record is replaced by one of the type `UNREADABLE`.
         """
         records: list[Record] = []
         while not records:  # nothing but empty lines is not the end
@@ -124,12 +123,12 @@ class JournalReader:
         return chunk[end:] if end else b""
 
     def ring(self) -> None:
-        """Wake whoever waits for the bell."""
+        """Ring the bell: wake the waiter of `rung`."""
         with suppress(BlockingIOError):
             os.write(self.bell, b"!")
 
     async def collected(self, deadline: float) -> bool:
-        """Wait until the collector has journaled all that an ended kernel has written.
+        """Wait until the collector has journaled all output of an ended kernel.
 
         Parameters
         ----------
@@ -139,11 +138,11 @@ class JournalReader:
         Returns
         -------
         bool
-            False after the deadline.
+            True when it has, or never began; False after the deadline.
         """
         try:
             held = os.open(self._folder / COLLECTED, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:  # it ended before it had one
+        except OSError:  # the kernel ended before it had a collector
             return True
         loop = asyncio.get_running_loop()
         released = asyncio.Event()
@@ -164,7 +163,7 @@ class JournalReader:
     def told_ready(self) -> bool:
         """Return whether the kernel had announced that it takes requests before the reader's offset."""
         head = os.pread(self._file, min(self.offset, 1 << 16), 0)
-        return head[:1] == b"\0" or b'"type":"oet_kernel"' in head  # given back to the disk long after that
+        return head[:1] == b"\0" or b'"type":"oet_kernel"' in head  # its disk space was freed, long after that
 
     def last_written(self) -> float:
         """Return the time of the last write to the journal, in Unix seconds."""
@@ -178,7 +177,7 @@ class JournalReader:
             _KEEP_AND_PUNCH,
             ctypes.c_int64(self._punched),
             ctypes.c_int64(self.offset - self._punched),
-        )  # a file system that cannot do this keeps the bytes until the folder goes
+        )  # on file systems without this call the space is freed with the folder
         self._punched = self.offset
 
     def close(self) -> None:
@@ -205,7 +204,7 @@ def _decode(lines: bytes) -> list[Record]:
 
 
 def _decode_line(line: bytes) -> Record:
-    # a process that ended in the middle of a line, or on a full disk, leaves the next one no line of its own
+    # after a process that ended within a line, or a full disk, the next record continues the torn line
     begin = line.find(_BEGINNING)
     for _ in range(_BEGINNINGS):
         if begin < 0:

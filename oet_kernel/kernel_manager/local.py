@@ -1,4 +1,4 @@
-"""A kernel on this machine: started, watched, commanded, and ended without fail."""
+"""A kernel on this machine: its start, records, requests and end."""
 
 import asyncio
 import logging
@@ -34,19 +34,19 @@ from oet_kernel.system.threads import PROCESSES
 log = logging.getLogger(__name__)
 
 _COLLECTOR_SECONDS = 5.0
-"""Seconds that a collector has to journal the rest of what an ended kernel has written."""
+"""Seconds within which a collector must journal the rest of an ended kernel's output."""
 _MEMORY_SECONDS = 0.5
-"""Seconds until what lacked memory is tried again."""
+"""Seconds until a read that lacked memory is tried again."""
 _LAST_LINES = 20
 _LAST_BYTES = 64 << 10
 _FATAL = "Fatal Python error: "
-"""Beginning of what faulthandler writes where a script has enabled it for its own standard error."""
+"""Beginning of faulthandler's report, in the output of a script that has enabled it for its standard error."""
 _NOWHERE = Surroundings({}, "", Bounds("", 0, ()))
-"""What is known of the surroundings that another service gave a kernel: nothing, so all of today's are new to it."""
+"""Surroundings of a kernel that another service started: unknown, so all current ones count as changes."""
 
 
 def find_record(folder: Path) -> KernelRecord | None:
-    """Find the kernel of a folder whose start no service lived to see, running or ended.
+    """Find the kernel of a folder, running or ended, whose start was not recorded by any service.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ def find_record(folder: Path) -> KernelRecord | None:
     Returns
     -------
     KernelRecord or None
-        None when no process was ever started for it.
+        None when no process was ever started for the folder.
     """
     found = read_identity(folder)
     if found is not None:
         return KernelRecord(folder=str(folder), pid=found.pid, started=found.started, forked=found.forked)
-    # one that has not yet come to say so; a forked one says it within the first millisecond
+    # a kernel that has not written its identity yet; forked kernels write it within the first millisecond
     for pid in marked(str(folder)).get(str(folder), []):
         if (started := start_of(pid)) is not None:
             return KernelRecord(folder=str(folder), pid=pid, started=started, forked=False)
@@ -69,17 +69,17 @@ def find_record(folder: Path) -> KernelRecord | None:
 
 
 class Process(Protocol):
-    """The process of a kernel, whoever has started it."""
+    """The process of a kernel: forked, started plainly, or adopted."""
 
     @property
     def forked(self) -> bool:
-        """True when the fork server ends what the kernel leaves behind."""
+        """True when a fork server has forked the kernel, and so ends its remaining descendants."""
 
     async def ended(self) -> Ending | None:
-        """Wait for its end; None when nobody knows how it came."""
+        """Wait for the end of the process; return its exit status, None when it is unknown."""
 
     def leave(self) -> None:
-        """Watch it no longer."""
+        """Stop watching the process."""
 
 
 class OetKernelManager(AsyncKernelManager):
@@ -88,26 +88,26 @@ class OetKernelManager(AsyncKernelManager):
     fork_server = Instance(ForkServerSupervisor, allow_none=True)
 
     def _connect_control_socket(self) -> None:
-        """Make none, which nobody would close: `LocalKernel` has its own."""
+        """No-op: `LocalKernel` has a control socket of its own, and nobody would close this one."""
 
 
 class LocalKernel:
-    """One kernel process, its folder, and what it says.
+    """One kernel process, its folder, and its records.
 
     Parameters
     ----------
     folder
         A private folder for this kernel alone; must exist and be empty.
     sockets
-        Beginning of the paths of its sockets; short, since the system allows 107 bytes.
+        Beginning of the paths of the kernel's sockets; short, since the system allows 107 bytes.
     context
         The ZeroMQ context that all kernels of the service share.
     fork_server
-        What forks it, where it can; None to start it plainly.
+        Forks the kernel where possible; None to start it plainly.
     orphan_seconds
-        How long it may be without a service before it ends itself, its script done; 0 for ever.
+        Seconds without a service after which the kernel ends itself, once its script is done; 0 for no limit.
     offset
-        Where in its journal to begin.
+        Offset in bytes in the journal to begin at.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class LocalKernel:
     ) -> None:
         self.folder = folder
         self.exit_status: int | None = None
-        """Exit code of the process, or minus the number of the signal that ended it; None while nobody knows."""
+        """Exit code of the process, or minus the number of the signal that ended it; None while unknown."""
         self.ended_at: float | None = None
-        """When the process ended, in Unix seconds; None while it has not. A guess where nobody watched."""
+        """Time of the process's end, in Unix seconds; None while it runs. An estimate where no service watched."""
         self._address = sockets
         self._on_records: OnRecords = _nobody_hears
         self._on_exit: OnExit = lambda description: None
@@ -135,9 +135,9 @@ class LocalKernel:
         self._ready = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._gone = asyncio.Event()
-        """Set when the process has ended, with all that it has left behind."""
+        """Set when the process and its remaining descendants have ended."""
         self._exited = asyncio.Event()
-        """Set when, besides, all that it has said was handed out."""
+        """Set when, besides, all records were delivered."""
         self._idle = asyncio.Event()
         self._launch: asyncio.Task[None] | None = None
         self._last_output: deque[bytes] = deque()
@@ -153,7 +153,7 @@ class LocalKernel:
         self._hello = Hello()
         self._surroundings: Surroundings | None = None
         self._python: Path | None = None
-        """Interpreter of the environment that it runs in; None for the service's own."""
+        """Interpreter of the kernel's environment; None for the service's own."""
 
     @classmethod
     def adopt(
@@ -166,27 +166,27 @@ class LocalKernel:
     ) -> Self:
         """Adopt a kernel that another service has started, whether it still runs or not.
 
-        Attach to it before anything else is awaited: then every record behind `offset` is heard.
+        Call `attach` before the next await: then every record behind `offset` is delivered.
 
         Parameters
         ----------
         record
-            Which it is. A process that has only its pid is another one, and left alone.
+            Record of the kernel. A process with the same pid but another start time is a different one, and untouched.
         offset
-            Where in its journal to begin: behind the last record that was kept.
+            Offset in bytes in the journal to begin at: behind the last stored record.
         context
             The ZeroMQ context that all kernels of the service share.
         exit_statuses
-            Who may know how forked kernels have ended.
+            Source of the exit statuses of forked kernels; None without one.
         python
-            Interpreter of the environment that it runs in; None for the service's own.
+            Interpreter of the kernel's environment; None for the service's own.
         """
         folder = Path(record.folder)
         kernel = cls(folder, folder, context, offset=offset)
         kernel._python = python
         kernel._record = record
         kernel._surroundings = _NOWHERE
-        if (identity := read_identity(folder)) is not None:  # the first message may be past
+        if (identity := read_identity(folder)) is not None:  # the first message may be before the offset
             kernel._hello = identity.hello
         if offset and kernel._tail.told_ready():
             kernel._ready.set()
@@ -202,24 +202,24 @@ class LocalKernel:
 
     @property
     def record(self) -> KernelRecord:
-        """What to keep of it for another service to adopt it; there once it was started."""
+        """Record for another service to adopt the kernel; RuntimeError before the kernel was started."""
         if self._record is None:
             raise RuntimeError(f"the kernel in {self.folder} has not been started")
         return self._record
 
     @property
     def started(self) -> bool:
-        """True once there is a process, which may have ended since."""
+        """True once the process was started; it may have ended since."""
         return self._record is not None
 
     @property
     def offset(self) -> int:
-        """Where in its journal the records end that were read."""
+        """Offset in bytes in the journal behind the records that were read."""
         return self._tail.offset
 
     @property
     def fits(self) -> bool:
-        """True while the kernel lives and can be given, with its script, what has changed since it was started."""
+        """True while the kernel runs and can apply, with its script, all changes of surroundings since its start."""
         return self.alive and not need_start(self._changes())
 
     def _changes(self) -> Changes:
@@ -233,7 +233,7 @@ class LocalKernel:
 
     @property
     def pid(self) -> int:
-        """Process id; also of its session and process group."""
+        """Process id, also the id of session and process group; 0 before the start."""
         return self._record.pid if self._record is not None else 0
 
     def attach(self, on_records: OnRecords, on_exit: OnExit, on_fault: OnFault = lambda error: None) -> None:
@@ -242,11 +242,11 @@ class LocalKernel:
         Parameters
         ----------
         on_records
-            Called on the event loop with each batch of records, in order, none twice, and the offset in the journal
-            behind the batch. The next batch is read only when it has returned, and then the disk may get this one's
-            place back: it has to be kept by then.
+            Called on the event loop with each batch of records, in order, without repetition, and the offset in the
+            journal behind the batch. It must have stored the batch when it returns: the next one is read only then, and
+            the disk space of this one may be freed.
         on_exit
-            Called once, after the last record, with a description of how the process ended.
+            Called once, after the last record, with a description of the process's end.
         on_fault
             Called when the journal cannot be read any more.
         """
@@ -254,7 +254,7 @@ class LocalKernel:
 
     @property
     def takes_requests(self) -> bool:
-        """True once it has said that it takes requests."""
+        """True once the kernel has announced that it takes requests."""
         return self._ready.is_set()
 
     async def ready(self, deadline: float = KERNEL_DEADLINE) -> bool:
@@ -268,40 +268,40 @@ class LocalKernel:
         Returns
         -------
         bool
-            False when it has ended before.
+            False when the kernel has ended before.
 
         Raises
         ------
         KernelSilent
-            When the deadline passes; with the last words of the process.
+            When the deadline passes; with the last output of the process.
         """
         if not await self._within(deadline, self._ready):
             raise self.silent(f"did not get ready within {deadline:g} s of its start")
         return self.alive
 
     def silent(self, what: str) -> KernelSilent:
-        """Return the error of a kernel that misses a deadline, with its last words.
+        """Return the error for a kernel that misses a deadline, with its last output.
 
         Parameters
         ----------
         what
-            What it was to do by when: ``did not ...``.
+            Description of the missed deadline: ``did not ...``.
         """
         return KernelSilent("\n".join([f"The kernel process {self.pid} {what}.", *self._last_words()]))
 
     async def caught_up(self) -> None:
-        """Wait until all that the kernel had said before it was adopted has been handed out."""
+        """Wait until all records from before the adoption were delivered."""
         await self._caught_up.wait()
 
     async def start(self, python: Path | None = None) -> None:
-        """Start the process; it says in its journal when it takes requests.
+        """Start the process, which announces in its journal when it takes requests.
 
         Parameters
         ----------
         python
-            Interpreter of the environment in which the script is to run; None for the service's own.
+            Interpreter of the script's environment; None for the service's own.
         """
-        # a stop may cancel whoever waits here, but never leave a process behind that nobody knows
+        # a stop may cancel the caller, but the launch must finish: an unrecorded process would stay behind
         self._launch = asyncio.ensure_future(self._start(python))
         await asyncio.shield(self._launch)
 
@@ -332,7 +332,7 @@ class LocalKernel:
         except BaseException:
             self._tail.close()
             raise
-        manager._connection_file_written = False  # or it would go with this service, and nobody could adopt the kernel
+        manager._connection_file_written = False  # keeps the file after this service, for the adoption
         process = manager.provisioner
         self._manager = manager
         self._record = KernelRecord(
@@ -346,18 +346,18 @@ class LocalKernel:
         self._tasks = [reading, supervise(f"watching the kernel in {self.folder}", self._live(process, reading))]
 
     def can(self, ability: str | None) -> bool:
-        """Return whether it can do what a request needs; older kernels can less."""
+        """Return whether the kernel has the ability that a request needs; older kernels have fewer."""
         return ability is None or ability in self._hello.can
 
     def ask(self, request: Request) -> None:
-        """Send a request; the kernel must have said that it is ready. What comes of it is heard.
+        """Send a request, whose outcome arrives as records; the kernel must be ready.
 
-        Environment variables and working folder are for a script those that the service has now.
+        A script gets the service's current environment variables and working folder.
 
         Parameters
         ----------
         request
-            What is asked; nothing is sent where the kernel cannot do it.
+            The request, which is not sent where the kernel lacks the ability.
         """
         if not self.can(request.needs):
             return
@@ -368,39 +368,39 @@ class LocalKernel:
         self._send(request.channel, request.msg_type, msgspec.to_builtins(request))
 
     async def heard_out(self) -> None:
-        """Wait until the process has ended and all that it has said was handed out."""
+        """Wait until the process has ended and all its records were delivered."""
         if self.started:
             await self._exited.wait()
 
     @property
     def connection(self) -> Connection | None:
-        """How a client attaches to it, as a guest; None while it takes no requests."""
+        """Connection info for a guest; None while the kernel takes no requests."""
         if self._manager is None or not self.alive or not self._ready.is_set():
             return None
         info = {**self._manager.get_connection_info(), "kernel_name": "oet"}
         return msgspec.convert({**info, "key": guest_key(info["key"]).decode()}, Connection)
 
     async def stop(self, ladder: Ladder) -> bool:
-        """End the process, and wait until all that it has said was handed out; as `end` otherwise."""
+        """End the process, and wait until all its records were delivered; otherwise like `end`."""
         ended = await self.end(ladder)
         if ended:
             await self.heard_out()
         return ended
 
     async def end(self, ladder: Ladder) -> bool:
-        """End the process: interrupt, ask, SIGTERM, SIGKILL to the whole tree; always ends.
+        """End the process: interrupt, SIGTERM, shutdown request, SIGKILL to the whole tree; always returns.
 
-        That is so even while what it has said cannot be taken, as on a full disk.
+        Works even while its records cannot be stored, as on a full disk.
 
         Parameters
         ----------
         ladder
-            Seconds for each rung.
+            Seconds for each step.
 
         Returns
         -------
         bool
-            False when the process is there even after SIGKILL (it hangs in the system).
+            False when the process survived SIGKILL (it hangs in a system call).
         """
         if self._launch is not None:
             await asyncio.wait([self._launch])
@@ -409,14 +409,14 @@ class LocalKernel:
                 self._tail.close()
             return True
         rungs = [(signal.SIGINT, ladder.interrupt), (signal.SIGTERM, ladder.terminate)]
-        if self._there and handles(self.pid, signal.SIGTERM):  # which is what supervisors stop a process by
+        if self._there and handles(self.pid, signal.SIGTERM):  # the signal by which supervisors stop a process
             rungs = [(signal.SIGTERM, ladder.interrupt), (signal.SIGINT, ladder.terminate)]
         for signum, seconds in rungs:
             if not self._idle.is_set():
                 self._signal(signum)
                 await self._within(seconds, self._idle)
         if self._idle.is_set():
-            # nothing of the script runs: a clean exit, with its atexit handlers
+            # no function of the script runs: a clean exit, with its atexit handlers
             self._send("control", "shutdown_request", {"restart": False})
         if not await self._within(ladder.terminate if self._idle.is_set() else 0, self._gone):
             if self._there:
@@ -427,7 +427,7 @@ class LocalKernel:
         return True
 
     async def detach(self) -> None:
-        """Leave the kernel to the next service: process and folder stay, and nothing more of it is heard here."""
+        """Leave the kernel to the next service: process and folder stay, no more records are delivered here."""
         if self._launch is not None:
             await asyncio.wait([self._launch])
         if not self.started:
@@ -444,7 +444,7 @@ class LocalKernel:
 
     @property
     def _there(self) -> bool:
-        """True while the pid is this kernel's: a signal to it reaches nobody else."""
+        """True while the pid belongs to this kernel, so that a signal reaches no other process."""
         return not self._ended and start_of(self.pid) == self.record.started
 
     def _signal(self, signum: signal.Signals) -> None:
@@ -476,13 +476,13 @@ class LocalKernel:
         self._manager.session.send(socket, msg_type, content)
 
     async def _follow(self) -> None:
-        """Hand out what the kernel says, to its end."""
+        """Deliver the kernel's records, to the last one."""
         try:
             while True:
-                ended = self._exit_seen  # before reading: what is in the journal then is all there is
+                ended = self._exit_seen  # before reading: then the journal is complete
                 while (records := await self._read()) or self._tail.behind:
                     await self._hear(records)
-                    await asyncio.sleep(0)  # the turn of other kernels
+                    await asyncio.sleep(0)  # lets the tasks of other kernels run
                 self._caught_up.set()
                 if ended:
                     return
@@ -491,10 +491,10 @@ class LocalKernel:
             report_fault(f"hearing the kernel in {self.folder}", error)
             self._on_fault(error)
         finally:
-            self._caught_up.set()  # whoever waits for it is not to wait for ever
+            self._caught_up.set()  # in any case: waiters must not wait for ever
 
     async def _read(self) -> list[Record]:
-        """Read the next records, again and again while there is no memory for it: nothing is lost by that."""
+        """Read the next records; retry while there is too little memory, without loss."""
         while True:
             try:
                 return self._tail.read()
@@ -516,19 +516,19 @@ class LocalKernel:
             report_fault(f"taking what the kernel in {self.folder} says", error)
 
     def _keep_output(self, content: bytes) -> None:
-        """Keep the end of the output, in pieces as they came: faulthandler writes word by word."""
+        """Keep the end of the output, in the pieces that arrived: faulthandler writes word by word."""
         self._last_output.append(content)
         self._last_bytes += len(content)
         while self._last_bytes - len(self._last_output[0]) > _LAST_BYTES:
             self._last_bytes -= len(self._last_output.popleft())
 
     async def _live(self, process: Process, reading: asyncio.Task[None]) -> None:
-        """Wait for the end of the process, and tell it when all that the kernel has said is told."""
+        """Wait for the end of the process, and report it once all records were delivered."""
         try:
             await self._see_off(process, reading)
         except Exception as error:
             report_fault(f"watching the kernel in {self.folder}", error)
-            if self._there:  # it is watched no longer, so it must not go on
+            if self._there:  # must not run on unwatched
                 await PROCESSES.run(kill_tree, self.pid)
             self._ended = True
             self.ended_at = self.ended_at or time.time()
@@ -543,7 +543,7 @@ class LocalKernel:
         self.exit_status = None if ending is None else ending.status
         self.ended_at = time.time() if ending is None else ending.at
         if ending is None or not process.forked:
-            session = None if unwatched else self.pid  # the number may be another's by now
+            session = None if unwatched else self.pid  # the pid may have been reused
             await PROCESSES.run(kill_leftovers, session, str(self.folder))
         self._gone.set()
         if not await self._tail.collected(_COLLECTOR_SECONDS):
@@ -578,7 +578,7 @@ class LocalKernel:
         return "\n".join([end, *self._last_words()])
 
     def _last_words(self) -> list[str]:
-        """Return the end of the script's output, and of what the process wrote below Jupyter."""
+        """Return the end of the script's output, and of the process's output outside the journal."""
         said = []
         text = "".join(_text(content) for content in self._last_output)
         fatal = text.find(_FATAL)
@@ -609,4 +609,4 @@ def _read_hello(record: Record) -> Hello:
 
 
 async def _nobody_hears(records: list[Record], offset: int) -> None:
-    """Stand in until somebody attaches: a warm kernel has nothing to say to anybody."""
+    """No-op handler until `attach` is called: the records of a warm kernel are not needed."""

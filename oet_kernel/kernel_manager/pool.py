@@ -1,4 +1,4 @@
-"""Where kernels come from: made on demand, or warm, started ahead and waiting for a script; or adopted."""
+"""Pool of kernels: created on demand, warm (started ahead, waiting for a script), or adopted."""
 
 import asyncio
 import logging
@@ -22,30 +22,30 @@ from oet_kernel.system.threads import PROCESSES
 log = logging.getLogger(__name__)
 
 FORK_SERVERS = 3
-"""How many fork servers may be there for environments of scripts, besides the service's own."""
+"""Largest number of fork servers for environments of scripts, besides the service's own."""
 REFILL_DELAY = 0.15
-"""Seconds without a request for a kernel before the next is warmed: work that waits comes first."""
+"""Seconds without a request for a kernel before the next one is warmed, so that pending requests come first."""
 
 
 class KernelPool:
-    """Makes kernels for one service.
+    """Creates kernels for one service.
 
     Parameters
     ----------
     state
-        The service's folder, in which each kernel gets one of its own.
+        The service's folder, in which each kernel gets a folder of its own.
     warm
-        How many kernels to start ahead; 0 for none.
+        Number of kernels to start ahead; 0 for none.
     starting
-        How many may be started at the same instant; more only get in each other's way.
+        Largest number of kernels that start at the same time; more would only slow each other down.
     ladder
-        How long each rung of a stop may take.
+        Seconds for each step of a stop.
     start_deadline
-        Seconds that a kernel has to take requests once its process was started.
+        Seconds from the start of a process within which the kernel must take requests.
     fork_server
-        What forks kernels; None to start them plainly. Environments of scripts get fork servers like it.
+        Forks kernels; None to start them plainly. Environments of scripts get fork servers with the same settings.
     orphan_seconds
-        How long a kernel may be without a service before it ends itself, its script done; 0 for ever.
+        Seconds without a service after which a kernel ends itself, once its script is done; 0 for no limit.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class KernelPool:
         self._background = Supervisor()
         self._exit_statuses = fork_server.exit_statuses if fork_server is not None else ExitStatuses()
         self._others: dict[Path, ForkServerSupervisor] = {}
-        """Fork servers of scripts' environments by their interpreter, the one that was wanted last at the end."""
+        """Fork servers of scripts' environments by interpreter, in order of last use."""
         self._retired: list[ForkServerConnection] = []
-        """Fork servers of an earlier service that this one has no use for, but whose kernels it may have adopted."""
+        """Fork servers of an earlier service that take no requests, but whose kernels may have been adopted."""
         self._given: set[LocalKernel] = set()
-        """Kernels that are at somebody's disposal."""
+        """Kernels that were handed out or adopted."""
 
     def open(self) -> None:
-        """Begin to work: the fork server, then the warm kernels."""
+        """Start the fork server, then the warm kernels, in the background."""
         self._opening = supervise("opening the kernel pool", self._open())
 
     async def _open(self) -> None:
@@ -98,7 +98,7 @@ class KernelPool:
         self._refill()
 
     async def _survey(self) -> None:
-        """Hear of the kernels of other fork servers that were left here, and let these end with their kernels."""
+        """Read the kernels of fork servers from earlier services, and retire these: they end with their kernels."""
         own = None if self._fork_server is None else self._fork_server.socket
         for path in self._state.runtime.glob("fork-*.sock"):
             if path != own:
@@ -111,7 +111,7 @@ class KernelPool:
                     self._retired.append(left)
 
     async def opened(self) -> None:
-        """Wait until the fork server and the warm kernels are there, or cannot be."""
+        """Wait until the fork server and the warm kernels have started, or have failed to."""
         if self._opening is not None:
             await self._opening
         if self._warming is not None:
@@ -123,7 +123,7 @@ class KernelPool:
         Parameters
         ----------
         python
-            Interpreter of the environment that it is for; None for the service's own, the only one with warm kernels.
+            Interpreter of the kernel's environment; None for the service's own, the only one with warm kernels.
         """
         for kernel in [one for one in self._warm if python is None and one.started]:
             self._warm.remove(kernel)
@@ -145,32 +145,32 @@ class KernelPool:
     ) -> LocalKernel:
         """Adopt a kernel that an earlier service has started, whether it still runs or not.
 
-        How a forked one has ended is known once this is open.
+        The exit status of a forked kernel is available once the pool is open.
 
         Parameters
         ----------
         record
-            What that service has kept of it.
+            Record of the kernel, stored by that service.
         offset
-            Where in its journal to begin: behind the last record that was kept.
+            Offset in bytes in the kernel's journal to begin at: behind the last stored record.
         on_records, on_exit, on_fault
             As for `LocalKernel.attach`.
         python
-            Interpreter of the environment that it runs in; None for the service's own.
+            Interpreter of the kernel's environment; None for the service's own.
         """
         kernel = LocalKernel.adopt(record, offset, self._context, self._exit_statuses, python)
         kernel.attach(on_records, on_exit, on_fault)
         return self._give(kernel)
 
     async def sweep(self, known: Collection[Path]) -> list[Path]:
-        """End the kernels of an earlier service that nothing is known of, and remove their folders.
+        """End the unrecorded kernels of an earlier service, and remove their folders.
 
-        These are its warm kernels, and those that it did not live to record.
+        These are its warm kernels, and kernels that it started just before its end.
 
         Parameters
         ----------
         known
-            Folders of kernels that were adopted, or whose journals are still wanted.
+            Folders of kernels that were adopted, or whose journals are still needed.
 
         Returns
         -------
@@ -190,7 +190,7 @@ class KernelPool:
         Parameters
         ----------
         folder
-            Its private folder.
+            The kernel's private folder.
         """
         await PROCESSES.run(_end_all, [folder], f"{self._state.layout.kernels}/")
 
@@ -200,14 +200,14 @@ class KernelPool:
         Parameters
         ----------
         kernel
-            From `get`.
+            Kernel from `get`.
         python
-            As given to `get`.
+            Interpreter that was passed to `get`.
 
         Raises
         ------
         KernelSilent
-            When it takes none in time.
+            When the kernel does not take requests in time.
         """
         if not kernel.alive:
             async with self._starting:
@@ -223,7 +223,7 @@ class KernelPool:
         self._context.destroy(linger=0)
 
     async def detach(self) -> None:
-        """End the warm kernels; leave those at work, and the fork servers that have any, to the next service."""
+        """End the warm kernels; leave the others, and fork servers with kernels, to the next service."""
         await self._end_warm()
         await asyncio.gather(*(kernel.detach() for kernel in self._given))
         fork_servers = [*self._others.values(), *([self._fork_server] if self._fork_server else [])]
@@ -272,7 +272,7 @@ class KernelPool:
         return wanted
 
     def _discard(self, kernel: LocalKernel) -> None:
-        """End a warm kernel that nobody will use, and remove its folder."""
+        """End an unused warm kernel, and remove its folder."""
 
         async def end() -> None:
             await kernel.stop(self._ladder)
@@ -286,7 +286,7 @@ class KernelPool:
         self._timer = asyncio.get_running_loop().call_later(REFILL_DELAY, self._refill)
 
     def _refill(self) -> None:
-        # one that is being started is not alive, but will be: forgotten now, it would be left behind for ever
+        # not the kernels that are being started, which are not alive yet: they would never be ended
         for kernel in [one for one in self._warm if one.started and not one.alive]:
             self._warm.remove(kernel)
             self._discard(kernel)
@@ -309,7 +309,7 @@ class KernelPool:
 
 
 def _end_all(folders: Collection[Path], beginning: str) -> None:
-    """End the kernels of some folders, and what carries the mark of one of these, or of a folder that is gone."""
+    """End the kernels of some folders, and all processes with the mark of one of these, or of a missing folder."""
     for folder in folders:
         record = find_record(folder)
         if record is not None and start_of(record.pid) == record.started:

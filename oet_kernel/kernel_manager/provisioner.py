@@ -1,4 +1,4 @@
-"""The provisioner of our kernels: forked where a fork server serves them, started plainly where none does."""
+"""Jupyter provisioner of this project's kernels: forked by a fork server, or started plainly without one."""
 
 import logging
 import os
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 class OetProvisioner(LocalProvisioner):
     """Starts one kernel process on this machine.
 
-    Jupyter makes one for each kernel whose kernelspec names it. The service's kernel managers have a fork server;
-    elsewhere (a notebook on our kernelspec) there is none, and it does what Jupyter's own provisioner does.
+    Jupyter creates a provisioner for each kernel whose kernelspec names it. The service's kernel managers have a fork
+    server; without one (a notebook on our kernelspec) it behaves like Jupyter's own provisioner.
     """
 
     _forked: Forked | None = None
     started = 0
-    """When the process started, in clock ticks."""
+    """Start time of the process, in clock ticks; 0 before the start."""
 
     @property
     def has_process(self) -> bool:
@@ -36,7 +36,7 @@ class OetProvisioner(LocalProvisioner):
         return self._forked is not None or super().has_process
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Fork the kernel if that can be done, else start it."""
+        """Fork the kernel if possible, else start it."""
         environment = kwargs.get("env") or inherited()
         fork_server: ForkServerSupervisor | None = getattr(self.parent, "fork_server", None)
         if fork_server is not None:
@@ -57,11 +57,11 @@ class OetProvisioner(LocalProvisioner):
 
     @property
     def forked(self) -> bool:
-        """True when the fork server ends what the kernel leaves behind."""
+        """True when a fork server has forked the kernel, and so ends its remaining descendants."""
         return self._forked is not None
 
     async def ended(self) -> Ending | None:
-        """Wait for the process's end; None when nobody knows how it came."""
+        """Wait for the end of the process; return its exit status, None when it is unknown."""
         if self._forked is not None:
             return await self._forked.ended()
         assert self.process is not None
@@ -72,7 +72,7 @@ class OetProvisioner(LocalProvisioner):
         if self._forked is not None:
             self._forked.forget()
         elif self.process is not None:
-            self.process.returncode = self.process.poll() or 0  # or it would complain that nobody waits for it
+            self.process.returncode = self.process.poll() or 0  # avoids the ResourceWarning about a running process
 
     async def send_signal(self, signum: int) -> None:
         """Signal the process and its group."""

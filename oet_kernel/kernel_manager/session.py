@@ -1,4 +1,4 @@
-"""The seam between the service and a kernel, wherever that runs."""
+"""Interface between the service and a kernel, wherever the kernel runs."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,47 +12,47 @@ from oet_kernel.protocol import Record, Request
 from oet_kernel.settings import Ladder
 
 OnRecords = Callable[[list[Record], int], Awaitable[None]]
-"""Takes records and the offset behind them; the next come when it has returned."""
+"""Called with records and the offset in bytes behind them; the next batch follows when it has returned."""
 OnExit = Callable[[str], None]
-"""Takes a description of how the kernel ended, once, behind its last record."""
+"""Called once, after the last record, with a description of the kernel's end."""
 OnFault = Callable[[Exception], None]
-"""Takes why nothing more can be heard of it."""
+"""Called with the reason why no more records can be read."""
 
 
 class KernelRecord(Struct, frozen=True, kw_only=True):
-    """What a service must keep of a kernel for the next service to find it."""
+    """Record of a kernel that a service stores, so that the next service can adopt the kernel."""
 
     folder: str
-    """Its private folder: journal, connection file, output."""
+    """The kernel's private folder: journal, connection file, output."""
     pid: int
     started: int
-    """When its process started, in clock ticks since the machine did; with the pid it names the process for good."""
+    """Start time of the process, in clock ticks since boot; identifies the process together with the pid."""
     forked: bool
-    """Whether a fork server made it, which may know how it ended."""
+    """Whether a fork server has forked the kernel, and may know its exit status."""
 
 
 class KernelSession(Protocol):
-    """What the service needs of one kernel: it asks, hears what comes of it, and ends it without fail."""
+    """Interface of one kernel for the service: send requests, receive records, end the process in any case."""
 
     @property
     def record(self) -> KernelRecord:
-        """What to keep of it for another service to adopt it; there once it was started."""
+        """Record for another service to adopt the kernel; available once the kernel was started."""
 
     @property
     def folder(self) -> Path:
-        """Its private folder; its name is the id of the session."""
+        """The kernel's private folder, whose name is the id of the session."""
 
     @property
     def pid(self) -> int:
-        """Id of its process; 0 before it was started."""
+        """Process id; 0 before the start."""
 
     @property
     def offset(self) -> int:
-        """How far what it has said was handed out."""
+        """Offset in bytes behind the records that were delivered."""
 
     @property
     def started(self) -> bool:
-        """True once there is a process, which may have ended since."""
+        """True once the process was started; it may have ended since."""
 
     @property
     def alive(self) -> bool:
@@ -60,19 +60,19 @@ class KernelSession(Protocol):
 
     @property
     def takes_requests(self) -> bool:
-        """True once it has said that it takes requests."""
+        """True once the kernel has announced that it takes requests."""
 
     @property
     def connection(self) -> Connection | None:
-        """How a client attaches to it, as a guest; None while it takes no requests."""
+        """Connection info for a guest; None while the kernel takes no requests."""
 
     @property
     def exit_status(self) -> int | None:
-        """Exit code of the process, or minus the number of the signal that ended it; None while nobody knows."""
+        """Exit code of the process, or minus the number of the signal that ended it; None while unknown."""
 
     @property
     def ended_at(self) -> float | None:
-        """When the process ended, in Unix seconds; None while it has not, or nobody knows."""
+        """Time of the process's end, in Unix seconds; None while it runs, or when the time is unknown."""
 
     def attach(self, on_records: OnRecords, on_exit: OnExit, on_fault: OnFault = ...) -> None:
         """Register the callbacks that receive the kernel's records from now on.
@@ -80,12 +80,12 @@ class KernelSession(Protocol):
         Parameters
         ----------
         on_records
-            Called on the event loop with each batch of records, in order, none twice, and the offset behind the batch.
-            The next batch comes only when it has returned: it has to be kept by then.
+            Called on the event loop with each batch of records, in order, without repetition, and the offset behind the
+            batch. It must have stored the batch when it returns; the next one follows only then.
         on_exit
-            Called once, after the last record, with a description of how the process ended.
+            Called once, after the last record, with a description of the process's end.
         on_fault
-            Called when nothing more can be heard of it.
+            Called when no more records can be read.
         """
 
     async def ready(self, deadline: float = ...) -> bool:
@@ -103,34 +103,34 @@ class KernelSession(Protocol):
         """
 
     def can(self, ability: str | None) -> bool:
-        """Return whether it can do what a request needs; older kernels can less."""
+        """Return whether the kernel has the ability that a request needs; older kernels have fewer."""
 
     def ask(self, request: Request) -> None:
-        """Send a request; what comes of it is heard. Nothing is sent where the kernel cannot do it."""
+        """Send a request, whose outcome arrives as records; no-op where the kernel lacks the ability."""
 
     def silent(self, what: str) -> KernelSilent:
-        """Return the error of a kernel that misses a deadline, with its last words.
+        """Return the error for a kernel that misses a deadline, with its last output.
 
         Parameters
         ----------
         what
-            What it was to do by when: ``did not ...``.
+            Description of the missed deadline: ``did not ...``.
         """
 
     def note_idle(self) -> None:
         """Record that no function of the script runs; called by the reader of the records."""
 
     async def caught_up(self) -> None:
-        """Wait until all that the kernel had said before it was adopted has been handed out."""
+        """Wait until all records from before the adoption were delivered."""
 
     async def heard_out(self) -> None:
-        """Wait until the process has ended and all that it has said was handed out."""
+        """Wait until the process has ended and all its records were delivered."""
 
     async def stop(self, ladder: Ladder) -> bool:
-        """End the process, and wait until all that it has said was handed out; as `end` otherwise."""
+        """End the process, and wait until all its records were delivered; otherwise like `end`."""
 
     async def end(self, ladder: Ladder) -> bool:
-        """End the process, by what always ends it; False where it is there even then."""
+        """End the process, by SIGKILL in the end; False when it survived even that."""
 
     async def detach(self) -> None:
         """Leave the kernel to the next service."""

@@ -1,4 +1,4 @@
-"""How a kernel is started: with this package's interpreter, or with that of a script's environment."""
+"""Kernelspec and command lines of kernels: with this package's interpreter, or with that of a script's environment."""
 
 import sys
 from pathlib import Path
@@ -8,12 +8,12 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from oet_kernel.system.threads import SCRIPTS
 
 NAME = "oet-provisioner"
-"""The provisioner's entry point."""
+"""Name of the provisioner's entry point."""
 _START = "import sys; sys.path.insert(0, {first!r}); sys.path.append({last!r}); from {module} import main; main()"
 
 
 def kernel_spec(python: Path | None = None) -> KernelSpec:
-    """Describe the start of our kernel.
+    """Return the kernelspec of this project's kernel.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def python_command(module: str, python: Path | None = None) -> list[str]:
     module
         Dotted name.
     python
-        Interpreter of another environment; None for this one. That environment need not have this package: what it
-        lacks is taken from the folders that `packages.provide` has made.
+        Interpreter of another environment; None for this one. The environment may lack this package: missing packages
+        come from the folders that `packages.provide` has created.
     """
     start = ["-m", module]
     if python is not None:
@@ -48,17 +48,17 @@ def python_command(module: str, python: Path | None = None) -> list[str]:
 
         paths = paths_for(python)
         start = ["-c", _START.format(first=str(paths.first), last=str(paths.last), module=module)]
-    # -P: the folder that the service happens to be in is no place for a script to import from
+    # -P: scripts must not import from the service's working folder
     return [str(python or sys.executable), "-P", *start]
 
 
 async def provide_packages(python: Path | None) -> None:
-    """Make what the kernels of an environment import, where it lacks it.
+    """Create folders with the packages that kernels need and an environment lacks.
 
     Parameters
     ----------
     python
-        Interpreter of the environment; None for this one, which lacks nothing.
+        Interpreter of the environment; None for this one, which has them all.
     """
     if python is not None:
         from oet_kernel.system.packages import provide  # few scripts have an environment

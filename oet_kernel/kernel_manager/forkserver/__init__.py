@@ -1,1 +1,1 @@
-"""The process that kernels are forked from, and who talks to it."""
+"""The fork server, from which kernels are forked, and its client in the service."""

@@ -1,4 +1,4 @@
-"""A connection to a fork server: asks for kernels, hears how they end."""
+"""A connection to a fork server: requests kernels, receives their exit statuses."""
 
 import array
 import asyncio
@@ -21,15 +21,15 @@ from oet_kernel.system.threads import PROCESSES
 log = logging.getLogger(__name__)
 
 HELLO_DEADLINE = 10.0
-"""Seconds that a fork server has to say what it has."""
+"""Seconds within which a fork server must list its kernels."""
 FORK_DEADLINE = 10.0
-"""Seconds that it may be silent while it is to fork kernels; each takes it some milliseconds."""
+"""Seconds that a fork server may be silent while fork requests are pending; a fork takes some milliseconds."""
 END_DEADLINE = 5.0
-"""Seconds that it has to end."""
+"""Seconds within which a fork server must end."""
 
 
 class ForkServerDown(Exception):
-    """There is no fork server to ask: it is being started, or cannot be."""
+    """The fork server is not available: it is starting, or cannot be started."""
 
 
 class Forked:
@@ -38,11 +38,11 @@ class Forked:
     Parameters
     ----------
     pid, started
-        Its process id, and the time of its start in clock ticks.
+        Process id, and start time in clock ticks.
     pidfd
-        What names it for good, and is readable when it has ended; owned by this object.
+        Descriptor of the process, readable once it has ended; owned and closed by this object.
     ending
-        How it has ended, told by the fork server.
+        Future of the exit status, set by the fork server's report.
     """
 
     def __init__(self, pid: int, started: int, pidfd: int, ending: asyncio.Future[Ending | None]) -> None:
@@ -58,60 +58,60 @@ class Forked:
         self._gone.set()
 
     def forget(self) -> None:
-        """Watch it no longer."""
+        """Stop watching the process."""
         if self._pidfd >= 0:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
 
     async def ended(self) -> Ending | None:
-        """Wait for its end; None when nobody knows how it came."""
+        """Wait for the end of the process; return its exit status, None when it is unknown."""
         await self._gone.wait()
         return await told(self._ending)
 
 
 class ForkServerConnection:
-    """The one connection that a fork server serves; made by `connect`.
+    """The only connection that a fork server serves; created by `connect`.
 
     Parameters
     ----------
     connection
-        A connected socket, not blocking.
+        A connected, non-blocking socket; owned by this object.
     exit_statuses
-        Who is told how kernels end.
+        Receives the exit statuses of kernels.
     """
 
     def __init__(self, connection: socket.socket, exit_statuses: ExitStatuses) -> None:
         self.closed = asyncio.Event()
-        """Set when it is."""
+        """Set once the connection is closed."""
         self._socket = connection
         self._exit_statuses = exit_statuses
         self._received = b""
         self._unsent = bytearray()
         self._heard = 0.0
-        """When it has last said anything, in the event loop's time."""
+        """Time of the last message from the fork server, on the event loop's clock."""
         self._descriptors: list[int] = []
         self._requests: dict[int, asyncio.Future[Forked]] = {}
         self._kernels: dict[int, int] = {}
-        """Start times of those that live, by process id."""
+        """Start times of the running kernels, by process id."""
         self._number = 0
         self._greeted = asyncio.Event()
 
     @classmethod
     async def connect(cls, path: Path, exit_statuses: ExitStatuses) -> Self:
-        """Connect to a fork server, and hear which kernels it has and how those have ended that it had.
+        """Connect to a fork server, and receive its list of running and ended kernels.
 
         Parameters
         ----------
         path
-            Its socket.
+            Path of the fork server's socket.
         exit_statuses
-            Who is told how kernels end.
+            Receives the exit statuses of kernels.
 
         Raises
         ------
         ForkServerDown
-            When there is none, or none that answers.
+            When no fork server answers.
         """
         connection = socket.socket(socket.AF_UNIX)
         connection.setblocking(False)
@@ -134,13 +134,13 @@ class ForkServerConnection:
 
     @property
     def busy(self) -> bool:
-        """True while it has kernels."""
+        """True while the fork server has kernels, or pending requests for some."""
         return bool(self._requests or self._kernels)
 
     async def fork(self, argv: Sequence[str], folder: str, environment: dict[str, str], stdio: str) -> Forked:
-        """Fork a kernel; parameters as `ForkServerSupervisor.fork` has them.
+        """Fork a kernel; parameters as for `ForkServerSupervisor.fork`.
 
-        One that does not answer is killed, alone: its kernels live on, and another can be started.
+        A fork server that does not answer is killed, without its kernels; a new one can be started then.
         """
         self._number += 1
         future: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
@@ -161,10 +161,10 @@ class ForkServerConnection:
                 self.close()
             raise ForkServerDown("the fork server does not answer") from None
         finally:
-            future.cancel()  # where nobody waits any more
+            future.cancel()  # no-op unless the caller has stopped waiting
 
     async def _answer(self, future: asyncio.Future[Forked]) -> Forked:
-        """Wait for an answer as long as the server gives any: it does one request after the other."""
+        """Wait for an answer while the server sends any messages: it handles requests one after the other."""
         loop = asyncio.get_running_loop()
         asked = loop.time()
         while not future.done():
@@ -175,12 +175,12 @@ class ForkServerConnection:
         return future.result()
 
     async def end(self, deadline: float = END_DEADLINE) -> None:
-        """End the fork server, and all that it has forked; returns when it has.
+        """End the fork server and all its kernels, and wait for its end.
 
         Parameters
         ----------
         deadline
-            Seconds until it is killed: it may be frozen.
+            Seconds until a fork server that does not end is killed.
         """
         pid = self._pid
         if pid is None:
@@ -197,7 +197,7 @@ class ForkServerConnection:
 
     @property
     def _pid(self) -> int | None:
-        """Id of its process; None once it is closed."""
+        """Process id of the fork server; None once the connection is closed."""
         if self.closed.is_set():
             return None
         (pid,) = struct.unpack_from("i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -209,7 +209,7 @@ class ForkServerConnection:
             self._send({"op": "retire"})
 
     def close(self) -> None:
-        """Leave the fork server alone, or note that it is gone: nobody will say how its kernels end."""
+        """Close the connection, by choice or after the fork server's end; its kernels' exit statuses stay unknown."""
         if self.closed.is_set():
             return
         self.closed.set()

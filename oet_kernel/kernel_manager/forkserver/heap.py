@@ -1,7 +1,7 @@
-"""Filling the holes in this process's memory, so that what its children allocate lies in pages of its own.
+"""Filling of free blocks in this process's heap, so that forked children allocate in pages of their own.
 
-An object that a forked process puts into a hole between objects of its parent makes the whole page, which both shared
-until then, its own. Both of CPython's allocators are filled: its own, for up to 512 bytes, and the C library's.
+When a forked process allocates an object in a free block between objects of its parent, the whole page, which both have
+shared until then, is copied. Both allocators of CPython are filled: its own, for up to 512 bytes, and the C library's.
 """
 
 import ctypes
@@ -11,19 +11,19 @@ _LARGEST_SMALL = 512
 _STEP = 16
 _POOL = 16384
 _FIRST = 48
-"""Where the first block of a pool begins, behind the pool's header."""
+"""Offset in bytes of the first block of a pool, behind the pool's header."""
 _RUN = 6
-"""So many blocks in a row at the beginning of a pool are taken to be the first of a fresh one."""
+"""Number of consecutive blocks at the beginning of a pool that identify a fresh one."""
 _MOST = 5000
-"""Holes of one size that are filled at most."""
+"""Largest number of free blocks of one size that are filled."""
 _LARGEST = 1 << 17
-"""Larger blocks are mapped by the C library, each for itself."""
+"""Largest block in bytes that is filled; the C library maps larger ones separately."""
 
 _filling: list[object] = []
 
 
 class Mallinfo2(ctypes.Structure):
-    """What glibc tells of its memory; see mallinfo(3)."""
+    """Memory statistics of glibc; see mallinfo(3)."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -67,5 +67,5 @@ def _fill_large(libc: ctypes.CDLL) -> None:
         block = libc.malloc(size)
         after = libc.mallinfo2()
         if (before.keepcost, before.arena, before.hblks) != (after.keepcost, after.arena, after.hblks):
-            libc.free(block)  # it was cut from the end: there is no hole of this size
+            libc.free(block)  # allocated at the heap's end: no free block of this size is left
             size = size * 7 // 8 if size > 1024 else size - _STEP

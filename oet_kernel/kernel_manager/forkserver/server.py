@@ -51,9 +51,9 @@ from oet_kernel.system.process_identity import start_of, write_identity
 
 _PR_SET_CHILD_SUBREAPER = 36
 _KEPT_ENDINGS = 1000
-"""How many ends of kernels are remembered for a service that was not there, or has not kept them."""
+"""Number of exit statuses that are kept for a service that was away, or has not recorded them."""
 _FIRST_CLIENT = 30.0
-"""Seconds that the service which has started this has to connect."""
+"""Seconds within which the service that has started the fork server must connect."""
 _READY = "oet fork server ready"
 
 
@@ -66,7 +66,7 @@ def _children(pid: int) -> list[int]:
 
 
 def kill_all(pid: int) -> None:
-    """Kill a process and all its descendants; each is frozen first, so that it forks no more."""
+    """Kill a process and all its descendants; each is stopped first, so that it cannot fork."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
         for child in _children(pid):
@@ -80,9 +80,9 @@ class ForkServer:
     Parameters
     ----------
     path
-        Where to listen for it.
+        Path of the socket to listen on.
     orphan_seconds
-        How long to wait for one while there is no kernel; 0 for ever.
+        Seconds to wait for a client while there is no kernel; 0 for no limit.
     """
 
     def __init__(self, path: Path, orphan_seconds: float) -> None:
@@ -107,7 +107,7 @@ class ForkServer:
         self._signals, self._signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def serve(self) -> None:
-        """Fork until told to end, or until nobody has come for long enough."""
+        """Serve until a request to end, or until no client has connected within `orphan_seconds`."""
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -151,7 +151,7 @@ class ForkServer:
         self._send({"kernels": [*self._ended, *self._kernels.values()]})
 
     def _receive(self) -> None:
-        """Do what the client has asked for; when it has gone, wait for another."""
+        """Handle the client's requests; after its end, wait for another client."""
         assert self._client is not None
         try:
             chunk = self._client.recv(1 << 20)
@@ -190,7 +190,7 @@ class ForkServer:
         data = json.dumps(message).encode()
         data = len(data).to_bytes(4) + data
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        with contextlib.suppress(OSError):  # the client has gone, which is noticed where it is read
+        with contextlib.suppress(OSError):  # the client has gone, which `_receive` detects
             sent = self._client.sendmsg([data], rights)
             self._client.sendall(data[sent:])
 
@@ -203,18 +203,18 @@ class ForkServer:
             if pid == 0:
                 self._become_kernel(request)
             pidfd = os.pidfd_open(pid)
-        except OSError as error:  # no more processes, memory or descriptors: it goes on with what it has
+        except OSError as error:  # no more processes, memory or descriptors: existing kernels are kept
             if pid is not None:
                 kill_all(pid)
             self._send({"id": request["id"], "error": error.strerror})
             return
-        started = start_of(pid)  # it stays as it is until it is reaped here
+        started = start_of(pid)  # available until the process is reaped here
         self._kernels[pid] = {"pid": pid, "started": started, "folder": Launch.of(request["argv"]).journal_folder}
         self._send({"id": request["id"], "pid": pid, "started": started}, pidfd)
         os.close(pidfd)
 
     def _reap(self) -> None:
-        """Report the kernels that have ended, after ending what they have left behind."""
+        """Report the kernels that have ended, after killing their remaining descendants."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -222,7 +222,7 @@ class ForkServer:
                 return
             if pid == 0:
                 return
-            if pid == self._collector:  # its kernels do without; those to come have another, or none
+            if pid == self._collector:  # its kernels take over; later kernels get a new collector, or none
                 self._app.collector, self._collector = None, 0
                 with contextlib.suppress(OSError):
                     self._app.collector, self._collector = start_collector()
@@ -236,7 +236,7 @@ class ForkServer:
                 self._send(kernel)
 
     def _sweep(self) -> None:
-        """Kill children that were not forked here: descendants of kernels that have ended, come to the subreaper."""
+        """Kill children that were not forked here: orphaned descendants of ended kernels, inherited as subreaper."""
         for pid in _children(os.getpid()):
             if pid not in self._kernels and pid != self._collector:
                 kill_all(pid)
@@ -250,7 +250,7 @@ class ForkServer:
         os._exit(0)
 
     def _become_kernel(self, request: dict[str, Any]) -> NoReturn:
-        """Undo what is the server's, be a kernel until its end, and end as a process of its own would."""
+        """Undo the server's setup, run as a kernel to its end, and exit as a separate process would."""
         code = 1
         try:
             with ending_unstarted():
@@ -300,20 +300,20 @@ class ForkServer:
         sys.argv, sys.orig_argv = request["argv"], list(request["argv"])
         multiprocessing.process.ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]
         multiprocessing.current_process().authkey = os.urandom(32)
-        tempfile.tempdir = None  # a module that was preloaded may have asked for it, with another TMPDIR
+        tempfile.tempdir = None  # a preloaded module may have set it, with another TMPDIR
         self._main_thread._set_native_id()  # type: ignore[attr-defined]  # Python 3.11 keeps the server's
         numpy = sys.modules.get("numpy")
         if numpy is not None:
-            numpy.random.seed()  # Python's own generators are seeded anew at a fork, this one is not
+            numpy.random.seed()  # Python's own generators are reseeded at a fork, numpy's is not
         with contextlib.suppress(OSError):
             Path("/proc/self/comm").write_text("oet-kernel")
 
 
 def _keep_exit_handlers_of_every_kernel(app: "ForkedKernelApp") -> None:
-    """Forget the exit handlers of what was imported, but for those that every kernel has: the standard library's.
+    """Unregister the exit handlers of imported modules, except the standard library's, which every kernel has.
 
-    A handler of a preloaded module is about what that module has made here (a folder, a connection): the first kernel
-    to end would take it from all others.
+    A handler of a preloaded module releases an object of this process (a folder, a connection): the first kernel to end
+    would remove it for all others.
     """
     atexit._clear()
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
@@ -335,13 +335,13 @@ def main() -> None:
     options.add_argument("--preload", default="")
     given = options.parse_args()
     with blocked("debugpy"):
-        import oet_kernel.kernel.forked  # noqa: F401 - all that every kernel needs
+        import oet_kernel.kernel.forked  # noqa: F401 - all modules that every kernel needs
 
         train()
     preload(filter(None, given.preload.split(",")))
     server = ForkServer(given.socket, given.orphan_seconds)
     print(_READY, flush=True)  # noqa: T201 - its supervisor waits for it
-    os.dup2(2, 1)  # and hears no more
+    os.dup2(2, 1)  # the supervisor reads no more
     server.serve()
 
 

@@ -1,4 +1,4 @@
-"""The service's side of the fork server: taken over or started with the service, started again when it dies."""
+"""The service's side of the fork server: taken over or started with the service, restarted when it dies."""
 
 import asyncio
 import hashlib
@@ -23,25 +23,25 @@ from oet_kernel.system.threads import PROCESSES
 log = logging.getLogger(__name__)
 
 START_DEADLINE = 60.0
-"""Seconds that a fork server has for its imports, those of the operator included."""
+"""Seconds within which a fork server must start, its imports and those of the operator included."""
 _PACKAGE = Path(__file__).parents[2]
 
 
 class ForkServerSupervisor:
-    """Keeps a fork server running, in a session of its own: it and its kernels outlive the service.
+    """Keeps a fork server running, in a session of its own: the fork server and its kernels outlive the service.
 
     Parameters
     ----------
     folder
-        A private folder for its socket and its log; the same for the next service, which takes it over there.
+        A private folder for socket and log; the next service uses the same folder, and takes the fork server over.
     preload
-        Modules that it imports besides what every kernel needs.
+        Modules that the fork server imports besides those that every kernel needs.
     python
-        Interpreter of the environment that its kernels run in; None for the service's own.
+        Interpreter of the environment of the kernels; None for the service's own.
     orphan_seconds
-        How long it may be without a service, and without a kernel, before it ends itself; 0 for ever.
+        Seconds without a service and without a kernel after which the fork server ends itself; 0 for no limit.
     exit_statuses
-        Who is told how kernels end; None to make one.
+        Receives the exit statuses of kernels; None to create one.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ForkServerSupervisor:
         self._ready = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
         self.socket = folder / f"fork-{self._key()}.sock"
-        """Where it listens: named for all that makes it serve this service, so that no other is taken for it."""
+        """Path of the socket, with a hash of all settings of the fork server: one with other settings is never used."""
 
     def _key(self) -> str:
         newest = max(path.stat().st_mtime_ns for path in _PACKAGE.rglob("*.py"))
@@ -75,36 +75,36 @@ class ForkServerSupervisor:
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
 
     def sibling(self, python: Path) -> Self:
-        """Make one for another environment.
+        """Create a supervisor for another environment.
 
         Parameters
         ----------
         python
-            Its interpreter. What is to be preloaded here need not be there: only what every kernel needs is.
+            Interpreter of the environment. `preload` does not apply there, since its modules may be missing.
         """
         return type(self)(self._folder, (), python, self._orphan_seconds, self.exit_statuses)
 
     @property
     def busy(self) -> bool:
-        """True while it has kernels."""
+        """True while the fork server has kernels."""
         return self._connection is not None and self._connection.busy
 
     @property
     def running(self) -> bool:
-        """True when kernels can be asked for."""
+        """True when the fork server accepts requests for kernels."""
         return self._ready.is_set()
 
     def start(self) -> None:
-        """Begin to take it over or to start it; kernels are started plainly until it is ready."""
+        """Start to take over or launch the fork server; kernels are started plainly until it is ready."""
         if self._life is None:
             self._life = supervise("the fork server", self._run())
 
     async def looked(self) -> None:
-        """Wait until the one that an earlier service has left was asked for its kernels, if there is one."""
+        """Wait until the fork server of an earlier service, if there is one, has listed its kernels."""
         await self._looked.wait()
 
     async def ready(self) -> None:
-        """Wait until it is ready, or has been found not to start."""
+        """Wait until the fork server is ready, or its start has failed."""
         if self._life is not None:
             waits = [asyncio.ensure_future(self._ready.wait()), self._life]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -137,30 +137,30 @@ class ForkServerSupervisor:
         Parameters
         ----------
         argv
-            The kernel's command line: its connection file and its journal are taken from it.
+            The kernel's command line, with the paths of its connection file and journal folder.
         folder
-            Working folder.
+            Working folder of the kernel.
         environment
-            All of its environment variables.
+            All environment variables of the kernel.
         stdio
-            File that its output below Python is appended to.
+            File for the output of the process outside the journal, which is appended.
 
         Raises
         ------
         ForkServerDown
-            When there is no fork server, or it has died meanwhile.
+            When the fork server is not running, or dies meanwhile.
         """
         if self._connection is None or not self.running:
             raise ForkServerDown("the fork server is not running")
         return await self._connection.fork(argv, folder, environment, stdio)
 
     async def close(self, deadline: float = END_DEADLINE) -> None:
-        """End the fork server, and all that it has forked.
+        """End the fork server and all its kernels.
 
         Parameters
         ----------
         deadline
-            Seconds until it is killed: it may be frozen.
+            Seconds until a fork server that does not end is killed.
         """
         await self._let_go()
         if self._connection is not None:
@@ -171,14 +171,14 @@ class ForkServerSupervisor:
             await PROCESSES.run(self._process.wait)
 
     async def detach(self) -> None:
-        """Leave the fork server with its kernels to the next service; end it when it has none."""
+        """Leave the fork server and its kernels to the next service; end a fork server without kernels."""
         if self._connection is None or not self._connection.busy:
             await self.close()
             return
         await self._let_go()
         self._connection.close()
         if self._process is not None:
-            self._process.returncode = self._process.poll() or 0  # or it would complain that nobody waits for it
+            self._process.returncode = self._process.poll() or 0  # avoids the ResourceWarning about a running process
 
     async def _let_go(self) -> None:
         if self._life is not None:
@@ -200,7 +200,7 @@ class ForkServerSupervisor:
                 try:
                     async with asyncio.timeout(START_DEADLINE):
                         self._connection = await self._launch()
-                except Exception as error:  # whatever stops it, no thread to be had too: kernels start without it
+                except Exception as error:  # any failure, even of starting a thread: kernels start without it
                     why = "no answer in time" if isinstance(error, TimeoutError) else error
                     log.warning("Kernels are started plainly, which takes longer: %s", why)
                     if self._process is not None:

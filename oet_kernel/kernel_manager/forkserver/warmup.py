@@ -1,4 +1,4 @@
-"""What a fork server does before it serves: it imports what its kernels are going to need."""
+"""Warm-up of a fork server before it serves: import of the modules that its kernels will need."""
 
 import asyncio
 import contextlib
@@ -21,21 +21,21 @@ async def main():
     await asyncio.sleep(0)
     raise ValueError("x")
 """
-"""What a throw-away kernel runs, so that what kernels import later is imported before they are forked."""
+"""Script of a throw-away kernel, which shows the modules that kernels import later; they are imported before forks."""
 
 
 def preload(modules: Iterable[str]) -> None:
-    """Import modules, and refuse those that start threads: a thread does not survive a fork, but the locks it held do.
+    """Import modules, and refuse those that start threads: a fork drops a thread, but not the locks it holds.
 
     Parameters
     ----------
     modules
-        Names, as an operator gives them.
+        Names of modules, as configured by the operator.
 
     Raises
     ------
     ImportError
-        With the name of the module, and what is wrong with it.
+        With the name of the module, and the reason.
     """
     for name in modules:
         try:
@@ -47,7 +47,7 @@ def preload(modules: Iterable[str]) -> None:
 
 
 def _threads_of_modules() -> int:
-    """Count the threads besides this one that are there after a fork: OpenBLAS (numpy) ends its own before each."""
+    """Return the number of other threads that remain after a fork, before which OpenBLAS (numpy) ends its own."""
     if len(os.listdir("/proc/self/task")) > 1:
         pid = os.fork()
         if pid == 0:
@@ -57,7 +57,7 @@ def _threads_of_modules() -> int:
 
 
 def train() -> None:
-    """Fork a kernel, have it run a script, and import what it has imported."""
+    """Fork a kernel that runs a script, and import the modules that it has imported."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
