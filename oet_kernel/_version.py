@@ -1,3 +1,3 @@
-"""The version of this package, alone: hatchling reads it, and nothing is imported for it."""
+"""Version of this package, in a module without imports: hatchling reads it."""
 
 __version__ = "0.1.0.dev0"

@@ -1,4 +1,4 @@
-"""What observing scripts import to announce things.
+"""Interface for observing scripts: publishing events, and checkpoints.
 
 ::
 
@@ -7,10 +7,10 @@
     def main(subarray_id):
         publish("subarray.scan.started", subarray_id=subarray_id)
 
-It does what ``pub.sendMessage`` of PyPubSub does in a procedure, and needs no PyPubSub. Where a script runs by hand or
-in a notebook, without a service, events are logged.
+In a procedure, `publish` does the same as ``pub.sendMessage`` of PyPubSub, without requiring PyPubSub. Where a script
+runs by hand or in a notebook, without a service, events are logged.
 
-A script that can be paused says where::
+A script that can be paused calls `checkpoint`::
 
     for scan in range(scans):
         checkpoint(f"scan {scan}")
@@ -31,27 +31,27 @@ _publish: Callable[[str, dict[str, Any]], None] | None = None
 
 
 class Checkpoints(Protocol):
-    """Where a procedure waits while somebody has asked for a pause."""
+    """Checkpoints of a procedure, which wait while a pause is requested."""
 
     def wait(self, name: str) -> None:
-        """Pass a checkpoint, or wait there."""
+        """Wait at a checkpoint while a pause is requested; otherwise return at once."""
 
     async def wait_async(self, name: str) -> None:
-        """Pass a checkpoint, or wait there, while other tasks go on."""
+        """Wait as `wait` does, while other tasks go on."""
 
 
 _checkpoints: Checkpoints | None = None
 
 
 def publish(topic: str, /, **fields: Any) -> None:
-    """Announce something to everybody who listens to the service.
+    """Publish an event to all listeners of the service.
 
     Parameters
     ----------
     topic
         Dotted words, ``user.script.announce``.
     fields
-        The event's own fields: JSON values, numbers and arrays of numpy, dates, paths, enums, dataclasses.
+        Fields of the event: JSON values, numbers and arrays of numpy, dates, paths, enums, dataclasses.
 
     Raises
     ------
@@ -72,20 +72,20 @@ def publish(topic: str, /, **fields: Any) -> None:
 
 
 def checkpoint(name: str, /) -> None:
-    """Wait here while a pause of the procedure is asked for; without one, and without a service, go on at once.
+    """Wait while a pause of the procedure is requested; without a pause, or without a service, return at once.
 
-    It may be called in any thread. All that runs in the thread waits, an event loop too: a coroutine that has others
-    beside it calls `async_checkpoint`. In a child process it does nothing.
+    It may be called in any thread. The whole thread waits, its event loop too: a coroutine that runs beside others
+    calls `async_checkpoint`. In a child process it is a no-op.
 
     Parameters
     ----------
     name
-        What the pause is told to be at, ``scan 3``; a pause can name the checkpoints that it is meant for.
+        Name of the checkpoint, ``scan 3``; a pause can be requested for checkpoints of certain names.
 
     Raises
     ------
     KeyboardInterrupt
-        When the procedure is stopped while it waits.
+        When the procedure is stopped while waiting.
     ValueError
         When the name is not one line of text.
     """
@@ -95,7 +95,7 @@ def checkpoint(name: str, /) -> None:
 
 
 async def async_checkpoint(name: str, /) -> None:
-    """Wait as `checkpoint` does, in a coroutine: other tasks of its event loop go on until they come to one.
+    """Wait as `checkpoint` does, in a coroutine: other tasks of its event loop go on until they reach a checkpoint.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ async def async_checkpoint(name: str, /) -> None:
     Raises
     ------
     asyncio.CancelledError
-        When the procedure is stopped while it waits.
+        When the procedure is stopped while waiting.
     ValueError
         When the name is not one line of text.
     """
@@ -123,14 +123,14 @@ def _check(name: str) -> None:
 
 
 def connect(receiver: Callable[[str, dict[str, Any]], None], checkpoints: Checkpoints | None = None) -> None:
-    """Have events go to a function, and checkpoints be waited at; called by the kernel before a script is loaded.
+    """Register the receiver of events, and the checkpoints; called by the kernel before a script is loaded.
 
     Parameters
     ----------
     receiver
-        Takes a topic and its fields.
+        Called with each topic and its fields.
     checkpoints
-        Where the script waits; None to wait nowhere.
+        Checkpoints at which the script waits; None to never wait.
     """
     global _publish, _checkpoints
     _publish, _checkpoints = receiver, checkpoints

@@ -1,7 +1,7 @@
-"""The bounds of what a script, a kernel or a client may hand over, the same wherever it is sent, heard, read or kept.
+"""Bounds of data from scripts, kernels and clients, the same for sending, receiving, reading and storing.
 
-A value in these bounds is taken by msgspec, by SQLite and by the JSON readers of clients. What exceeds them is refused
-where it arises, or cut. The checks cost next to nothing for small JSON, and are linear in the length of any other.
+A value in these bounds is accepted by msgspec, by SQLite and by the JSON readers of clients. Larger data are refused
+at their origin, or cut. The checks cost next to nothing for small JSON, and are linear in the length of any other.
 """
 
 import errno
@@ -17,41 +17,41 @@ from typing import Any, BinaryIO
 from oet_kernel.printable import has_controls
 
 DEPTH = 100
-"""Levels of arrays and objects; readers and writers of JSON in Python end at 1,000 less the frames of the caller."""
+"""Levels of arrays and objects; JSON in Python is limited to 1,000 levels less the frames of the caller."""
 EVENT_BYTES = 16 << 20
-"""JSON of one event, and content of one message of a kernel."""
+"""Bytes of JSON of one event, and of the content of one message of a kernel."""
 RECORD_BYTES = EVENT_BYTES + (64 << 10)
-"""Line of a kernel's journal: a message with what stands around it."""
+"""Bytes of a line in a kernel's journal: a message with its envelope."""
 ITEMS = 1_000_000
-"""Values in one event: each takes up to 100 bytes of memory where it is read."""
+"""Number of values in one event: each takes up to 100 bytes of memory when decoded."""
 MESSAGE_BYTES = 2 << 20
-"""Content of a message by which a kernel says how a call has ended, its stack trace with it."""
+"""Bytes of the content of a kernel's message about the end of a call, with its stack trace."""
 NOTE_BYTES = 16 << 10
-"""Content of any other message of this project's own, but for events."""
+"""Bytes of the content of any other message of this project, except events."""
 TRACE_CHARACTERS = 250_000
-"""Stack trace of a procedure."""
+"""Characters of the stack trace of a procedure."""
 STREAM_BYTES = 1 << 20
-"""JSON of one piece of a script's output."""
+"""Bytes of JSON of one piece of a script's output."""
 ARGUMENT_BYTES = 1 << 20
-"""JSON of the arguments of one call."""
+"""Bytes of JSON of the arguments of one call."""
 REQUEST_DEPTH = DEPTH - 10
-"""Levels of the body of a request; events and summaries hold what it says, some levels deeper."""
+"""Levels of the body of a request; events and summaries hold its values some levels deeper."""
 SCRIPT_BYTES = 64 << 20
-"""File of a script or a notebook."""
+"""Bytes of a script's or notebook's file."""
 URI_CHARACTERS = 4096
-"""URI of a script: the longest path that Linux knows."""
+"""Characters of the URI of a script: the longest path of Linux."""
 REPOSITORY_CHARACTERS = 2048
-"""Address of a git repository."""
+"""Characters of the address of a git repository."""
 NAME_CHARACTERS = 250
-"""Name of a branch, a commit, a kernelspec, a checkpoint, an activity, a scheduling block."""
+"""Characters of the name of a branch, a commit, a kernelspec, a checkpoint, an activity, a scheduling block."""
 PATTERN_CHARACTERS = 500
-"""Pattern of the names of checkpoints."""
+"""Characters of a pattern of checkpoints' names."""
 TOPIC_CHARACTERS = 200
-"""Topic of an event."""
+"""Characters of the topic of an event."""
 PAGE_BYTES = 4 << 20
-"""Events, or procedures, that are read at once; one that is larger comes alone."""
+"""Bytes of events or procedures that are read at once; a larger one is read alone."""
 TOPICS = 100
-"""Topics in one filter, and topics that one script listens to."""
+"""Number of topics in one filter, and of topics that one script listens to."""
 INTEGER_BITS = 4096
 """Bits of an integer: 1,234 digits, where Python and msgspec read 4,300."""
 
@@ -63,20 +63,20 @@ _TOPIC = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 class OutOfBounds(ValueError):
-    """A value exceeds a bound; the message says which."""
+    """A value exceeds a bound; the message names the bound."""
 
 
 def check_json(data: bytes, most: int = EVENT_BYTES, depth: int = DEPTH) -> None:
-    """Check the length, the depth and the number of values of a JSON text; what it says is not read.
+    """Check the length, the depth and the number of values of a JSON text, without decoding it.
 
     Parameters
     ----------
     data
         JSON in UTF-8.
     most
-        Bytes that it may have.
+        Maximum size in bytes.
     depth
-        Levels that it may have.
+        Maximum number of levels.
 
     Raises
     ------
@@ -103,14 +103,14 @@ def _check_depth(data: bytes, depth: int) -> None:
 
 
 def _without_texts(data: bytes) -> bytes:
-    """Return JSON without what stands between quotation marks."""
+    """Return JSON without the text between quotation marks."""
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     return b"".join(data.split(b'"')[::2])
 
 
 def _is_shallow(marks: bytes, depth: int) -> bool:
-    """Return whether JSON without its texts has no more levels than that."""
+    """Return whether JSON without its texts has at most this number of levels."""
     brackets, level = marks.translate(None, _NO_BRACKETS), 0
     for begin in range(0, len(brackets), _CHUNK):
         levels = list(accumulate(map(_STEPS.__getitem__, brackets[begin : begin + _CHUNK]), initial=level))
@@ -121,23 +121,23 @@ def _is_shallow(marks: bytes, depth: int) -> bool:
 
 
 def read_json(data: bytes, most: int = EVENT_BYTES, depth: int = DEPTH) -> Any:
-    """Read JSON of somebody else's.
+    """Decode JSON from outside the service.
 
     Parameters
     ----------
     data
         JSON in UTF-8.
     most
-        Bytes that it may have.
+        Maximum size in bytes.
     depth
-        Levels that it may have.
+        Maximum number of levels.
 
     Raises
     ------
     OutOfBounds
-        When it exceeds a bound, or has a number that not every reader takes (``1e999``, 5,000 digits).
+        When the JSON exceeds a bound, or has a number that not every reader accepts (``1e999``, 5,000 digits).
     msgspec.DecodeError
-        When it is not JSON.
+        When the text is not JSON.
     """
     msgspec, decode = _reader()
     size = len(data)
@@ -145,7 +145,7 @@ def read_json(data: bytes, most: int = EVENT_BYTES, depth: int = DEPTH) -> Any:
         _check_size(data, most)
     try:
         value = decode(data)
-    except msgspec.ValidationError as error:  # well-formed, but for a number
+    except msgspec.ValidationError as error:  # well-formed, except for a number
         raise OutOfBounds(f"has a number that is out of range: {error}") from None
     except UnicodeError as error:
         raise msgspec.DecodeError(str(error)) from None
@@ -158,22 +158,22 @@ def read_json(data: bytes, most: int = EVENT_BYTES, depth: int = DEPTH) -> Any:
 
 @cache
 def _reader() -> tuple[Any, Callable[[bytes], Any]]:
-    import msgspec  # a script that imports `oet_kernel.api` by hand needs none of it
+    import msgspec  # a script that runs by hand imports `oet_kernel.api` without msgspec
 
     return msgspec, msgspec.json.Decoder().decode
 
 
 def check_text(text: str, what: str, most: int) -> str:
-    """Return a text that is short enough.
+    """Return a text if it is short enough.
 
     Parameters
     ----------
     text
         Any text.
     what
-        What it is, ``a URI``.
+        Noun for the error message, ``a URI``.
     most
-        Characters that it may have.
+        Maximum number of characters.
 
     Raises
     ------
@@ -186,14 +186,14 @@ def check_text(text: str, what: str, most: int) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text, or its beginning and its end with a notice between them where it is too long.
+    """Return a text, or its beginning and its end with a notice between them if it is too long.
 
     Parameters
     ----------
     text
         Any text.
     most
-        Characters that are kept.
+        Number of characters that are kept.
     """
     if len(text) <= most:
         return text
@@ -202,23 +202,23 @@ def shortened(text: str, most: int) -> str:
 
 
 def encodable(text: str) -> str:
-    """Replace lone surrogates, which have no UTF-8 form."""
+    """Return a text with lone surrogates, which have no UTF-8 form, replaced."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 @lru_cache(4096)
 def check_topic(topic: str) -> str:
-    """Return a topic that can go out.
+    """Return a topic if it can be published.
 
     Parameters
     ----------
     topic
-        As it was published.
+        Topic as published.
 
     Raises
     ------
     OutOfBounds
-        When it is too long, empty, or has blanks or control characters.
+        When the topic is too long, empty, or has blanks or control characters.
     """
     check_text(topic, f"the topic {topic[:40]!r}...", TOPIC_CHARACTERS)
     if not _TOPIC.fullmatch(topic) or has_controls(topic):
@@ -227,14 +227,14 @@ def check_topic(topic: str) -> str:
 
 
 def read_up_to(file: BinaryIO, most: int) -> bytes:
-    """Read a file to its end, or to so many bytes, for which no memory is taken before they are there.
+    """Read a file to its end, or to a number of bytes; memory is allocated only as bytes arrive.
 
     Parameters
     ----------
     file
-        Open for reading.
+        File open for reading.
     most
-        Bytes.
+        Maximum number of bytes.
     """
     pieces, size = [], 0
     while size < most and (piece := file.read(min(_PIECE, most - size))):
@@ -244,21 +244,21 @@ def read_up_to(file: BinaryIO, most: int) -> bytes:
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """Read a regular file; what stands in its place (a named pipe, a device) is not waited for.
+    """Read a regular file; anything else at the path (a named pipe, a device) is refused without waiting.
 
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     most
-        Bytes that it may have.
+        Maximum size in bytes.
 
     Raises
     ------
     OSError
-        When it cannot be read, or is no regular file.
+        When the path cannot be read, or is not a regular file.
     OutOfBounds
-        When it is larger.
+        When the file is larger.
     """
     descriptor = os.open(os.fspath(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

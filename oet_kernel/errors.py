@@ -1,6 +1,6 @@
-"""One tree of errors; each knows its HTTP status, its ``type`` on the wire and its text.
+"""Exceptions of the service: one tree, in which each class has its HTTP status and its ``type`` on the wire.
 
-The texts of errors that the original has are the original's own, since clients print them.
+Errors that the original has keep the original's texts, since clients print them.
 """
 
 from http import HTTPStatus
@@ -9,27 +9,27 @@ from msgspec import Struct
 
 
 class ErrorBody(Struct, frozen=True, omit_defaults=True):
-    """The JSON body of every error, whatever went wrong."""
+    """JSON body of every error reply."""
 
     error: str
     """Status code and reason, ``404 Not Found``."""
     type: str
-    """What kind of error it is, ``ResourceNotFound``."""
+    """Type of the error, ``ResourceNotFound``."""
     Message: str
-    """What was asked, what is wrong, what to do."""
+    """Request, reason and remedy."""
     detail: str | None = None
-    """Where in the request the error is, when the message is the original's and does not say."""
+    """Place of the error in the request, where the message is the original's and does not name it."""
 
 
 class OetError(Exception):
-    """Anything that a caller of the service can be told.
+    """Base of all errors that a caller of the service can receive.
 
     Parameters
     ----------
     message
-        What was asked, what is wrong, what to do.
+        Request, reason and remedy.
     detail
-        A path into the request and what was expected there, where the message has to stay as it is.
+        Path into the request and the value expected there, where the message has to keep the original's text.
     """
 
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -42,114 +42,114 @@ class OetError(Exception):
 
     @property
     def body(self) -> ErrorBody:
-        """The error as it goes over the wire."""
+        """Body of the error reply."""
         return ErrorBody(f"{self.status.value} {self.status.phrase}", self.type, self.message, self.detail)
 
 
 class MalformedRequest(OetError):
-    """The request's body is not what it should be."""
+    """The request's body is not valid."""
 
     status = HTTPStatus.BAD_REQUEST
     type = "Malformed Request"
 
 
 class EmptyResponse(MalformedRequest):
-    """An update came without JSON; the type is the original's."""
+    """An update has no JSON body; the type is the original's."""
 
     type = "Empty Response"
 
 
 class Unauthorized(OetError):
-    """The request carries no valid token."""
+    """The request has no valid token."""
 
     status = HTTPStatus.FORBIDDEN
     type = "Forbidden"
 
 
 class NotAuthorized(OetError):
-    """The caller is known, and the server's authorizer does not grant what was asked for."""
+    """The caller is authenticated, but the server's authorizer does not grant the action."""
 
     status = HTTPStatus.FORBIDDEN
     type = "NotAuthorized"
 
 
 class ScriptNotAllowed(OetError):
-    """The script lies outside the folders that the operator allowed."""
+    """The script lies outside the folders that the operator allows."""
 
     status = HTTPStatus.FORBIDDEN
     type = "ScriptNotAllowed"
 
 
 class ResourceNotFound(OetError):
-    """There is no such procedure, activity or path."""
+    """The procedure, activity or path does not exist."""
 
     status = HTTPStatus.NOT_FOUND
     type = "ResourceNotFound"
 
     @classmethod
     def procedure(cls, pid: int | str) -> "ResourceNotFound":
-        """Say that no procedure has this id, in the original's words."""
+        """Create the error for an unknown procedure id, with the original's text."""
         return cls(f"No information available for PID={pid}")
 
 
 class MethodNotAllowed(OetError):
-    """The path exists, the method does not."""
+    """The path does not support the method."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
     type = "MethodNotAllowed"
 
 
 class StartRefused(OetError):
-    """Another procedure runs on the same subarray."""
+    """Another procedure is running on the same subarray."""
 
     status = HTTPStatus.CONFLICT
     type = "StartRefused"
 
 
 class NoKernel(OetError):
-    """The procedure has no kernel that can be looked into: it is not up yet, or has gone."""
+    """The procedure has no kernel to attach to: it has not started yet, or has ended."""
 
     status = HTTPStatus.CONFLICT
     type = "NoKernel"
 
 
 class KernelSilent(OetError):
-    """A kernel did not do in time what every step of a procedure waits for: start, or begin what it was asked for."""
+    """A kernel did not start, or did not begin a requested step, in time."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     type = "KernelSilent"
 
 
 class ControlTaken(OetError):
-    """Somebody else has control of the kernel."""
+    """Another user has control of the kernel."""
 
     status = HTTPStatus.CONFLICT
     type = "ControlTaken"
 
 
 class PauseRefused(OetError):
-    """The procedure cannot be paused: it has ended, or has nothing that could wait."""
+    """The procedure cannot be paused: it has ended, or its kernel cannot wait."""
 
     status = HTTPStatus.CONFLICT
     type = "PauseRefused"
 
 
 class NotPaused(OetError):
-    """The procedure cannot be resumed, since no pause is asked for."""
+    """The procedure cannot be resumed, since no pause is requested."""
 
     status = HTTPStatus.CONFLICT
     type = "NotPaused"
 
 
 class TooManyKernels(OetError):
-    """The configured number of kernels is alive already."""
+    """The configured maximum number of kernels is running already."""
 
     status = HTTPStatus.CONFLICT
     type = "TooManyKernels"
 
 
 class ShuttingDown(OetError):
-    """The service is about to end and takes no new work."""
+    """The service is shutting down and refuses new work."""
 
     status = HTTPStatus.CONFLICT
     type = "ShuttingDown"
@@ -170,32 +170,32 @@ class AddressTooLong(OetError):
 
 
 class StopFailed(OetError):
-    """A procedure could not be ended."""
+    """A procedure could not be stopped."""
 
     type = "StopFailed"
 
 
 class AbortFailed(OetError):
-    """The procedure was stopped, but its abort script did not get to run."""
+    """The procedure was stopped, but its abort script did not run."""
 
     type = "AbortFailed"
 
 
 class DeadlineExceeded(OetError):
-    """Something did not happen in time."""
+    """A deadline has passed."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     type = "Timeout Error"
 
 
 class IllegalTransition(OetError):
-    """A procedure was asked to enter a state that cannot follow its own."""
+    """A procedure cannot enter a state from its present state."""
 
     type = "IllegalTransition"
 
 
 class StateFolderInUse(OetError):
-    """Another service works on the same state folder."""
+    """Another service holds the same state folder."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     type = "StateFolderInUse"
@@ -213,9 +213,9 @@ class StoreUnusable(OetError):
     Parameters
     ----------
     message
-        What was asked, what is wrong, what to do.
+        Request, reason and remedy.
     why
-        What the system said, for those who are to know no paths.
+        Message of the system, for replies that must not reveal paths.
     """
 
     status = HTTPStatus.INSUFFICIENT_STORAGE
@@ -227,20 +227,20 @@ class StoreUnusable(OetError):
 
 
 class KernelTooOld(OetError):
-    """A kernel that an older version of the service has started cannot do what was asked."""
+    """A kernel started by an older version of the service does not support the request."""
 
     status = HTTPStatus.CONFLICT
     type = "KernelTooOld"
 
 
 class OutOfMemory(OetError):
-    """The service has no memory for what was asked."""
+    """The service has too little memory for the request."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     type = "OutOfMemory"
 
 
 class BadConfiguration(OetError):
-    """The service was given an option or a setting that makes no sense."""
+    """An option or a setting of the service is not valid."""
 
     type = "BadConfiguration"

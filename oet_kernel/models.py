@@ -1,7 +1,7 @@
-"""The vocabulary: procedure states, scripts, commands, histories, summaries.
+"""Vocabulary of the project: procedure states, scripts, commands, histories, summaries.
 
-Typed immutable records that mean the same in the service, on the wire and in the clients. This module imports
-nothing of ours. Names of classes and fields are those of the original Observation Execution Tool.
+Typed immutable records, with the same meaning in the service, on the wire and in the clients. This module imports
+no other module of the project. Names of classes and fields are those of the original Observation Execution Tool.
 """
 
 from enum import Enum
@@ -12,34 +12,34 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 
 class ProcedureState(Enum):
-    """Where a procedure is in its life."""
+    """State of a procedure."""
 
     CREATING = "CREATING"
     """Its kernel is being started."""
     IDLE = "IDLE"
     """Between two steps of its preparation."""
     PREP_ENV = "PREP_ENV"
-    """The environment that its script asked for is being built."""
+    """The environment requested for its script is being built."""
     LOADING = "LOADING"
     """The script is being fetched and imported."""
     INITIALISING = "INITIALISING"
     """``init`` is running."""
     READY = "READY"
-    """Prepared; waits to be started."""
+    """Prepared; ready to be started."""
     RUNNING = "RUNNING"
     """``main`` is running."""
     COMPLETE = "COMPLETE"
     """``main`` returned."""
     FAILED = "FAILED"
-    """The script raised, or its kernel died; the stack trace is kept."""
+    """The script raised an exception, or its kernel died; the stack trace is kept."""
     STOPPED = "STOPPED"
     """Ended on request."""
     UNKNOWN = "UNKNOWN"
-    """Asked to end, and could not be ended."""
+    """A stop was requested, but the process could not be ended."""
 
     @property
     def inactive(self) -> bool:
-        """True for the states that nothing follows."""
+        """True for final states."""
         return self in INACTIVE
 
 
@@ -47,14 +47,14 @@ INACTIVE = frozenset({ProcedureState.COMPLETE, ProcedureState.FAILED, ProcedureS
 
 
 class GitArgs(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which version of which repository a script comes from."""
+    """Repository and version of a script."""
 
     git_repo: str
-    """URL of the repository, whatever ``git clone`` accepts."""
+    """URL of the repository, in any form that ``git clone`` accepts."""
     git_branch: str | None = None
-    """Branch; without it, and without a commit, the repository's default branch."""
+    """Branch; None, without a commit, for the repository's default branch."""
     git_commit: str | None = None
-    """Commit hash; wins over a branch."""
+    """Commit hash; takes precedence over a branch."""
 
 
 class FileSystemScript(
@@ -65,11 +65,11 @@ class FileSystemScript(
     script_uri: str
     """``file:///absolute/path.py``, or ``.ipynb`` for a notebook."""
     kernel: str | None = None
-    """Kernelspec that runs the cells of a notebook; without it the one that the notebook names."""
+    """Kernelspec that runs the cells of a notebook; None for the one that the notebook names."""
     own_folder: bool = False
-    """Run in the folder that the file is in, and not in the service's working folder."""
+    """Run in the file's folder instead of the service's working folder."""
     working_folder: str | None = None
-    """Run in this folder of the service's machine, an absolute path; None for the service's working folder."""
+    """Absolute path of the working folder on the service's machine; None for the service's working folder."""
 
 
 class GitScript(Struct, frozen=True, kw_only=True, tag_field="script_type", tag="git", omit_defaults=True):
@@ -93,31 +93,31 @@ Script = FileSystemScript | GitScript
 
 
 class Typed(Struct, frozen=True):
-    """Arguments as a person has typed them."""
+    """Arguments as typed by a user."""
 
     args: list[str | None] = field(default_factory=list)
-    """The text of each positional argument; None where the value is known."""
+    """Text of each positional argument; None where the value is known."""
     kwargs: dict[str, str] = field(default_factory=dict)
-    """The texts of keyword arguments; those are left out whose value is known."""
+    """Texts of keyword arguments, without those whose value is known."""
     words: list[str] = field(default_factory=list)
-    """All of the words, in order, for a script that reads its command line; empty where they are not known."""
+    """All words in order, for a script that reads its command line; empty if unknown."""
 
 
 class ProcedureInput(Struct, frozen=True):
-    """The arguments of one call."""
+    """Arguments of one call."""
 
     args: list[Any] = field(default_factory=list)
     """Positional arguments, any JSON values."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments, any JSON values."""
     typed: Typed | UnsetType = UNSET
-    """Texts that the values were read from as literals: where the script's annotation says text, the text is the value.
+    """Texts from which the values were read as literals; where the script's annotation is text, the text is the value.
 
-    Whoever can read the annotation decides, the service or the kernel, and takes them away.
+    The service or the kernel, whichever can read the annotation, decides and then removes the texts.
     """
 
     def over(self, usual: "ProcedureInput") -> "ProcedureInput":
-        """Return these arguments where they are given, and the usual ones where they are not."""
+        """Return these arguments, completed by the usual ones where they are missing."""
         kwargs = {**usual.kwargs, **self.kwargs}
         theirs, ours = (Typed() if isinstance(one.typed, UnsetType) else one.typed for one in (usual, self))
         left = {name: text for name, text in theirs.kwargs.items() if name not in self.kwargs}
@@ -128,10 +128,10 @@ class ProcedureInput(Struct, frozen=True):
 FunctionName = Literal["init", "main"]
 RequestName = Literal["create", "start", "stop"]
 DONE: dict[RequestName, str] = {"create": "created", "start": "started", "stop": "stopped"}
-"""What was done, by the request for it."""
+"""Past participle of each request."""
 
 USER = "X-OET-User"
-"""Header in which a client says who asks, percent-encoded."""
+"""Header with the name of the requester, percent-encoded."""
 
 
 class PrepareProcessCommand(Struct, frozen=True):
@@ -150,11 +150,11 @@ class StartProcessCommand(Struct, frozen=True):
     """Name of the function: ``main``."""
     run_args: ProcedureInput = field(default_factory=ProcedureInput)
     force_start: bool = False
-    """Start although the subarray is busy."""
+    """Start even if the subarray is busy."""
 
 
 class StopProcessCommand(Struct, frozen=True):
-    """End a procedure."""
+    """Stop a procedure."""
 
     process_uid: int
     """Id of the procedure."""
@@ -163,36 +163,36 @@ class StopProcessCommand(Struct, frozen=True):
 
 
 class PauseProcessCommand(Struct, frozen=True):
-    """Have a procedure wait at a checkpoint."""
+    """Pause a procedure at a checkpoint."""
 
     process_uid: int
     """Id of the procedure."""
     at: str | None = None
-    """Pattern of the whole name of the checkpoint, as of file names: ``scan *``; None for the next one."""
+    """Pattern of the checkpoint's whole name, as for file names: ``scan *``; None for the next checkpoint."""
 
 
 class ResumeProcessCommand(Struct, frozen=True):
-    """Let a procedure go on that is paused, or is to be."""
+    """Resume a procedure that is paused, or withdraw a requested pause."""
 
     process_uid: int
     """Id of the procedure."""
 
 
 class Pause(Struct, frozen=True):
-    """A pause that is asked for, until the procedure is resumed or has ended."""
+    """Requested pause, until the procedure is resumed or has ended."""
 
     asked: float
-    """Since when, in Unix seconds."""
+    """Time of the request in Unix seconds."""
     at: str | None = None
-    """Pattern of the checkpoints that it is meant for; None for any."""
+    """Pattern of the names of checkpoints; None for any."""
     who: str | None = None
-    """Who has asked for it; None where that is not known."""
+    """Name of the requester; None if unknown."""
     checkpoint: str | None = None
-    """Where the procedure waits; None while it has come to no such checkpoint."""
+    """Name of the checkpoint at which the procedure waits; None until it has reached one."""
     since: float | None = None
-    """Since when it waits there, in Unix seconds."""
+    """Time at which the wait began, in Unix seconds; None before."""
     pending: Literal["pause", "resume"] | None = None
-    """The newest request, where the kernel has not confirmed it yet: the script may pass checkpoints until then."""
+    """Newest request if the kernel has not confirmed it yet: until then the script may pass checkpoints."""
 
     def __str__(self) -> str:
         if self.pending == "resume":
@@ -211,30 +211,30 @@ class PauseRequest(Struct, frozen=True):
 
 
 class ProcedureHistory(Struct, frozen=True):
-    """What became of a procedure, and when."""
+    """States of a procedure with their times, and its stack trace."""
 
     process_states: list[tuple[ProcedureState, float]] = field(default_factory=list)
     """Each state entered and its time (Unix seconds, UTC), in order."""
     stacktrace: str | None = None
-    """The Python traceback, or what became of the kernel; only for FAILED."""
+    """Python traceback, or description of the kernel's end; only for FAILED."""
 
 
 class Returned(Struct, frozen=True, kw_only=True):
-    """What ``main`` returned."""
+    """Value that ``main`` returned."""
 
     type: str
-    """Its class, as ``int`` or ``numpy.ndarray``."""
+    """Name of its class, such as ``int`` or ``numpy.ndarray``."""
     value: Any = None
-    """Its JSON form; None where `text` stands in its place."""
+    """JSON form of the value; None if `text` is given instead."""
     text: str | None = None
-    """Its ``repr``, shortened, where it has no JSON form; its JSON, shortened, where that is too long."""
+    """Shortened ``repr`` of a value without JSON form, or shortened JSON if that is too long; otherwise None."""
 
     def __str__(self) -> str:
         return _ENCODER.encode(self.value).decode() if self.text is None else self.text
 
 
 def subarray_id_of(calls: dict[str, ProcedureInput]) -> Any:
-    """Return the ``subarray_id`` of the newest call that has one; None without.
+    """Return the ``subarray_id`` of the newest call that has one; None if there is none.
 
     Parameters
     ----------
@@ -246,56 +246,56 @@ def subarray_id_of(calls: dict[str, ProcedureInput]) -> Any:
 
 
 class ProcedureSummary(Struct, frozen=True, kw_only=True):
-    """All that clients are told about a procedure."""
+    """Procedure as sent to clients."""
 
     id: int
-    """Counts up from 1; never used again."""
+    """Id, counted from 1 and never reused."""
     script: Script
     script_args: dict[str, ProcedureInput]
-    """The arguments of each function that was called, by the function's name."""
+    """Arguments of each function called, by function name."""
     history: ProcedureHistory
     state: ProcedureState
     uri: str
     """Absolute URL of the procedure."""
     requested_by: dict[RequestName, str] = field(default_factory=dict)
-    """Who has asked for its creation, its start and its stop, as far as that is known."""
+    """Names of those who requested creation, start and stop, as far as known."""
     pause: Pause | None = None
-    """None where none is asked for."""
+    """Requested pause; None if there is none."""
     returned: Returned | None = None
-    """What ``main`` returned; None for None, and where it has not returned."""
+    """Value that ``main`` returned; None for None, and before it has returned."""
 
     @property
     def subarray_id(self) -> Any:
-        """The ``subarray_id`` of the newest call that has one; None without."""
+        """``subarray_id`` of the newest call that has one; None if there is none."""
         return subarray_id_of(self.script_args)
 
     @property
     def standing(self) -> str:
-        """The state's name, and the pause behind it: ``RUNNING (paused at scan 3)``."""
+        """Name of the state, followed by the pause if there is one: ``RUNNING (paused at scan 3)``."""
         return self.state.name if self.pause is None else f"{self.state.name} ({self.pause})"
 
 
 class ScriptArgs(Struct, frozen=True):
-    """``script_args`` of a request: the arguments by function name."""
+    """``script_args`` of a request: arguments by function name."""
 
     init: ProcedureInput | UnsetType = UNSET
     main: ProcedureInput | UnsetType = UNSET
     run: ProcedureInput | UnsetType = UNSET
-    """What older clients call ``main``."""
+    """Arguments of ``main`` from older clients."""
 
     @property
     def main_name(self) -> Literal["main", "run"]:
-        """Under which name the arguments of ``main`` were given."""
+        """Name under which the arguments of ``main`` are given."""
         return "run" if isinstance(self.main, UnsetType) and not isinstance(self.run, UnsetType) else "main"
 
     @property
     def has_main(self) -> bool:
-        """True where the arguments of ``main`` are given, under either name."""
+        """True if the arguments of ``main`` are given, under either name."""
         return not (isinstance(self.main, UnsetType) and isinstance(self.run, UnsetType))
 
     @property
     def main_args(self) -> ProcedureInput:
-        """The arguments of ``main``, under either name."""
+        """Arguments of ``main``, under either name."""
         for given in (self.main, self.run):
             if not isinstance(given, UnsetType):
                 return given
@@ -303,7 +303,7 @@ class ScriptArgs(Struct, frozen=True):
 
     @property
     def init_args(self) -> ProcedureInput:
-        """The arguments of ``init``."""
+        """Arguments of ``init``."""
         return ProcedureInput() if isinstance(self.init, UnsetType) else self.init
 
 
@@ -312,9 +312,9 @@ class PrepareRequest(Struct, frozen=True):
 
     script: Script
     script_args: ScriptArgs = field(default_factory=ScriptArgs)
-    """Arguments of ``main`` are checked where they are given, and are given again with the start."""
+    """Arguments of ``main`` are only checked; they must be given again with the start."""
     require_script: bool = False
-    """Refuse the request where the script's file cannot be read, and create no procedure that fails."""
+    """Refuse the request if the script's file cannot be read, instead of creating a procedure that fails."""
 
 
 class ProcedureUpdate(Struct, frozen=True):
@@ -326,12 +326,12 @@ class ProcedureUpdate(Struct, frozen=True):
 
 
 class ListedScript(Struct, frozen=True):
-    """A script in one of the folders that scripts may come from."""
+    """Script in one of the configured folders."""
 
     uri: str
     """``file:///absolute/path.py``, or ``.ipynb`` for a notebook."""
     docstring: str | None
-    """The first line of its docstring."""
+    """First line of the script's docstring; None without one."""
 
 
 class ScriptList(Struct, frozen=True):
@@ -339,115 +339,115 @@ class ScriptList(Struct, frozen=True):
 
     scripts: list[ListedScript]
     message: str | None = None
-    """Why there are none, or not all."""
+    """Reason if no scripts, or not all, are listed."""
 
 
 class ScriptSchema(Struct, frozen=True):
-    """What a script takes; body of ``GET /scripts/schema``."""
+    """Schemas of a script's arguments; body of ``GET /scripts/schema``."""
 
     uri: str
     docstring: str | None
     init: dict[str, Any] | None
-    """JSON Schema of the arguments of ``init`` by name; None where the script has none."""
+    """JSON Schema of the arguments of ``init`` by name; None if the script has no ``init``."""
     main: dict[str, Any] | None
-    """The same of ``main``, as it is once ``init`` was called."""
+    """The same for ``main``, as defined after the call of ``init``."""
 
 
 class ActivityState(Enum):
-    """How far an activity got."""
+    """State of an activity."""
 
     REQUESTED = "REQUESTED"
     """Its procedure is being prepared."""
     PREPARED = "PREPARED"
     """Its procedure is READY."""
     RUNNING = "RUNNING"
-    """Its procedure runs."""
+    """Its procedure is running."""
     COMPLETE = "COMPLETE"
     FAILED = "FAILED"
     STOPPED = "STOPPED"
 
 
 class ActivityCommand(Struct, frozen=True, kw_only=True):
-    """Do something with a scheduling block; body of ``POST /activities``."""
+    """Run an activity of a scheduling block; body of ``POST /activities``."""
 
     sbd_id: str
     """Id of the scheduling block definition in the archive."""
     activity_name: str
-    """Which of the block's activities."""
+    """Name of the activity in the block."""
     script_args: dict[str, ProcedureInput] = field(default_factory=dict)
     """Arguments by function name; they override the block's, key by key."""
     prepare_only: bool = False
-    """Leave the start of the procedure to somebody else."""
+    """Prepare the procedure without starting it."""
     create_env: bool = False
-    """Run the script in an environment of its own, whatever the block says."""
+    """Run the script in an environment of its own, even if the block does not ask for it."""
 
 
 class ActivitySummary(Struct, frozen=True, kw_only=True):
-    """All that clients are told about an activity."""
+    """Activity as sent to clients."""
 
     id: int
-    """Counts up from 1; never used again."""
+    """Id, counted from 1 and never reused."""
     uri: str
     """Absolute URL of the activity."""
     activity_name: str
     sbd_id: str
     sbi_id: str
-    """Id of the block instance that the archive has recorded for this execution."""
+    """Id of the block instance that the archive recorded for this execution."""
     procedure_id: int
-    """The procedure that carries it out."""
+    """Id of the procedure that runs it."""
     prepare_only: bool
     script_args: dict[str, ProcedureInput]
-    """The arguments that its procedure is called with, by function name."""
+    """Arguments of its procedure, by function name."""
     activity_states: list[tuple[ActivityState, float]]
     """Each state entered and its time (Unix seconds, UTC), in order."""
     state: ActivityState
 
 
 class Connection(Struct, frozen=True, kw_only=True):
-    """How a Jupyter client reaches a kernel: the content of a connection file."""
+    """Connection of a Jupyter client to a kernel: content of a connection file."""
 
     transport: str
-    """``ipc``: Unix sockets of the service's machine, for the service's own user."""
+    """``ipc``: Unix sockets on the service's machine, for the service's own user."""
     ip: str
-    """Beginning of the sockets' paths, or an address."""
+    """Beginning of the sockets' paths, or an IP address."""
     shell_port: int
     iopub_port: int
     stdin_port: int
     control_port: int
     hb_port: int
     key: str
-    """Signs messages as a guest's: it opens nothing that control does not."""
+    """Key that signs messages of a guest; it grants no right beyond those of control."""
     signature_scheme: str
     kernel_name: str
 
 
 class KernelInfo(Struct, frozen=True, kw_only=True):
-    """The kernel of a procedure, for whoever wants to look inside."""
+    """Kernel of a procedure, for attaching to it."""
 
     procedure: int
     state: ProcedureState
-    """Of the procedure."""
+    """State of the procedure."""
     id: str
-    """Of the kernel, on its machine."""
+    """Id of the kernel, unique on its machine."""
     host: str
-    """Name of that machine."""
+    """Name of the kernel's machine."""
     pid: int
-    """Process id."""
+    """Process id of the kernel."""
     control: str | None
-    """Who has taken control; None while all may only look."""
+    """Name of the user who has control; None while all may only look."""
     kept_until: float | None
-    """When the kernel of a procedure that has failed goes, in Unix seconds; None for one that is at work."""
+    """Time until which the kernel of a failed procedure is kept, in Unix seconds; None for an active procedure."""
     connection: Connection
 
 
 class ControlUpdate(Struct, frozen=True, kw_only=True):
-    """Take control of a kernel, or give it back; body of ``PUT /procedures/<id>/kernel``."""
+    """Acquire control of a kernel, or release it; body of ``PUT /procedures/<id>/kernel``."""
 
     control: bool
 
 
 def to_json(value: Any) -> bytes:
-    """Encode a record as the JSON that goes over the wire.
+    """Encode a record as JSON for the wire.
 
     Parameters
     ----------
@@ -457,7 +457,7 @@ def to_json(value: Any) -> bytes:
     Returns
     -------
     bytes
-        UTF-8, on one line.
+        JSON in UTF-8, on one line.
     """
     return _ENCODER.encode(value)
 

@@ -1,75 +1,75 @@
-"""Text of others on a terminal: what would control it is shown as an escape; pure, in time linear in the text."""
+"""Escaping of untrusted text for terminals. Pure functions, linear in the length of the text."""
 
 import re
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""C0, DEL, C1, separators of lines, and marks that turn the direction of writing."""
+"""C0, DEL, C1, line separators, and marks that change the direction of writing."""
 _ESCAPED = re.compile(
     "(\x1b\\[[0-9;:]{0,32}m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-"""Colours (SGR), which stay, or a control character that is neither a tab nor the end of a line."""
+"""Colour sequence (SGR), which is kept, or a control character other than tab and line feed."""
 
 _IN_OUTPUT = re.compile(
     "(\x1b\\[[0-9;:]{0,32}m|\x1b\\[0?K)|[\x00-\x07\x0b-\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-"""As `_ESCAPED`, where a line may also be rewritten: carriage return, backspace, and the erasing of its rest."""
+"""As `_ESCAPED`, but also keeping what rewrites a line: carriage return, backspace, and erasing to its end."""
 _CUT = re.compile("\x1b(\\[[0-9;:]{0,32})?\\Z")
-"""The beginning of a sequence, at the end of a text."""
+"""Incomplete sequence at the end of a text."""
 _PLAIN = "\x1b[0m"
 _COLOUR = re.compile("\x1b\\[([0-9;:]{0,32})m")
 
 
 def has_controls(text: str) -> bool:
-    """Return whether a text, which is to stand on one line, has control characters."""
+    """Return whether a text for one line has control characters."""
     return _CONTROLS.search(text) is not None
 
 
 def printable(text: str) -> str:
-    """Return a text as a terminal may have it: lines, tabs and colours stay, other control characters are escaped.
+    """Return a text safe for a terminal: lines, tabs and colours are kept, other control characters are escaped.
 
     Parameters
     ----------
     text
-        Of a script, a client, a git host; a colour that it leaves on ends with it.
+        Text of a script, a client or a git host; a colour that it leaves on is reset at its end.
     """
     shown = _ESCAPED.sub(_shown, text)
     return f"{shown}{_PLAIN}" if _coloured(shown) else shown
 
 
 def one_line(text: str) -> str:
-    """Return a text that stands on one line, with all control characters escaped: line ends and colours too.
+    """Return a text for one line, with all control characters escaped, including line ends and colours.
 
     Parameters
     ----------
     text
-        Of a script, a client, a git host.
+        Text of a script, a client or a git host.
     """
     return _CONTROLS.sub(_shown_character, text)
 
 
 class OutputText:
-    """What a script writes to one stream, as a terminal may have it: its colours stay, and it may rewrite its own line.
+    """Output of a script to one stream, made safe for a terminal; colours are kept, and it may rewrite its own line.
 
     Parameters
     ----------
     mark
-        What stands before each line, and is not overwritten by what follows on a carriage return; empty without.
+        Mark before each line, which text after a carriage return does not overwrite; empty for none.
     """
 
     def __init__(self, mark: str = "") -> None:
         self._mark = mark
         self._cut = ""
-        """A sequence that may go on in the next piece."""
+        """Incomplete sequence that may continue in the next piece."""
         self.coloured = False
-        """Whether a colour is on that the script has not taken back."""
+        """True if the script has left a colour on."""
 
     def take(self, text: str) -> str:
-        """Return the next piece, as it may be shown.
+        """Return the next piece, made safe for a terminal.
 
         Parameters
         ----------
         text
-            As the script wrote it, cut anywhere.
+            Text as written by the script, cut anywhere.
         """
         text = self._cut + text
         found = _CUT.search(text)
@@ -83,7 +83,7 @@ class OutputText:
 
 
 def _coloured(text: str) -> bool | None:
-    """Return whether the last colour in a text stays on; None where there is none."""
+    """Return whether the last colour sequence in a text leaves a colour on; None if there is none."""
     at = text.rfind("\x1b[")
     while at >= 0:
         if (found := _COLOUR.match(text, at)) is not None:

@@ -1,8 +1,8 @@
-"""The state machine of a procedure: which state may follow which, and what a fact does to a procedure.
+"""State machine of a procedure: legal transitions, and the effect of facts.
 
-Pure: a `Procedure` is an immutable record, a *fact* is something that was observed (the kernel is up, a call began or
-ended, the process is gone, somebody asked for a stop), and `apply` gives the procedure after it. Whoever drives it
-publishes the states that were added.
+Pure: a `Procedure` is an immutable record, a *fact* is an observation (the kernel is up, a call began or ended, the
+process is gone, a stop was requested), and `apply` returns the procedure after it. The caller publishes the states
+that were added.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from oet_kernel.models import (
 _S = ProcedureState
 _END = frozenset({_S.FAILED, _S.STOPPED, _S.UNKNOWN})
 _AT_WORK = frozenset({_S.LOADING, _S.INITIALISING, _S.RUNNING})
-"""States in which something of the script runs."""
+"""States in which code of the script runs."""
 
 TRANSITIONS: Mapping[ProcedureState | None, frozenset[ProcedureState]] = MappingProxyType(
     {
@@ -47,44 +47,44 @@ TRANSITIONS: Mapping[ProcedureState | None, frozenset[ProcedureState]] = Mapping
         _S.UNKNOWN: frozenset(),
     }
 )
-"""The states that may follow each state; None stands for a procedure that has none yet."""
+"""States that may follow each state; None stands for a procedure without a state."""
 
 
 class Procedure(Struct, frozen=True, kw_only=True):
-    """One execution of one script, as far as it got."""
+    """Execution of one script, with its history so far."""
 
     id: int
     script: Script
     calls: dict[str, ProcedureInput] = field(default_factory=dict)
-    """The arguments of each function that was asked for, by name; ``main`` once it was started."""
+    """Arguments of each requested function, by name; of ``main`` once it is started."""
     history: ProcedureHistory = field(default_factory=ProcedureHistory)
     requested_by: dict[RequestName, str] = field(default_factory=dict)
-    """Who has asked for what, as far as that is known."""
+    """Name of the requester of each request, as far as known."""
     stopping: bool = False
-    """A stop was accepted: only STOPPED or UNKNOWN can follow."""
+    """True once a stop is accepted: only STOPPED or UNKNOWN can follow."""
     pause: Pause | None = None
-    """The pause that is asked for; None without."""
+    """Requested pause; None if there is none."""
     returned: Returned | None = None
-    """What ``main`` returned; None for None, and before."""
+    """Value that ``main`` returned; None for None, and before."""
 
     @property
     def state(self) -> ProcedureState:
-        """The newest state."""
+        """Newest state."""
         return self.history.process_states[-1][0]
 
     @property
     def startable(self) -> bool:
-        """True when ``main`` may be called now."""
+        """True if ``main`` may be called now."""
         return self.state is _S.READY and "main" not in self.calls and not self.stopping
 
     @property
     def subarray_id(self) -> Any:
-        """The ``subarray_id`` that it was given by the newest call that has one; None without."""
+        """``subarray_id`` of the newest call that has one; None if there is none."""
         return subarray_id_of(self.calls)
 
     @property
     def subarray(self) -> str:
-        """The slot it occupies while it runs."""
+        """Name of the subarray that it occupies while running; ``default`` without an id."""
         return "default" if self.subarray_id is None else str(self.subarray_id)
 
 
@@ -95,13 +95,13 @@ class KernelReady(Struct, frozen=True):
 
 
 class EnvironmentStarted(Struct, frozen=True):
-    """The building of the script's environment began."""
+    """The build of the script's environment began."""
 
     at: float
 
 
 class EnvironmentFinished(Struct, frozen=True):
-    """The script's environment is there."""
+    """The script's environment is built."""
 
     at: float
 
@@ -117,9 +117,9 @@ class LoadFinished(Struct, frozen=True):
 
     at: float
     has_init: bool
-    """Whether ``init`` is called next."""
+    """True if ``init`` is called next."""
     source_sha256: str | None = None
-    """Of the source as it was loaded; None where the kernel does not say."""
+    """SHA-256 of the source as loaded; None if the kernel does not report it."""
 
 
 class CallStarted(Struct, frozen=True):
@@ -135,49 +135,49 @@ class CallFinished(Struct, frozen=True):
     at: float
     call: str
     returned: Returned | None = None
-    """What ``main`` returned."""
+    """Value that ``main`` returned; None for None, and for ``init``."""
 
 
 class Exited(Struct, frozen=True):
-    """The script ended by ``sys.exit(0)`` ahead of its ``main``: well, and there is nothing more to run."""
+    """The script ended successfully by ``sys.exit(0)`` before its ``main``; nothing is left to run."""
 
     at: float
 
 
 class Failed(Struct, frozen=True):
-    """A step raised, or could not be done."""
+    """A step raised an exception, or could not be done."""
 
     at: float
     stacktrace: str
     quiet: bool = False
-    """Whether the kernel says that nothing of the script is at work any more."""
+    """True if the kernel reports that no thread or process of the script is at work."""
 
 
 class StopAccepted(Struct, frozen=True):
-    """Somebody asked for the end."""
+    """A stop was accepted."""
 
     at: float
     who: str | None = None
 
 
 class StopGivenUp(Struct, frozen=True):
-    """The process outlived every means of ending it."""
+    """The process outlived all attempts to end it."""
 
     at: float
 
 
 class KernelExited(Struct, frozen=True):
-    """The kernel's process is gone."""
+    """The kernel's process has ended."""
 
     at: float
     description: str
-    """Exit code or signal and the last output; the stack trace if nobody asked for the end."""
+    """Exit code or signal and the last output; becomes the stack trace unless a stop was requested."""
     status: int | None = None
-    """Exit code, or minus the number of the signal; None where nobody knows."""
+    """Exit code, or minus the number of the signal; None if unknown."""
 
 
 class Started(Struct, frozen=True):
-    """``main`` was asked for."""
+    """The start of ``main`` was requested."""
 
     at: float
     arguments: ProcedureInput
@@ -185,23 +185,23 @@ class Started(Struct, frozen=True):
 
 
 class StartWithdrawn(Struct, frozen=True):
-    """Whoever asked for ``main`` was told that it could not be written down, and so will not be called."""
+    """The start of ``main`` could not be stored: the requester got an error, and ``main`` will not be called."""
 
     at: float
 
 
 class PauseAsked(Struct, frozen=True):
-    """A pause is asked for, and nothing waits."""
+    """A pause is requested, and no checkpoint is reached yet."""
 
     at: float
     checkpoints: str | None
-    """Pattern of those that it is meant for; None for any."""
+    """Pattern of the names of checkpoints; None for any."""
     who: str | None = None
-    """Who has asked for it."""
+    """Name of the requester; None if unknown."""
 
 
 class PausePending(Struct, frozen=True):
-    """A pause is asked for, of which the kernel does not know yet."""
+    """A pause is requested that the kernel has not confirmed yet."""
 
     at: float
     checkpoints: str | None
@@ -209,7 +209,7 @@ class PausePending(Struct, frozen=True):
 
 
 class ResumePending(Struct, frozen=True):
-    """The end of a pause is asked for, of which the kernel does not know yet."""
+    """The end of a pause is requested that the kernel has not confirmed yet."""
 
     at: float
 
@@ -222,7 +222,7 @@ class Paused(Struct, frozen=True):
 
 
 class PauseEnded(Struct, frozen=True):
-    """No pause is asked for any more."""
+    """The pause has ended, or its request is withdrawn."""
 
     at: float
 
@@ -251,38 +251,38 @@ Fact = (
 
 
 def create(pid: int, script: Script, init_args: ProcedureInput, at: float, who: str | None = None) -> Procedure:
-    """Make a procedure in its first state.
+    """Create a procedure in its first state.
 
     Parameters
     ----------
     pid
-        Its id.
+        Id of the procedure.
     script
-        What it will run.
+        Script that it executes.
     init_args
-        What ``init`` will be called with.
+        Arguments of ``init``.
     at
-        Unix seconds.
+        Time of the creation in Unix seconds.
     who
-        Who has asked for it.
+        Name of the requester; None if unknown.
     """
     procedure = Procedure(id=pid, script=script, calls={"init": init_args}, requested_by=_noted({}, "create", who))
     return enter(procedure, at, _S.CREATING)
 
 
 def enter(procedure: Procedure, at: float, *states: ProcedureState, stacktrace: str | None = None) -> Procedure:
-    """Add states to a procedure's history, checking that each may follow.
+    """Append states to a procedure's history, and check each transition.
 
     Parameters
     ----------
     procedure
         The procedure before.
     at
-        Unix seconds; where the clock stepped back, the newest time of the history is taken instead.
+        Time in Unix seconds; if the clock stepped back, the newest time of the history is used instead.
     states
-        The states it enters, in order.
+        States that it enters, in order.
     stacktrace
-        Kept in the history; for FAILED.
+        Stack trace for the history, for FAILED; None to keep the present one.
 
     Raises
     ------
@@ -302,17 +302,17 @@ def enter(procedure: Procedure, at: float, *states: ProcedureState, stacktrace: 
 
 
 def apply(procedure: Procedure, fact: Fact) -> Procedure:
-    """Give the procedure after a fact.
+    """Return the procedure after a fact.
 
-    A fact that means nothing in the procedure's state (a late message of a kernel, a second stop) leaves it as it is:
-    kernels run other people's code, and nothing they send can bring a procedure into a state that may not follow.
+    A fact without meaning in the procedure's state (a late message of a kernel, a second stop) changes nothing: kernels
+    run code of users, and none of their messages may cause an illegal transition.
 
     Parameters
     ----------
     procedure
         The procedure before.
     fact
-        What was observed.
+        Fact to apply.
     """
     if procedure.state in INACTIVE:
         return procedure
@@ -331,7 +331,7 @@ def apply(procedure: Procedure, fact: Fact) -> Procedure:
             return procedure
         case Failed():
             return enter(procedure, fact.at, _S.FAILED, stacktrace=fact.stacktrace)
-        case KernelExited(status=0) if procedure.state in _AT_WORK:  # os._exit(0), or a program in its place
+        case KernelExited(status=0) if procedure.state in _AT_WORK:  # os._exit(0), or another program in the process
             return _ended_well(procedure, fact.at)
         case KernelExited():
             return enter(procedure, fact.at, _S.FAILED, stacktrace=fact.description)
@@ -361,11 +361,11 @@ def _noted(requested_by: Mapping[RequestName, str], request: RequestName, who: s
 
 
 def _paused(procedure: Procedure, fact: PauseAsked | PausePending | ResumePending | Paused | PauseEnded) -> Procedure:
-    """Follow a pause. Its state stays what it is: a procedure that is paused in ``main`` is RUNNING."""
+    """Apply a fact about a pause. The state does not change: a procedure that is paused in ``main`` is RUNNING."""
     pause = procedure.pause
     match fact:
         case PauseAsked():
-            # a task that waited may have been cancelled: the pause is the one that was asked for before
+            # a waiting task may have been cancelled: then the earlier request still holds
             kept = pause is not None and (pause.checkpoint is not None or pause.pending == "pause")
             asked = pause.asked if pause is not None and kept else fact.at
             return replace(procedure, pause=Pause(asked, fact.checkpoints, fact.who, pending=_not_confirmed(pause)))
@@ -383,12 +383,12 @@ def _paused(procedure: Procedure, fact: PauseAsked | PausePending | ResumePendin
 
 
 def _not_confirmed(pause: Pause | None) -> Literal["resume"] | None:
-    """Return what is still to be confirmed once the kernel has said that it pauses."""
+    """Return the request that is still to be confirmed after the kernel has confirmed a pause."""
     return "resume" if pause is not None and pause.pending == "resume" else None
 
 
 def _step(procedure: Procedure, fact: Any) -> Procedure:
-    """Follow the good path: each fact moves a procedure on only from the state it belongs to."""
+    """Apply a fact of regular progress: each fact advances a procedure only from the state that it belongs to."""
     match procedure.state, fact:
         case _S.CREATING, KernelReady():
             return enter(procedure, fact.at, _S.IDLE)
@@ -416,14 +416,14 @@ def _step(procedure: Procedure, fact: Any) -> Procedure:
 
 
 def summary_of(procedure: Procedure, base_url: str) -> ProcedureSummary:
-    """Tell clients all about a procedure.
+    """Return the summary of a procedure.
 
     Parameters
     ----------
     procedure
-        As it is now.
+        Present procedure.
     base_url
-        API root in its URI.
+        API root in the URI of the procedure.
     """
     return ProcedureSummary(
         id=procedure.id,

@@ -1,12 +1,12 @@
-"""What the service and its kernels say to each other, both ways, and the names by which each finds what is the other's.
+"""Protocol between the service and its kernels: requests, messages, and names of files and processes.
 
-The service sends *requests* on Jupyter's shell and control channels; none has a reply. A kernel says what came of them
-by *messages*, which it appends to its journal before they go out on IOPub. Messages of Jupyter's own types stand among
-them as they are.
+The service sends *requests* on Jupyter's shell and control channels; none has a reply. A kernel reports their results
+by *messages*, which it appends to its journal before sending them on IOPub. Messages of Jupyter's own types are among
+them, unchanged.
 
-Kernels outlive the service that started them, so the next one may be newer: a kernel's first message tells
-`PROTOCOL_VERSION` and what it can do, and so does the file `IDENTITY` in its folder. Fields may be added, since readers
-pass over those that they do not know; a change that an older side would misread needs a new number.
+Kernels outlive the service that started them, so the next one may be newer: a kernel's first message, and the file
+`IDENTITY` in its folder, hold its `PROTOCOL_VERSION` and its abilities. Fields may be added, since readers ignore
+unknown ones; a change that an older side would misread needs a new number.
 """
 
 from typing import Any, ClassVar, Literal
@@ -17,9 +17,9 @@ from oet_kernel.models import ProcedureInput, Returned
 from oet_kernel.settings import EXIT_SECONDS
 
 PROTOCOL_VERSION = 1
-"""The number of what is described here; kernels of version 0.1.0 tell none, which is 0."""
+"""Version of this protocol; kernels of version 0.1.0 send none, which means 0."""
 ABILITIES = ("control", "event", "pause")
-"""What a kernel can do besides loading and running a script and ending, which every kernel can."""
+"""Abilities of a kernel besides loading and running a script and ending, which every kernel has."""
 
 KERNEL_NAME = "oet-kernel"
 """Name of a forked kernel's process, for ``ps`` and ``top``."""
@@ -30,64 +30,64 @@ JOURNAL = "iopub.jsonl"
 BELL = "bell"
 """Name of the bell in a kernel's folder."""
 LIFELINE = "lifeline"
-"""Name of the lifeline in a kernel's folder; made by the service, which sets its time anew whenever it comes."""
+"""Name of the lifeline in a kernel's folder; made by the service, which updates its time at each start."""
 COLLECTED = "collected"
 """Name of the named pipe in a kernel's folder, held open by its collector until all its output is journaled."""
 CONNECTION_FILE = "kernel.json"
-"""Name of the file in a kernel's folder that tells its sockets and its key."""
+"""Name of the file in a kernel's folder that holds its sockets and its key."""
 IDENTITY = "process.json"
-"""Name of the file in a kernel's folder in which the kernel says which process it is."""
+"""Name of the file in a kernel's folder in which the kernel identifies its process."""
 OUTPUT_FILE = "stdio.log"
-"""Name of the file in a kernel's folder that takes what its process writes besides the script's output."""
+"""Name of the file in a kernel's folder that receives its process's output other than the script's."""
 
 
 # --- from the service to a kernel
 
 
 class Request(Struct):
-    """What the service asks of a kernel."""
+    """Request of the service to a kernel."""
 
     msg_type: ClassVar[str]
     channel: ClassVar[Literal["shell", "control"]]
-    """Requests on the control channel are taken while a function of the script runs."""
+    """Jupyter channel; the control channel is read while a function of the script runs."""
     needs: ClassVar[str | None] = None
-    """One of `ABILITIES`; None for what every kernel can do."""
+    """Required ability, one of `ABILITIES`; None if every kernel supports the request."""
 
 
 class Changes(Struct, frozen=True):
-    """What has changed around a kernel since it was started, ahead of its script."""
+    """Changes of the service's environment between the kernel's start and its script."""
 
     environment: dict[str, str | None] = {}
-    """Environment variables; None for one that is gone."""
+    """Changed environment variables; None for a removed one."""
     folder: str | None = None
-    """Working folder; None when it is the same."""
+    """Working folder; None if unchanged."""
     bounds: bool = False
-    """True when limits or the like are others, which only a process that is started anew would follow."""
+    """True if limits or the like have changed, which only a new process adopts."""
 
 
 class PrepareRequest(Request):
-    """Have a script loaded, and its ``init`` called."""
+    """Load a script, and call its ``init``."""
 
     msg_type: ClassVar[str] = "oet_prepare_request"
     channel: ClassVar[Literal["shell", "control"]] = "shell"
     procedure: int
     """Id of the procedure; becomes the name of the main thread and the `msg_src` of its events."""
     path: str
-    """Where the script is."""
+    """Path of the script."""
     init: ProcedureInput = field(default_factory=ProcedureInput)
     changes: Changes = Changes()
     exit_seconds: float = EXIT_SECONDS
-    """Deadline of what the script leaves at work; 0 for none."""
+    """Deadline in seconds for work that the script leaves at its end; 0 for none."""
     kernel: str | None = None
-    """Kernelspec for the cells of a notebook; None for the one that it names."""
+    """Kernelspec for the cells of a notebook; None for the one that the notebook names."""
     own_folder: bool = False
-    """The script's folder is to be the working folder."""
+    """True if the script's folder is the working folder."""
     working_folder: str | None = None
-    """The working folder, where it is neither that nor the service's."""
+    """Working folder, if it is neither the script's folder nor the service's; otherwise None."""
 
 
 class RunRequest(Request):
-    """Have ``main`` called."""
+    """Call ``main``."""
 
     msg_type: ClassVar[str] = "oet_run_request"
     channel: ClassVar[Literal["shell", "control"]] = "shell"
@@ -95,7 +95,7 @@ class RunRequest(Request):
 
 
 class EventRequest(Request):
-    """Hand the script an event that another component has published."""
+    """Deliver to the script an event that another component has published."""
 
     msg_type: ClassVar[str] = "oet_event_request"
     channel: ClassVar[Literal["shell", "control"]] = "control"
@@ -105,67 +105,67 @@ class EventRequest(Request):
 
 
 class ControlRequest(Request):
-    """Let attached clients type, or only look; answered by a `ControlReport`."""
+    """Transfer control, so that attached clients may type, or only look; answered by a `ControlReport`."""
 
     msg_type: ClassVar[str] = "oet_control_request"
     channel: ClassVar[Literal["shell", "control"]] = "control"
     needs: ClassVar[str | None] = "control"
     who: str
-    """Who has taken control of the kernel, or gives it back."""
+    """Name of the user who acquires or releases control."""
     taken: bool
 
 
 class PauseRequest(Request):
-    """Have the script wait at a checkpoint, or go on; answered by a `PauseReport`."""
+    """Pause the script at a checkpoint, or resume it; answered by a `PauseReport`."""
 
     msg_type: ClassVar[str] = "oet_pause_request"
     channel: ClassVar[Literal["shell", "control"]] = "control"
     needs: ClassVar[str | None] = "pause"
     id: str
-    """By which its answer is known."""
+    """Id of the request, repeated in the answer."""
     action: Literal["pause", "resume", "stop"]
-    """``stop`` comes ahead of the interrupt of a stop."""
+    """Action; ``stop`` is sent before the interrupt of a stop."""
     at: str | None = None
-    """Pattern of the whole name of a checkpoint, as of file names: ``scan *``; None for any."""
+    """Pattern of a checkpoint's whole name, as for file names: ``scan *``; None for any."""
     who: str | None = None
-    """Who asks for it."""
+    """Name of the requester; None if unknown."""
 
 
 # --- from a kernel to the service
 
 
 class Record(Struct, frozen=True):
-    """One message that a kernel published, as its journal holds it."""
+    """Message of a kernel, as stored in its journal."""
 
     n: int
-    """The kernel's own count, from 1; 0 when a forked child wrote it."""
+    """Number of the message, counted by the kernel from 1; 0 if a forked child wrote it."""
     t: float
-    """Unix seconds."""
+    """Time in Unix seconds."""
     type: str
     """Jupyter message type."""
     call: str | None
-    """The function of the script that was called last, ``load``, ``init``, ``main``; or ``console``."""
+    """Function of the script that was called last, ``load``, ``init``, ``main``; or ``console``."""
     content: Raw
-    """The message's content, a JSON object."""
+    """Content of the message, a JSON object."""
 
 
 UNREADABLE = ""
-"""Type of what a journal holds in the place of a record."""
+"""Type of a record that stands for an unreadable line of a journal."""
 
 EVENT = "oet_event"
 """Type of a message whose content is an event of the script."""
 KERNEL_EVENT = "oet_told"
-"""Type of a message whose content is an event of the kernel's own (`oet_kernel.topics.KERNEL`)."""
+"""Type of a message whose content is an event of the kernel itself (`oet_kernel.topics.KERNEL`)."""
 
 
 class Message(Struct, frozen=True):
-    """What a kernel says by a message of this project's own."""
+    """Message of a kernel of one of this project's own types."""
 
     msg_type: ClassVar[str]
 
 
 class Hello(Message, frozen=True):
-    """The kernel's first message: it takes requests from now on."""
+    """First message of a kernel: it takes requests from now on."""
 
     msg_type: ClassVar[str] = "oet_kernel"
     phase: Literal["ready"] = "ready"
@@ -174,22 +174,22 @@ class Hello(Message, frozen=True):
 
 
 class CallReport(Message, frozen=True, omit_defaults=True):
-    """How far a step of the procedure is: ``load``, ``init``, ``main``."""
+    """Progress of a step of the procedure: ``load``, ``init``, ``main``."""
 
     msg_type: ClassVar[str] = "oet_call"
     call: str
     phase: str
     """``started``, ``finished``, ``exited`` (by ``sys.exit(0)`` or the like), ``failed``."""
     has_init: bool = False
-    """Of ``load`` that has finished."""
+    """For a finished ``load``: True if ``init`` is called next."""
     source_sha256: str | None = None
-    """The same."""
+    """For a finished ``load``: SHA-256 of the source."""
     returned: Returned | None = None
-    """Of ``main`` that has finished; None for None."""
+    """For a finished ``main``: value that it returned; None for None."""
     stacktrace: str = ""
-    """Of a step that has failed."""
+    """For a failed step: its stack trace."""
     quiet: bool = False
-    """Of a step that has failed: whether nothing of the script is at work any more."""
+    """For a failed step: True if no thread or process of the script is at work."""
 
 
 class Subscription(Message, frozen=True):
@@ -200,15 +200,15 @@ class Subscription(Message, frozen=True):
 
 
 class Idle(Message, frozen=True):
-    """The kernel has done what it was asked for, and has said before how that went."""
+    """The kernel has finished a request, and has reported its result before."""
 
     msg_type: ClassVar[str] = "oet_idle"
     request: str
-    """``prepare`` or ``run``."""
+    """Finished request: ``prepare`` or ``run``."""
 
 
 class ControlReport(Message, frozen=True):
-    """Somebody has taken control of the kernel, or given it back."""
+    """A user has acquired control of the kernel, or released it."""
 
     msg_type: ClassVar[str] = "oet_control"
     who: str
@@ -216,7 +216,7 @@ class ControlReport(Message, frozen=True):
 
 
 class PauseReport(Message, frozen=True, omit_defaults=True):
-    """Content of an ``oet_pause`` message, by which a kernel tells what becomes of a pause.
+    """Content of an ``oet_pause`` message: report of a kernel about a pause.
 
     ::
 
@@ -235,4 +235,4 @@ class PauseReport(Message, frozen=True, omit_defaults=True):
     who: str | None = None
     why: str = ""
     answers: str | None = None
-    """Id of the request that it answers."""
+    """Id of the answered request; None for a report that answers none."""

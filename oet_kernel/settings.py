@@ -1,46 +1,46 @@
-"""What an operator can configure of the service's rules."""
+"""Rules of the service that an operator can configure."""
 
 from pathlib import Path
 
 from msgspec import Struct
 
 EXIT_SECONDS = 60.0
-"""Deadline of exit work."""
+"""Default deadline in seconds for work that a script leaves at its end."""
 KERNEL_DEADLINE = 45.0
-"""Seconds that a kernel has to take requests once it was started, and to begin what it was asked for."""
+"""Default seconds within which a kernel must take requests after its start, and begin a requested step."""
 
 
 class Ladder(Struct, frozen=True):
-    """How long each rung of a stop may take, in seconds."""
+    """Duration of each step of a stop, in seconds."""
 
     interrupt: float = 2.0
-    """For the script to end after SIGINT (KeyboardInterrupt)."""
+    """Time for the script to end after SIGINT (KeyboardInterrupt)."""
     terminate: float = 1.0
-    """For the process to end after it was asked to, or after SIGTERM."""
+    """Time for the process to end after a request to do so, or after SIGTERM."""
     kill: float = 5.0
-    """For the system to remove the process after SIGKILL."""
+    """Time for the system to remove the process after SIGKILL."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """The rules' numbers and switches."""
+    """Limits and switches of the rules."""
 
     history: int = 10
-    """How many inactive procedures stay listed."""
+    """Maximum number of inactive procedures that are listed."""
     kernels: int = 200
-    """How many procedures may be active at once; with the kernels that are kept after a failure there are no more."""
+    """Maximum number of active procedures; kernels that are kept after a failure count too."""
     ladder: Ladder = Ladder()
-    """How long each rung of a stop may take."""
+    """Duration of each step of a stop."""
     kernel_deadline: float = KERNEL_DEADLINE
-    """Seconds that a kernel has to start, and to begin what it was asked for."""
+    """Seconds within which a kernel must start, and begin a requested step."""
     exit_deadline: float = EXIT_SECONDS
-    """Seconds that a script has to end what it has left at work at its end; 0 for ever."""
+    """Seconds that a script's threads and processes may go on after its end; 0 for no limit."""
     keep_failed: float = 0.0
-    """For how many seconds the kernel of a procedure whose script has failed stays, to be looked into."""
+    """Seconds that the kernel of a failed procedure is kept, to attach to it; 0 for none."""
     exclusive: bool = True
-    """Whether one procedure at a time runs on a subarray."""
+    """True if one procedure at a time runs on a subarray."""
     abort_script: Path | None = None
-    """What a stop with abort runs on the subarray."""
+    """Script that a stop with abort runs on the subarray; None without one."""
     abort_deadline: float = 60.0
-    """How many seconds the abort script has to get ready."""
+    """Seconds within which the abort script must become ready."""
     announce_lists: bool = False
-    """Whether each listing is also an event, as in the original."""
+    """True if each listing also publishes an event, as in the original."""

@@ -1,9 +1,8 @@
-"""The catalogue of topics: what each event is about and which fields it has.
+"""Catalogue of topics, with the fields of each event.
 
-Source: the wire contract of the original, and for ``procedure.output``, ``procedure.environment``,
-``procedure.script``, ``procedure.cell``, ``procedure.kernel`` and ``procedure.console``, and for what pauses and
-resumes, this project.
-Every event also carries ``msg_src`` and ``topic``; a field named here is always there.
+Source: the wire contract of the original; for ``procedure.output``, ``procedure.environment``, ``procedure.script``,
+``procedure.cell``, ``procedure.kernel``, ``procedure.console``, and for pausing and resuming, this project.
+Every event also has ``msg_src`` and ``topic``; a field named here is always present.
 """
 
 from functools import lru_cache
@@ -104,11 +103,11 @@ TOPICS = MappingProxyType(
         "scan.lifecycle.end.failed": ("sb_id", "scan_id"),
     }
 )
-"""Every topic of the contract and its fields, in the order in which they are documented."""
+"""Topics of the contract and their fields, in documented order."""
 
 
 SERVICE = frozenset({"request", "procedure", "activity"})
-"""Words that the topics begin with on which the service alone is believed."""
+"""First words of the topics that are reserved for the service."""
 KERNEL = frozenset(
     {
         CONSOLE_INPUT,
@@ -120,27 +119,27 @@ KERNEL = frozenset(
         CELL_FAILED,
     }
 )
-"""Topics of the service on which the kernels speak for it."""
+"""Topics of the service on which kernels may publish for it."""
 ORIGIN = "origin"
 """Field of an event on a topic of the service that a script has published; its value is ``script``."""
 PAUSES = frozenset({PAUSING, PAUSED, RESUMED, UNPAUSED})
-"""What tells of a pause."""
+"""Topics of events about pauses."""
 
 
 @lru_cache(4096)
 def is_service_topic(topic: str) -> bool:
-    """Return whether the service alone is believed on a topic; what a script publishes there is marked as its word."""
+    """Return whether a topic is reserved for the service; an event of a script on it is marked with `ORIGIN`."""
     return topic.partition(".")[0] in SERVICE
 
 
 def under(topic: str, prefix: str) -> bool:
-    """Tell whether a topic is `prefix` or lies below it, counting whole dotted words.
+    """Return whether a topic is `prefix` or lies below it, by whole dotted words.
 
     Parameters
     ----------
     topic
-        The topic of an event, ``procedure.lifecycle.created``.
+        Topic of an event, ``procedure.lifecycle.created``.
     prefix
-        A topic or the beginning of one, ``procedure.lifecycle``; ``all`` and the empty text hold every topic.
+        Topic or beginning of one, ``procedure.lifecycle``; ``all`` and the empty text include every topic.
     """
     return prefix in ("", "all") or topic == prefix or topic.startswith(prefix + ".")
