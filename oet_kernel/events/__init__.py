@@ -1,1 +1,1 @@
-"""Events: from kernel messages, through the bus, to server-sent events."""
+"""Events: conversion of kernel messages, the event bus, and server-sent events."""

@@ -1,7 +1,7 @@
-"""The event bus: frames each event once and hands the same bytes to every listener.
+"""Event bus: frames each event once and delivers the same bytes to every listener.
 
-It gets events from the journal, which has written them down before. Handing out never waits. A listener has a bounded
-queue; one that does not keep up is cut off and told the id it got to.
+The journal passes events to the bus after storing them. Delivery never waits. A listener has a bounded queue; one that
+does not keep up is cut off, and gets the id of its last event.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ from oet_kernel.events.sse import frame
 from oet_kernel.system.supervision import report_fault
 
 PIECE_BYTES = 1 << 16
-"""About how many bytes are queued, and sent, as one."""
+"""Approximate number of bytes that are queued and sent as one piece."""
 QUEUE_BYTES = 4 << 20
-"""How much a listener may lag behind before it is cut off, by default."""
+"""Default number of bytes that a listener may lag behind before it is cut off."""
 
 
 class Subscription:
-    """One listener's place on the bus; use it as a context manager.
+    """Subscription of one listener; use it as a context manager.
 
     Parameters
     ----------
     bus
-        Where it listens.
+        Event bus.
     wanted
-        What it listens to.
+        Filter of events.
     limit
-        Bytes that may wait for it.
+        Maximum number of queued bytes.
     """
 
     def __init__(self, bus: "EventBus", wanted: Filter, limit: int) -> None:
@@ -42,11 +42,11 @@ class Subscription:
         self._wake = asyncio.Event()
         self._ended = False
         self.since = 0
-        """Number of the last event before the first that it can hear."""
+        """Number of the last event before the subscription began."""
         self.last_id: int | None = None
-        """Number of the newest event that was queued; None before the first."""
+        """Number of the newest queued event; None before the first."""
         self.cut_off = False
-        """True once it lagged too far behind: it gets what is queued, and nothing after."""
+        """True once the listener has lagged too far behind: it gets the queued events, and no more."""
 
     def __enter__(self) -> Self:
         self._bus.add(self)
@@ -58,7 +58,7 @@ class Subscription:
         self._bus.remove(self)
 
     def offer(self, frames: bytes, last: int) -> None:
-        """Queue frames that it wants, of which the last has this number; called by the bus."""
+        """Queue frames for the listener, with the number of the last one; called by the bus."""
         if self.cut_off:
             return
         if self._waiting + len(frames) > self._limit and self._frames:
@@ -70,22 +70,22 @@ class Subscription:
         self._wake.set()
 
     def end(self) -> None:
-        """Wake the listener for the last time: the service is going."""
+        """End the subscription, and wake the listener: the service is shutting down, or the listener has left."""
         self._ended = True
         self._wake.set()
 
     async def batch(self, most: int = PIECE_BYTES) -> bytes | None:
-        """Wait for events and take them.
+        """Wait for events, and return them.
 
         Parameters
         ----------
         most
-            About how many bytes to take at once.
+            Approximate number of bytes to return at once.
 
         Returns
         -------
         bytes | None
-            Whole frames; None when there will be no more.
+            Whole frames; None if no more will follow.
         """
         while not self._frames:
             if self.cut_off or self._ended:
@@ -101,33 +101,33 @@ class Subscription:
 
 
 class EventBus:
-    """Hands events out, in one order for all.
+    """Deliver events to all listeners in the same order.
 
     Parameters
     ----------
     last_seq
-        Number of the newest event that was published before.
+        Number of the newest event published before.
     """
 
     def __init__(self, last_seq: int = 0) -> None:
         self.last_seq = last_seq
-        """Number of the newest event that was handed out."""
+        """Number of the newest delivered event."""
         self._listeners: set[Subscription] = set()
         self._taps: list[Callable[[Event], None]] = []
         self._closed = False
 
     @property
     def listeners(self) -> int:
-        """How many listeners there are."""
+        """Number of listeners."""
         return len(self._listeners)
 
     def deliver(self, events: Sequence[Event]) -> None:
-        """Hand events to every listener that wants them.
+        """Deliver events to every listener whose filter matches.
 
         Parameters
         ----------
         events
-            In order, and after all that were handed out before.
+            Events in order, newer than all delivered before.
         """
         if not events:
             return
@@ -138,11 +138,11 @@ class EventBus:
             for event in events:
                 try:
                     tap(event)
-                except Exception as error:  # it costs that tap this event, and nobody else
+                except Exception as error:  # only this tap misses this event
                     report_fault("a tap of the bus", error)
 
     def _offer(self, events: Sequence[Event]) -> None:
-        """Queue events for listeners; those who want the same get the same bytes, joined."""
+        """Queue events for listeners; those with the same filter share the same joined bytes."""
         frames = [frame(event.data, event.seq) for event in events]
         pieces: dict[Filter, list[tuple[bytes, int]]] = {}
         for listener in self._listeners:
@@ -152,7 +152,7 @@ class EventBus:
                 listener.offer(piece, last)
 
     def tap(self, receiver: Callable[[Event], None]) -> None:
-        """Have a function called with each event, at once; for components of the service."""
+        """Register a function that is called with each event at once; for components of the service."""
         self._taps.append(receiver)
 
     def subscribe(
@@ -162,45 +162,45 @@ class EventBus:
         procedure: int | None = None,
         limit: int = QUEUE_BYTES,
     ) -> Subscription:
-        """Make a place for a listener; it hears nothing before it is entered.
+        """Create a subscription; it receives events once its context is entered.
 
         Parameters
         ----------
         topics, exclude
-            Topics or beginnings of topics that it wants, and that it does not want.
+            Topics or beginnings of topics to include, and to exclude.
         procedure
-            Only events about this procedure.
+            Id of the only procedure whose events are wanted; None for all events.
         limit
-            Bytes that may wait for it before it is cut off.
+            Maximum number of queued bytes before the listener is cut off.
         """
         return Subscription(self, Filter(tuple(topics), tuple(exclude), procedure), limit)
 
     def add(self, listener: Subscription) -> None:
-        """Begin to hand events to a listener."""
+        """Register a listener."""
         listener.since = self.last_seq
         self._listeners.add(listener)
         if self._closed:
             listener.end()
 
     def remove(self, listener: Subscription) -> None:
-        """Hand no more events to a listener."""
+        """Remove a listener."""
         self._listeners.discard(listener)
 
     def close(self) -> None:
-        """End every listener, after what is queued for it."""
+        """End every subscription, after its queued events."""
         self._closed = True
         for listener in self._listeners:
             listener.end()
 
 
 def _pieces(events: Sequence[Event], frames: Sequence[bytes], wanted: Filter) -> list[tuple[bytes, int]]:
-    """Join the frames that are wanted to pieces of some size, each with the number of its last event."""
+    """Join the frames of wanted events to pieces, each with the number of its last event."""
     pieces: list[tuple[bytes, int]] = []
     joined: list[bytes] = []
     size = last = 0
     for event, framed in zip(events, frames, strict=True):
         if wanted.wants(event):
-            if len(framed) >= PIECE_BYTES and joined:  # a large one stays alone: all listeners share it
+            if len(framed) >= PIECE_BYTES and joined:  # a large frame stays alone: all listeners share it
                 pieces.append((b"".join(joined), last))
                 joined, size = [], 0
             joined.append(framed)

@@ -1,44 +1,44 @@
-"""An event as it was published, and which events somebody wants."""
+"""Published events, and filters of events."""
 
 from msgspec import Struct
 
 from oet_kernel.topics import ORIGIN, under
 
 BY_SCRIPT = f'{{"{ORIGIN}":"script",'.encode()
-"""Beginning of the data of events that are marked as a script's word; no other event begins so."""
+"""Beginning of the data of events that are marked as a script's; no other event begins so."""
 
 
 class Event(Struct, frozen=True):
-    """A published event."""
+    """Published event."""
 
     seq: int
-    """Its number: counts up by one for each event of the service, restarts included."""
+    """Number of the event: increases by one for each event of the service, restarts included."""
     topic: str
     procedure: int | None
-    """The procedure that it is about; None when it is about none, or about several."""
+    """Id of the procedure that it is about; None for none, or several."""
     data: bytes
-    """The JSON object that goes out."""
+    """JSON object that is sent to listeners."""
     at: float = 0.0
-    """When it was published, in the script where it comes from one; Unix seconds."""
+    """Time of publication in Unix seconds; for an event of a script, the time in the script."""
 
     @property
     def service_topic(self) -> str:
-        """The topic; empty where a script has published on one on which the service alone is believed."""
+        """Topic; empty for an event of a script on a topic that is reserved for the service."""
         return "" if self.data.startswith(BY_SCRIPT) else self.topic
 
 
 class Filter(Struct, frozen=True):
-    """Which events a listener wants."""
+    """Filter of events."""
 
     topics: tuple[str, ...] = ()
-    """Topics or beginnings of topics; empty for all."""
+    """Topics or beginnings of topics to include; empty for all."""
     exclude: tuple[str, ...] = ()
-    """The same, for what it does not want."""
+    """Topics or beginnings of topics to exclude."""
     procedure: int | None = None
-    """Only events about this procedure."""
+    """Id of the only procedure whose events are wanted; None for all events."""
 
     def wants(self, event: Event) -> bool:
-        """Tell whether an event is to be delivered."""
+        """Return whether an event passes the filter."""
         if self.procedure is not None and event.procedure != self.procedure:
             return False
         if self.topics and not any(under(event.topic, prefix) for prefix in self.topics):

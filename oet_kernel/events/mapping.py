@@ -1,7 +1,7 @@
-"""Maps what a kernel publishes onto facts about a procedure and onto events; pure.
+"""Conversion of kernel messages to facts about a procedure and to events. Pure functions.
 
-One message of a kernel becomes at most one *fact* (`oet_kernel.procedure`: the state machine decides what follows from
-it) or one *announcement* (an event on the bus). Whatever else a kernel publishes means nothing to the service.
+One message of a kernel becomes at most one *fact* (input of the state machine in `oet_kernel.procedure`) or one
+*announcement* (an event on the bus). The service ignores all other messages of a kernel.
 """
 
 from collections.abc import Container
@@ -38,14 +38,14 @@ from oet_kernel.protocol import CallReport, ControlReport, Hello, Idle, PauseRep
 
 
 class Announcement(Struct, frozen=True):
-    """An event as it goes out: its topic, and the JSON object that carries its fields."""
+    """Event to publish: its topic, and the JSON object with its fields."""
 
     topic: str
     data: bytes
 
 
 Note = Subscription | ControlReport | PauseReport | Idle
-"""What a message can mean to those who look after the kernel."""
+"""Messages about the kernel itself."""
 
 _call = msgspec.json.Decoder(CallReport)
 _notes: dict[str, msgspec.json.Decoder[Note]] = {
@@ -57,45 +57,45 @@ _DISPLAYS = frozenset({"display_data", "execute_result", "update_display_data"})
 
 
 def announce(topic: str, msg_src: str, /, **fields: Any) -> Announcement:
-    """Make an event of the service's own.
+    """Create an event of the service itself.
 
     Parameters
     ----------
     topic
-        A topic of the catalogue.
+        Topic of the catalogue.
     msg_src
-        Who says it: the procedure's id as text, or a component's name.
+        Source: id of a procedure as text, or name of a component.
     fields
-        The event's own fields, records or JSON values.
+        Further fields of the event, records or JSON values.
     """
     return Announcement(topic, to_json({"msg_src": msg_src, "topic": topic, **fields}))
 
 
 Meaning = Fact | Announcement | Note
-"""What a message of a kernel can mean."""
+"""Results of converting a message of a kernel."""
 
 
 def interpret(record: Record, procedure: int) -> Meaning | None:
-    """Say what a message means.
+    """Convert a message of a kernel.
 
     Parameters
     ----------
     record
-        What the kernel published.
+        Message of the kernel.
     procedure
         Id of the procedure that runs in it.
 
     Returns
     -------
     Meaning or None
-        None for a message that means nothing to the service.
+        Fact, event or note; None for a message that the service ignores.
 
     Raises
     ------
     msgspec.ValidationError
-        When the content is not what its type promises: the script forged it.
+        When the content does not match its type: the script forged it.
     OutOfBounds
-        When it exceeds the bounds of `oet_kernel.bounds`.
+        When the message exceeds the bounds of `oet_kernel.bounds`.
     """
     match record.type:
         case protocol.EVENT:
@@ -130,7 +130,7 @@ def interpret(record: Record, procedure: int) -> Meaning | None:
         case "clear_output":
             fields = _any_object.decode(record.content)
             return _output(topics.OUTPUT_CLEAR, record, procedure, {"wait": bool(fields.get("wait"))})
-        case "error":  # what was shown; that by which a call or a cell has failed comes with its failure
+        case "error":  # a displayed error; the error of a failed call or cell comes with its failure
             fields = _any_object.decode(record.content)
             lines = fields.get("traceback")
             told = {"ename": str(fields.get("ename")), "evalue": str(fields.get("evalue"))}
@@ -149,7 +149,7 @@ def _note(kind: str, content: bytes) -> Note:
 
 
 def _published(data: bytes, procedure: int, believed: Container[str] = ()) -> Announcement:
-    """Return an event of a kernel: the bytes that were encoded there, where they say nothing that is not so."""
+    """Return an event of a kernel, with the bytes encoded there if their source and topic are correct."""
     fields = read_json(data)
     if not isinstance(fields, dict) or not isinstance(topic := fields.get("topic"), str):
         raise OutOfBounds("is not an object with a topic")
@@ -168,14 +168,14 @@ def _beginning(procedure: int) -> bytes:
 
 
 def marked(topic: str, fields: dict[str, Any], procedure: int) -> Announcement:
-    """Return an event of a script on a topic of the service, marked as the script's word.
+    """Return an event of a script on a topic of the service, marked as the script's.
 
     Parameters
     ----------
     topic
-        Its topic.
+        Topic of the event.
     fields
-        All that it carries.
+        All fields of the event.
     procedure
         Id of the procedure, which is `msg_src` whatever the fields say.
     """
@@ -188,7 +188,7 @@ def _output(topic: str, record: Record, procedure: int, fields: dict[str, Any]) 
 
 
 def _widget(record: Record, procedure: int) -> Announcement | None:
-    """Return what a widget says of its state; None for what else is said over a comm."""
+    """Return the event for a widget's state; None for other messages over a comm."""
     fields = _any_object.decode(record.content)
     data = fields.get("data")
     if not isinstance(data, dict) or not isinstance(state := data.get("state"), dict):

@@ -1,6 +1,6 @@
-"""Server-sent events on the wire: framing for the service, decoding for clients and tests.
+"""Server-sent events: framing for the service, decoding for clients and tests.
 
-The frames are those of the original: no space after the colons, no ``event:`` line unless one is asked for, so that a
+The frames are those of the original: no space after the colons, no ``event:`` line unless requested, so that a
 browser's ``onmessage`` gets every event. Decoding follows the WHATWG standard (HTML, section 9.2.6).
 """
 
@@ -11,23 +11,23 @@ from msgspec import Struct
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _SEPARATORS = re.compile("\x85|\u2028|\u2029".encode())
-"""Line ends of ``str.splitlines``, and of clients that use it, which JSON leaves as they are."""
+"""Line ends of ``str.splitlines``, and of clients that use it, which JSON does not escape."""
 _ESCAPES = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\x85\u2028\u2029"}
 
 
 def frame(data: bytes, event_id: int | None = None, event: str | None = None) -> bytes:
-    """Frame one event.
+    """Return the frame of one event.
 
-    Its data stay one line for clients that split text as ``str.splitlines`` does, and not as the standard says.
+    Its data are one line also for clients that split text as ``str.splitlines`` does, contrary to the standard.
 
     Parameters
     ----------
     data
         JSON on one line.
     event_id
-        What a client sends back as ``Last-Event-ID``.
+        Id that a client sends back as ``Last-Event-ID``; None for no id.
     event
-        Name of the event, for those that are not for ``onmessage``.
+        Name of the event, if it is not for ``onmessage``; otherwise None.
     """
     head = f"event:{event}\n".encode() if event else b""
     tail = end_of_frame(event_id) if event_id is not None else b"\n\n"
@@ -35,46 +35,46 @@ def frame(data: bytes, event_id: int | None = None, event: str | None = None) ->
 
 
 BEGINNING = b"data:"
-"""What an event begins with that is sent in pieces; `one_line` of each of them follows, and `end_of_frame`."""
+"""Beginning of an event that is sent in pieces; `one_line` of each piece and `end_of_frame` follow."""
 
 
 def one_line(data: bytes) -> bytes:
-    """Return JSON, or a piece of it, as no client takes it for several lines."""
+    """Return JSON, or a piece of it, with all line separators escaped."""
     return data if data.isascii() else _SEPARATORS.sub(lambda found: _ESCAPES[found[0]], data)
 
 
 def end_of_frame(event_id: int) -> bytes:
-    """Return the end of an event that has this id."""
+    """Return the end of the frame of an event with this id."""
     return b"\nid:%d\n\n" % event_id
 
 
 def whole_characters(piece: bytes) -> bytes:
-    """Return a piece of UTF-8 without the character at its end that is cut, if there is one."""
+    """Return a piece of UTF-8 without an incomplete character at its end."""
     for back in range(1, min(4, len(piece)) + 1):
         byte = piece[-back]
-        if byte & 0xC0 != 0x80:  # the first byte of a character; it tells how many there are
+        if byte & 0xC0 != 0x80:  # the first byte of a character; it tells the length
             length = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
             return piece[:-back] if len(piece) - back > 0 and length > back else piece
     return piece
 
 
 def comment(text: str) -> bytes:
-    """Frame a comment, which no client shows: a sign of life.
+    """Return the frame of a comment, which clients ignore: a heartbeat.
 
-    No empty line follows: many clients take each for the end of an event, and hand on one without data.
+    No empty line follows: many clients take it for the end of an event, and deliver one without data.
 
     Parameters
     ----------
     text
-        One line.
+        Text of one line.
     """
     return f":{text}\n".encode()
 
 
 def position(event_id: int) -> bytes:
-    """Frame the place at which a stream begins: no event, but what a client sends back that has heard none.
+    """Return the frame with the position at which a stream begins: no event, but the id to send back before the first.
 
-    It is for clients that have asked for it: many hand it on as an event without data.
+    It is only for clients that request it: many deliver it as an event without data.
 
     Parameters
     ----------
@@ -85,16 +85,16 @@ def position(event_id: int) -> bytes:
 
 
 class Message(Struct, frozen=True):
-    """A decoded event."""
+    """Decoded event."""
 
     data: str
     event: str = "message"
     id: str | None = None
-    """Newest id that the stream has given; None before the first."""
+    """Newest id in the stream; None before the first."""
 
 
 class Decoder:
-    """Turns the bytes of a stream, cut anywhere, into messages; each byte is looked at once, however long a line is."""
+    """Decoder of a stream, whose bytes may be cut anywhere; each byte is read once, however long a line is."""
 
     def __init__(self) -> None:
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
@@ -105,22 +105,22 @@ class Decoder:
         self._event = ""
         self._id: str | None = None
         self.last_id: str | None = None
-        """What to send back as ``Last-Event-ID``: the id of the newest frame that is whole; None before the first."""
+        """Id to send back as ``Last-Event-ID``, that of the newest complete frame; None before the first."""
 
     def feed(self, chunk: bytes | str) -> list[Message]:
-        """Take bytes, or text that was decoded elsewhere, and give the messages that they complete.
+        """Decode bytes, or text that is decoded already, and return the messages that they complete.
 
         Parameters
         ----------
         chunk
-            Whatever has arrived.
+            Received bytes or text.
         """
         text = chunk if isinstance(chunk, str) else self._text.decode(chunk)
         if not text:
             return []
         if self._fresh:
             text, self._fresh = text.removeprefix("\ufeff"), False
-        if self._after_return:  # the line ended with the carriage return: its line feed is not a line of its own
+        if self._after_return:  # the line ended with the carriage return: the line feed is not another line
             text = text.removeprefix("\n")
         self._after_return = text.endswith("\r")
         first, *others = _LINE_END.split(text)

@@ -70,10 +70,10 @@ class LoginHandler(LoginFormHandler):
 
 
 class TokenIdentityProvider(IdentityProvider):
-    """Identify callers by the service's token, or by cookies that only its login form sets.
+    """Knows callers by the service's token, and by cookies that only its login form gives.
 
-    Unlike Jupyter's own it stores no password, sets no cookie for a request with the token or where no token is
-    required, and compares in constant time.
+    Unlike Jupyter's own it stores no password, gives no cookie to a request that brings the token or to a caller
+    whom nobody asked for one, and compares in constant time.
     """
 
     token_file = Unicode("", help="File that holds the token, for --token would show it to the whole machine.").tag(

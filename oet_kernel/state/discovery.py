@@ -1,7 +1,7 @@
-"""How programs of a user find the services that run on this machine, and their tokens.
+"""Discovery of a user's services on this machine, and of their tokens.
 
-Each service keeps a file of its own in a private folder; a file whose service is gone is removed by whoever finds it.
-Machines may share a home folder, and a process id of one means nothing to another: each has a folder of its own.
+Each service has a file in a private folder; a search removes the files of services that have ended. Machines may share
+a home folder, where process ids of one mean nothing to another: each machine has a folder of its own.
 """
 
 import os
@@ -18,38 +18,38 @@ from oet_kernel.system.process_identity import start_of
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """A service that runs on this machine."""
+    """Service that runs on this machine."""
 
     pid: int
     started: int
-    """When its process started, in ticks since the machine did; with the pid it names the process for good."""
+    """Start of its process, in clock ticks since the machine's boot; unique together with the pid."""
     url: str
-    """API root."""
+    """URL of the API root."""
     token: str | None
-    """None where none is asked for."""
+    """Token of the service; None if it requires none."""
     state_dir: str
     serves: bool = True
-    """False for a Jupyter server that was not asked for procedures yet, and takes its state folder when it is."""
+    """False for a Jupyter server that takes its state folder only at the first request for procedures."""
 
 
 def announce(url: str, token: str | None, state_dir: str, *, serves: bool = True) -> Path:
-    """Let programs of this user find the service that this process is.
+    """Write the discovery file of this process's service, for programs of this user.
 
     Parameters
     ----------
     url
-        API root.
+        URL of the API root.
     token
-        The token that it asks for.
+        Token of the service; None if it requires none.
     state_dir
-        Its state folder.
+        State folder of the service.
     serves
-        Whether it has that folder already.
+        Whether the service holds that folder already.
 
     Returns
     -------
     Path
-        The file that says so, for `withdraw`.
+        Path of the file, for `withdraw`.
     """
     folder = _folder()
     private_folder(folder)
@@ -64,14 +64,14 @@ def announce(url: str, token: str | None, state_dir: str, *, serves: bool = True
 
 
 def withdraw(path: Path) -> None:
-    """Let nobody find the service any more."""
+    """Remove the service's discovery file."""
     path.unlink(missing_ok=True)
 
 
 def find() -> list[Service]:
-    """List the services of this user that run on this machine; none where none can run.
+    """Return the services of this user on this machine; empty on systems other than Linux.
 
-    Those that serve come before those that wait to be asked, the newest first.
+    Services that hold their state folder come before those that do not yet, each the newest first.
     """
     found: list[Service] = []
     if sys.platform != "linux":

@@ -1,4 +1,4 @@
-"""The state folder of a service: its lock, the database, a folder for each kernel."""
+"""State folder of a service: its lock, the database, a folder for each kernel."""
 
 import logging
 import os
@@ -24,30 +24,30 @@ _NOTE_BYTES = 4096
 
 
 def usual_folder() -> Path:
-    """Give the state folder of a service that was told of no other."""
+    """Return the default state folder."""
     return Path(os.environ.get("OET_STATE_DIR") or platformdirs.user_state_path("oet"))
 
 
 class StateFolder:
-    """Where a service keeps what must outlast it; one service at a time.
+    """Folder of a service's persistent data; held by one service at a time.
 
     Parameters
     ----------
     path
-        The folder; made (mode 0700) where it is missing.
+        Path of the folder; created (mode 0700) if it is missing.
 
     Raises
     ------
     StateFolderInUse
-        When another service works on it; the message names that service's process.
+        When another service holds the folder; the message names that service's process.
     StoreUnusable
-        When it cannot be made, or nothing can be written there.
+        When the folder cannot be created or written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.layout = Layout(path)
-        """The paths in it."""
+        """Paths in the folder."""
         self._lock = FileLock(self.layout.lock)
         try:
             self._take()
@@ -60,12 +60,12 @@ class StateFolder:
             ) from None
 
     def _take(self) -> None:
-        """Make the folder, and see that it is nobody else's."""
+        """Create the folder, and lock it for this service."""
         path = self.path
         private_folder(path)
         owner = self.layout.owner
-        self.moved = move_odd(path, [LOCK])  # nobody can hold what is no file
-        """Where things were moved that stood in the place of files and folders of the service."""
+        self.moved = move_odd(path, [LOCK])  # only a regular file can be locked
+        """New paths of entries that stood in the place of the service's files and folders."""
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -78,10 +78,10 @@ class StateFolder:
         self.moved += move_odd(path)
         owner.write_text(f"{os.getpid()}\n")
         self.runtime = self._runtime()
-        """A private folder for sockets, the same after a restart; short: the path of a socket may have 107 bytes."""
+        """Private folder for sockets, the same after a restart; short, since a socket's path may have 107 bytes."""
 
     def _runtime(self) -> Path:
-        """Give the folder of the service before this one, where kernels may still listen, or make one."""
+        """Return the previous service's folder of sockets, where kernels may still listen, or create one."""
         note = self.layout.runtime
         if (noted := read_note(note)) and _is_private(known := Path(noted)):
             return known
@@ -92,25 +92,25 @@ class StateFolder:
         return made
 
     def kernel_folder(self) -> Path:
-        """Make an empty private folder for a kernel."""
+        """Create an empty private folder for a kernel."""
         self.layout.kernels.mkdir(mode=0o700, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self.layout.kernels, prefix=""))
 
     def kernel_folders(self) -> list[Path]:
-        """List the folders of kernels that were made and not forgotten."""
+        """Return the folders of kernels that exist."""
         return sorted(one for one in self.layout.kernels.glob("*/") if not one.is_symlink())
 
     def owns(self, folder: Path) -> bool:
-        """Return whether a path is that of a kernel's folder in here; no other is ever written to, or removed."""
+        """Return whether a path is a kernel's folder in this state folder; no other is ever written or removed."""
         kernels = self.layout.kernels
         return os.path.realpath(folder.parent) == os.path.realpath(kernels) and folder.name not in ("", ".", "..")
 
     def sockets(self, name: str) -> Path:
-        """Give the beginning of the paths of a kernel's sockets."""
+        """Return the beginning of the paths of a kernel's sockets."""
         return self.runtime / name
 
     def forget(self, folder: Path) -> None:
-        """Remove a kernel's folder, and what sockets it has left."""
+        """Remove a kernel's folder and its remaining sockets."""
         if not self.owns(folder):
             log.warning("%s is no folder of a kernel of this service, and stays", folder)
             return
@@ -119,12 +119,12 @@ class StateFolder:
         shutil.rmtree(folder, ignore_errors=True)
 
     def close(self, *, keep_runtime: bool = False) -> None:
-        """Let another service have the folder.
+        """Release the folder for another service.
 
         Parameters
         ----------
         keep_runtime
-            Leave the folder of sockets, for kernels that are at work or on their way.
+            Whether to keep the folder of sockets, for kernels that are running or starting.
         """
         if not keep_runtime:
             shutil.rmtree(self.runtime, ignore_errors=True)
@@ -132,12 +132,12 @@ class StateFolder:
 
 
 def find_odd(folder: Path, names: Iterable[str] = (*FILES, *FOLDERS)) -> list[Path]:
-    """Find what stands in the place of a file or a folder of a service, and is none: a pipe, a broken link.
+    """Find entries of the wrong type in the place of a service's files or folders: a pipe, a broken link.
 
     Parameters
     ----------
     folder
-        The state folder.
+        Path of the state folder.
     names
         Names to look at.
     """
@@ -150,7 +150,7 @@ def find_odd(folder: Path, names: Iterable[str] = (*FILES, *FOLDERS)) -> list[Pa
 
 
 def move_odd(folder: Path, names: Iterable[str] = (*FILES, *FOLDERS)) -> list[Path]:
-    """Move such things away, so that a service can work; return where they are.
+    """Move entries of the wrong type away, so that a service can work; return their new paths.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def move_odd(folder: Path, names: Iterable[str] = (*FILES, *FOLDERS)) -> list[Pa
 
 
 def read_note(path: Path) -> str:
-    """Read a line that a service has left; empty where there is none that can be read."""
+    """Read a line that a service has written; empty if it is missing or cannot be read."""
     try:
         return read_file(path, _NOTE_BYTES).decode().strip().partition("\0")[0]
     except (OSError, ValueError):
@@ -184,7 +184,7 @@ def read_note(path: Path) -> str:
 
 
 def _is_private(folder: Path) -> bool:
-    """Tell whether a path is a folder that only this user can reach into, and no link to one."""
+    """Return whether a path is a folder that only this user can access, and not a link to one."""
     try:
         found = folder.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Every path in a state folder, once."""
+"""Paths in a state folder."""
 
 from pathlib import Path
 
@@ -19,19 +19,19 @@ DATABASE = "oet.sqlite"
 _COOKIE_SECRET = "cookie_secret"
 
 FILES = (LOCK, _OWNER, _RUNTIME, _NEW_RUNTIME, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
-"""Names that stand for regular files."""
+"""Names of regular files."""
 FOLDERS = (KERNELS, RECORDS, ACTIVITIES, REPOSITORIES, ENVIRONMENTS, CHECKOUTS, SET_ASIDE)
-"""Names that stand for folders."""
+"""Names of folders."""
 
 
 class Layout(Struct, frozen=True):
-    """The paths in one state folder, whether there is anything or not."""
+    """Paths in one state folder, existing or not."""
 
     folder: Path
 
     @property
     def lock(self) -> Path:
-        """File that a running service holds locked."""
+        """File that a running service keeps locked."""
         return self.folder / LOCK
 
     @property
@@ -46,17 +46,17 @@ class Layout(Struct, frozen=True):
 
     @property
     def new_runtime(self) -> Path:
-        """The same while it is written."""
+        """Temporary name of that file while it is written."""
         return self.folder / _NEW_RUNTIME
 
     @property
     def database(self) -> Path:
-        """SQLite's file; its ``-wal`` and ``-shm`` stand beside it."""
+        """File of SQLite; its ``-wal`` and ``-shm`` files are beside it."""
         return self.folder / DATABASE
 
     @property
     def cookie_secret(self) -> Path:
-        """File with what login cookies are signed with."""
+        """File with the key for signing login cookies."""
         return self.folder / _COOKIE_SECRET
 
     @property
@@ -71,7 +71,7 @@ class Layout(Struct, frozen=True):
 
     @property
     def activities(self) -> Path:
-        """Folder with the scheduling blocks that activities were run with."""
+        """Folder with the scheduling blocks of activities."""
         return self.folder / ACTIVITIES
 
     @property
@@ -91,5 +91,5 @@ class Layout(Struct, frozen=True):
 
     @property
     def set_aside(self) -> Path:
-        """Folder with what could not be taken."""
+        """Folder with data that could not be handled."""
         return self.folder / SET_ASIDE

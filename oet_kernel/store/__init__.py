@@ -1,1 +1,1 @@
-"""What outlasts the service: procedures, events, activities, in a database in the state folder."""
+"""Persistent data of the service: procedures, events and activities, in a database in the state folder."""

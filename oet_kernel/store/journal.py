@@ -1,8 +1,8 @@
-"""The journal of the service: numbers what happens, has it written down, and only then lets it be heard.
+"""Journal of the service: numbers events, writes them to the store, and delivers them after the commit.
 
-What is put into it during one turn of the event loop is one unit, and is committed whole or not at all: the events that
-a kernel's records have become, the states that follow from them, and how far the kernel has been heard. A thread
-writes; it commits whatever has come together since its last commit, without waiting for more.
+The rows and events of one turn of the event loop are one unit, committed whole or not at all: the events from a
+kernel's records, the states that follow from them, and the offset in the kernel's journal. A thread writes; it commits
+all units that have arrived since its last commit, without waiting for more.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
-"""How long the writer waits before it tries again what could not be written."""
+"""Seconds before the writer retries a failed write."""
 
 
 class _Batch:
-    """A unit on its way to the disk."""
+    """Unit that is being written."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.unit = Unit()
@@ -41,24 +41,24 @@ class _Batch:
 
 
 class Journal:
-    """Takes events and records in on the event loop; hands events out, in order, when they are on disk.
+    """Write events and rows given on the event loop, and deliver the events in order once they are on disk.
 
     Parameters
     ----------
     store
-        Where they are written; closed with the journal.
+        Store to write to; closed with the journal.
     deliver
-        Takes the events of each commit, on the event loop.
+        Called with the events of each commit, on the event loop.
     """
 
     def __init__(self, store: Store, deliver: Callable[[list[Event]], None]) -> None:
         self.store = store
         self.on_commit: Callable[[Unit], None] = lambda unit: None
-        """Called on the event loop with each unit that was committed, right before its events are delivered."""
+        """Called on the event loop with each committed unit, right before its events are delivered."""
         self.set_aside = SetAside(store.path.parent / SET_ASIDE)
-        """Where what cannot be taken is kept."""
+        """Data that could not be handled, set aside."""
         self.trouble: StoreUnusable | None = None
-        """Why nothing can be written at the moment; None while all is well."""
+        """Error that prevents writing at the moment; None if there is none."""
         self._deliver = deliver
         self._seq = store.last_seq()
         self._counters: dict[str, int] = {}
@@ -68,22 +68,22 @@ class Journal:
         self._giving_up = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stuck: asyncio.Future[None] | None = None
-        """Done while nothing can be written; made when somebody waits."""
+        """Done while the store cannot be written; created when a caller waits."""
         self._thread = threading.Thread(target=self._write, name="oet-journal", daemon=True)
 
     # --- on the event loop
 
     def publish(self, announcement: Announcement, procedure: int | None = None, at: float | None = None) -> Event:
-        """Number an event; listeners hear it when it has been committed.
+        """Number an event and queue it; listeners receive it after its commit.
 
         Parameters
         ----------
         announcement
-            The event's topic and encoded fields.
+            Topic and encoded fields of the event.
         procedure
-            The procedure that it is about; None for none, or several.
+            Id of the procedure that the event is about; None for none, or several.
         at
-            When it happened, Unix seconds; now if not given.
+            Time of the event in Unix seconds; None for now.
         """
         self._seq += 1
         moment = time.time() if at is None else at
@@ -92,11 +92,11 @@ class Journal:
         return event
 
     def put(self, row: ProcedureRow | KernelRow | ActivityRow) -> None:
-        """Have a record written with the events of this turn; the last of a procedure or activity counts."""
+        """Queue a row to be written with the events of this turn; the last row of a procedure or activity counts."""
         self._open_unit().add(row)
 
     def next_id(self, kind: str) -> int:
-        """Give the next id of a kind (procedure, activity); never one that was given before, a restart included."""
+        """Return the next id of a kind (procedure, activity); ids are never reused, not even after a restart."""
         if kind not in self._counters:
             self._counters[kind] = self.store.counter(kind)
         self._counters[kind] += 1
@@ -104,12 +104,12 @@ class Journal:
         return self._counters[kind]
 
     async def settled(self) -> None:
-        """Wait until all that was put in so far is on disk and has been delivered.
+        """Wait until all queued data are on disk and delivered.
 
         Raises
         ------
         StoreUnusable
-            When it cannot be written at the moment; it is tried again, and will be delivered once it could be.
+            When the data cannot be written at the moment; writing is retried, and delivery follows.
         """
         batch = self._newest
         if batch is None or batch.committed.done():
@@ -119,18 +119,18 @@ class Journal:
             raise self.trouble
 
     async def written(self) -> None:
-        """Wait like `settled`, but as long as it takes."""
+        """Wait as `settled` does, but without an error and without a time limit."""
         self._flush()
         if self._newest is not None:
             await asyncio.wait([self._newest.committed])
 
     async def unless_in_trouble(self, work: Awaitable[Any]) -> None:
-        """Wait for something that may take a commit, but no longer than to the moment when nothing can be written.
+        """Wait for work that may need a commit, until the store cannot be written at the latest.
 
         Parameters
         ----------
         work
-            What is waited for; it is given up where there is trouble.
+            Work to wait for; cancelled if the store cannot be written.
         """
         task = asyncio.ensure_future(work)
         try:
@@ -140,7 +140,7 @@ class Journal:
             task.cancel()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Have the writer do something between two commits; gives what it gave."""
+        """Run a function on the writer's thread between two commits; return its result."""
         self._start()
         future: Future[T] = Future()
 
@@ -156,7 +156,7 @@ class Journal:
         return await asyncio.wrap_future(future)
 
     async def close(self) -> None:
-        """Write what is pending and close the store; what cannot be written is given up, and that is said."""
+        """Write pending data and close the store; data that cannot be written are lost, and the loss is logged."""
         self._flush()
         self._giving_up.set()
         if self._loop is not None:
@@ -193,7 +193,7 @@ class Journal:
         try:
             self.on_commit(unit)
             self._deliver(unit.events)
-        except Exception as error:  # whoever waits for the commit is not to wait for ever
+        except Exception as error:  # callers that wait for the commit must not wait for ever
             report_fault("the delivery of events", error)
         for batch in batches:
             if not batch.committed.done():
@@ -227,7 +227,7 @@ class Journal:
                 work()
 
     def _commit(self, loop: asyncio.AbstractEventLoop, batches: list[_Batch]) -> None:
-        """Write batches in one transaction, however often it has to be tried."""
+        """Write batches in one transaction, with retries."""
         unit = batches[0].unit
         for batch in batches[1:]:
             unit.merge(batch.unit)
@@ -244,7 +244,7 @@ class Journal:
                 return
 
     def _written(self, unit: Unit) -> Unit:
-        """Write a unit; return what was written: a row that the database refuses is replaced, and set aside."""
+        """Write a unit, and return the unit as written: a row that the database refuses is replaced and set aside."""
         try:
             self.store.write(unit)
         except StoreUnusable:
@@ -257,7 +257,7 @@ class Journal:
             written, refused = self.store.write_apart(unit)
         except StoreUnusable:
             raise
-        except Exception as error:  # a fault of ours must not hold up all that comes behind it
+        except Exception as error:  # a bug must not block the units behind it
             report_fault("the writer to the database", error)
             self.set_aside.put("rows", "the service", repr(unit).encode("utf-8", "replace"), repr(error))
             return Unit()
@@ -267,4 +267,4 @@ class Journal:
 
 
 def _nothing() -> None:
-    """Be no work."""
+    """No-op."""

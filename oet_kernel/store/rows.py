@@ -1,4 +1,4 @@
-"""What is kept of procedures, kernels and activities, and the units in which it is written."""
+"""Rows of procedures, kernels and activities, and the units in which they are written."""
 
 from typing import Generic, Self, TypeVar
 
@@ -13,81 +13,81 @@ T = TypeVar("T")
 
 
 class Page(Struct, Generic[T], frozen=True):
-    """Rows that were read at once."""
+    """Page of rows that are read at once."""
 
     rows: list[T]
     more: bool
-    """Whether it ended at a bound, so that there may be more."""
+    """True if the page ended at a bound, so that more rows may follow."""
 
 
 class ProcedureRow(Struct, frozen=True, kw_only=True):
-    """All that a service needs to go on with a procedure after another one has ended."""
+    """Stored state of a procedure, from which another service can restore it."""
 
     procedure: Procedure
     main: ProcedureInput = field(default_factory=ProcedureInput)
-    """What ``main`` is called with where its start does not say."""
+    """Arguments of ``main`` where its start gives none."""
     request_id: float = 0.0
-    """The newest request that events are told to follow from."""
+    """Id of the newest request, which published events refer to."""
     path: str | None = None
-    """Where its script is; None until it was fetched."""
+    """Path of the script; None until it is fetched."""
     repository: str | None = None
-    """Address of the script's repository with the credentials that are shown to nobody, until it was fetched."""
+    """Address of the script's repository with its secret credentials; None once the script is fetched."""
     commit: str | None = None
-    """Full hash of the commit that the script was taken from; None for a file."""
+    """Full hash of the commit of the script; None for a file."""
     source_sha256: str | None = None
-    """Of the script as it was loaded; None before."""
+    """SHA-256 of the script as loaded; None before loading."""
     interests: list[str] = field(default_factory=list)
-    """Topics of others that the script listens to."""
+    """Topics of other sources that the script listens to."""
     abort: bool = False
-    """The stop that was accepted is to be followed by the abort script."""
+    """True if the abort script is to follow the accepted stop."""
     abort_id: int | None = None
-    """The procedure of that abort script; None before it was created."""
+    """Id of the abort script's procedure; None before its creation."""
     autostart: bool = False
-    """It is to be started as soon as it is READY."""
+    """True if the procedure is to be started as soon as it is READY."""
     controller: str | None = None
-    """Who has taken control of its kernel."""
+    """Name of the user who has control of the kernel; None if nobody has."""
 
     @property
     def id(self) -> int:
-        """The procedure's id."""
+        """Id of the procedure."""
         return self.procedure.id
 
 
 class KernelRow(Struct, frozen=True, kw_only=True):
-    """A procedure's kernel, and how far it has been heard."""
+    """Kernel of a procedure, with the offset in its journal."""
 
     procedure: int
     folder: str
     process: bytes | None = None
-    """How the process is known again, as JSON; None before it was started."""
+    """Identity of the process, as JSON; None before its start."""
     offset: int = 0
-    """How far its journal has become events, in bytes."""
+    """Number of bytes of its journal that have become events."""
 
 
 class ActivityRow(Struct, frozen=True):
-    """An activity."""
+    """Row of an activity."""
 
     id: int
     procedure: int
     record: bytes
-    """All of it, as JSON."""
+    """Activity as JSON."""
 
 
 Row = Event | ProcedureRow | KernelRow | ActivityRow
-"""What is written as one row."""
+"""Data written as one row."""
 
 
 class Refused(Struct, frozen=True):
-    """A row that the database refuses, however often it is tried."""
+    """Row that the database refuses at every attempt."""
 
     owner: str
-    """Whose it is."""
+    """Owner of the row, ``procedure 3``."""
     data: bytes
     why: str
 
     @classmethod
     def row(cls, row: Row, error: Exception) -> Self:
-        """Describe a row and what the database says of it."""
+        """Create the description of a row and the database's error."""
         pid = row.id if isinstance(row, ProcedureRow) else row.procedure
         owner = "the service" if pid is None else f"procedure {pid}"
         data = row.data if isinstance(row, Event) else repr(row).encode("utf-8", "replace")
@@ -95,22 +95,22 @@ class Refused(Struct, frozen=True):
 
 
 class Unit(Struct):
-    """What is written in one transaction: all of it, or nothing."""
+    """Data written in one transaction: all or nothing."""
 
     events: list[Event] = field(default_factory=list)
     procedures: dict[int, ProcedureRow] = field(default_factory=dict)
     kernels: dict[int, KernelRow] = field(default_factory=dict)
-    """By procedure."""
+    """Kernels by procedure id."""
     activities: dict[int, ActivityRow] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> list[Row]:
-        """All rows, in the order in which they are written."""
+        """All rows, in the order of writing."""
         return [*self.events, *self.procedures.values(), *self.kernels.values(), *self.activities.values()]
 
     def add(self, row: Row) -> None:
-        """Take in one row; the last of a procedure or activity counts."""
+        """Add a row; it replaces an earlier one of the same procedure or activity."""
         match row:
             case Event():
                 self.events.append(row)
@@ -122,7 +122,7 @@ class Unit(Struct):
                 self.activities[row.id] = row
 
     def merge(self, later: "Unit") -> None:
-        """Take in what is to be written after it."""
+        """Merge a later unit into this one."""
         self.events += later.events
         self.procedures.update(later.procedures)
         self.kernels.update(later.kernels)
@@ -131,19 +131,19 @@ class Unit(Struct):
 
 
 class ArchiveQuery(Struct, frozen=True, kw_only=True):
-    """Which procedures of all that ever were."""
+    """Query for a page of the archive."""
 
     states: tuple[ProcedureState, ...] = ()
-    """Any of these; empty for all."""
+    """States to include; empty for all."""
     script: str | None = None
-    """Part of the script's URI."""
+    """Text in the script's URI; None for all."""
     subarray: str | None = None
     since: float | None = None
-    """Created at this time or later, Unix seconds."""
+    """Earliest time of creation in Unix seconds, included; None for no bound."""
     until: float | None = None
-    """Created before this time, Unix seconds."""
+    """Latest time of creation in Unix seconds, excluded; None for no bound."""
     before: int | None = None
-    """Only ids below this one: the page after the one that ended with it."""
+    """Id below which the page begins, the last id of the previous page; None for the first page."""
     limit: int = 50
 
 

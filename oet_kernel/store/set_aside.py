@@ -1,4 +1,4 @@
-"""What could not be taken, kept with its bytes where an operator can look: ``set-aside`` in the state folder."""
+"""Data that could not be handled, kept with their bytes for operators in ``set-aside`` in the state folder."""
 
 import logging
 import os
@@ -13,46 +13,46 @@ import msgspec
 log = logging.getLogger(__name__)
 
 MOST_FILES = 200
-"""Files that are kept; what comes later is counted and logged alone."""
+"""Maximum number of files; further data are only counted and logged."""
 MOST_BYTES = 1 << 20
-"""Bytes that are kept of one thing: its beginning."""
+"""Maximum number of bytes kept in one file: the beginning of the data."""
 _MOST_LINES = 20
-"""Lines in the log about the things of one owner."""
+"""Maximum number of lines in the log about one owner."""
 
 
 class SetAside:
-    """Keeps what could not be taken, and counts it.
+    """Set aside data that could not be handled, and count them.
 
-    A file holds a line of JSON (``what``, ``why``, ``at`` in Unix seconds, ``bytes``), and behind it the bytes.
+    A file holds a line of JSON (``what``, ``why``, ``at`` in Unix seconds, ``bytes``), followed by the bytes.
 
     Parameters
     ----------
     folder
-        Created when there is something to keep.
+        Folder of the files; created when needed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.counts: Counter[str] = Counter()
-        """Things that were set aside by this service, by kind."""
+        """Number of items set aside by this service, by kind."""
         self._lines: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._files: int | None = None
         self._writer: ThreadPoolExecutor | None = None
 
     def put(self, kind: str, owner: str, data: bytes, why: str) -> None:
-        """Set something aside; it is written by a thread, never by the caller.
+        """Set data aside; a thread writes them, never the caller.
 
         Parameters
         ----------
         kind
-            ``records``, ``rows``, ``files``: how it is counted.
+            Kind for the count: ``records``, ``rows``, ``files``.
         owner
-            Whose it is, ``procedure 3``.
+            Owner of the data, ``procedure 3``.
         data
-            Its bytes.
+            Bytes of the data.
         why
-            What is wrong with it.
+            Reason.
         """
         with self._lock:
             self.counts[kind] += 1
@@ -86,7 +86,7 @@ class SetAside:
             log.warning("What was set aside could not be kept in %s: %s", self.folder, error)
 
     def close(self) -> None:
-        """Wait until all is written."""
+        """Wait until all data are written."""
         if self._writer is not None:
             self._writer.shutdown()
             self._writer = None

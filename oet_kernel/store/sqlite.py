@@ -1,6 +1,6 @@
-"""The store: one SQLite database (WAL) in the state folder, by SQLAlchemy Core.
+"""Store: one SQLite database (WAL) in the state folder, accessed by SQLAlchemy Core.
 
-Its methods block: writing is for the journal's thread alone, reading for any thread but the event loop's.
+Its methods block: only the journal's thread may write; any thread except the event loop's may read.
 """
 
 import os
@@ -38,9 +38,9 @@ from oet_kernel.store.rows import (
 T = TypeVar("T")
 
 HORIZON = "horizon"
-"""Counter: the number of the newest event that retention has removed."""
+"""Name of the counter that holds the number of the newest event removed by retention."""
 _SLICE = 1000
-"""Rows that retention removes at once; others write in between."""
+"""Number of rows that retention removes at once; other writes happen in between."""
 
 
 class Store:
@@ -49,25 +49,25 @@ class Store:
     Parameters
     ----------
     path
-        The database; made (mode 0600) where it is missing.
+        Path of the database; created (mode 0600) if it is missing.
     power_safe
-        Whether what was written survives a loss of power, not only the end of a process; costs a disk's flush for each
+        Whether written data survive a loss of power, not only the end of a process; costs a flush of the disk for each
         transaction.
     read_only
-        Whether to leave everything as it is: nothing is made, brought up to date, or written.
+        Whether to change nothing: no database is created, migrated or written.
 
     Raises
     ------
     StoreTooNew
-        When a later version of this program has written it.
+        When a later version of this program has written the database.
     StoreUnusable
-        When it is damaged, or cannot be written.
+        When the database is damaged, or cannot be written.
     """
 
     def __init__(self, path: Path, *, power_safe: bool = False, read_only: bool = False) -> None:
         self.path = path
         self.unreadable: dict[int, bytes] = {}
-        """Records of procedures that were looked at and could not be read."""
+        """Records that could not be read so far, by procedure id."""
         self._synchronous = "FULL" if power_safe else "NORMAL"
         if read_only:
             self._engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
@@ -94,7 +94,7 @@ class Store:
             if _is_of_the_row(error):
                 raise
             why = error.orig if isinstance(error, DatabaseError) else error
-            if isinstance(why, MemoryError):  # which says nothing
+            if isinstance(why, MemoryError):  # which has no message
                 why = MemoryError("the service has no memory left")
             raise StoreUnusable(
                 f"The database {self.path} cannot be used: {why}; 'oet doctor' tells more, "
@@ -103,7 +103,7 @@ class Store:
             ) from error
 
     def _configure(self, connection: sqlite3.Connection, record: Any) -> None:
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # takes effect when the first table is made
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # takes effect when the first table is created
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         connection.execute("PRAGMA busy_timeout=10000")
@@ -142,14 +142,14 @@ class Store:
     # --- writing
 
     def write(self, unit: Unit) -> None:
-        """Write a unit, whole or not at all.
+        """Write a unit in one transaction, whole or not at all.
 
         Raises
         ------
         StoreUnusable
-            When it cannot be written now; nothing of it is then.
+            When the unit cannot be written now; nothing of it is written then.
         Exception
-            When the database refuses one of its rows, whenever it is tried; nothing of it is written then.
+            When the database refuses one of its rows at every attempt; nothing of the unit is written then.
         """
         with self._explained(), self._engine.begin() as connection:
             if unit.events:
@@ -164,21 +164,21 @@ class Store:
                 _counters.put(connection, name, {"value": value})
 
     def write_apart(self, unit: Unit) -> tuple[Unit, list[Refused]]:
-        """Write a unit of which the database refuses a row: in the place of that row a notice.
+        """Write a unit with a row that the database refuses: that row is replaced by a notice.
 
         Returns
         -------
         tuple
-            The unit as it was written, and what was refused.
+            Unit as written, and the refused rows.
 
         Raises
         ------
         StoreUnusable
-            When it cannot be written now; nothing of it is then.
+            When the unit cannot be written now; nothing of it is written then.
         """
         written, refused = Unit(counters=dict(unit.counters)), []
         with self._explained(), self._engine.begin() as connection:
-            connection.exec_driver_sql("BEGIN")  # or the first savepoint would be a transaction of its own
+            connection.exec_driver_sql("BEGIN")  # otherwise the first savepoint would be a transaction of its own
             for name, value in unit.counters.items():
                 _counters.put(connection, name, {"value": value})
             for row in unit.rows:
@@ -198,24 +198,24 @@ class Store:
         return written, refused
 
     def trim(self, ended_before: float, most_bytes: int, on_removal: Callable[[int], None] = lambda pid: None) -> bool:
-        """Remove a slice of what retention no longer keeps: the procedures that ended longest ago, with their events.
+        """Remove a slice of what retention no longer keeps: the procedures that ended first, with their events.
 
-        Active procedures stay, whatever their age.
+        Active procedures are kept, whatever their age.
 
         Parameters
         ----------
         ended_before
-            What ended before this time (Unix seconds) goes.
+            Time in Unix seconds; procedures that ended before are removed.
         most_bytes
-            What ended longest ago goes until no more than this is in use.
+            Size in bytes; the procedures that ended first are removed until at most this size is in use.
         on_removal
-            Called with the id of a procedure before its removal is committed: what it takes away goes first, so that
-            none of it is left behind by a crash.
+            Called with the id of a procedure before its removal is committed: the function's own removals come first,
+            so that a crash leaves nothing behind.
 
         Returns
         -------
         bool
-            True when there may be more to remove.
+            True if there may be more to remove.
         """
         with self._explained(), self._engine.begin() as connection:
             ended = tables.procedures.c.ended
@@ -236,7 +236,7 @@ class Store:
                 self._remove_events(connection, loose)
                 return True
             if oldest is None or (oldest.ended >= ended_before and self._bytes_in_use(connection) <= most_bytes):
-                # gives one page back to the disk at each step, and only a script is stepped to the end
+                # each step frees one page, and only a script is stepped to the end
                 sqlite: Any = connection.connection.driver_connection
                 sqlite.executescript("PRAGMA incremental_vacuum")
                 return False
@@ -274,12 +274,12 @@ class Store:
     # --- reading
 
     def revision(self) -> str:
-        """Tell by which migration the tables were made."""
+        """Return the migration that the tables correspond to."""
         with self._explained(), self._engine.connect() as connection:
             return str(connection.execute(sa.select(tables.version.c.version_num)).scalar())
 
     def counter(self, name: str) -> int:
-        """Give the last value of a counter; 0 for one that was never counted."""
+        """Return the last value of a counter; 0 if it was never counted."""
         with self._explained(), self._engine.connect() as connection:
             return self._counter(connection, name)
 
@@ -288,13 +288,13 @@ class Store:
         value = connection.execute(query).scalar()
         if isinstance(value, int):
             return value
-        # none, or broken: an id must not be given twice all the same
+        # missing or broken: an id must still not be used twice
         if (table := {"procedure": tables.procedures, "activity": tables.activities}.get(name)) is None:
             return 0
         return int(connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0)
 
     def last_seq(self) -> int:
-        """Give the number of the newest event that ever was."""
+        """Return the number of the newest event ever published."""
         with self._explained(), self._engine.connect() as connection:
             newest = connection.execute(sa.select(sa.func.max(tables.events.c.seq))).scalar() or 0
             return max(int(newest), self._counter(connection, HORIZON))
@@ -309,22 +309,22 @@ class Store:
         most_bytes: int = PAGE_BYTES,
         longest: int | None = None,
     ) -> Page[Event]:
-        """Read a page of events in their order.
+        """Read a page of events in order.
 
         Parameters
         ----------
         after
-            Number of the event before the first.
+            Number of the event before the first one.
         wanted
-            Which.
+            Filter of the events.
         limit
-            How many at most.
+            Maximum number of events.
         up_to
-            Number of the last that is looked at; None for all.
+            Number of the last event to consider; None for all.
         most_bytes
-            Bytes of their data at most; an event that has more comes alone.
+            Maximum number of bytes of data; a larger event is returned alone.
         longest
-            Bytes of data above which an event comes without them, for `event_data` to read; None for no bound.
+            Bytes above which an event is returned without its data, for `event_data` to read; None for no bound.
         """
         columns = tables.events.c
         data: sa.ColumnElement[Any] = columns.data
@@ -356,14 +356,14 @@ class Store:
         seq
             Number of the event.
         begin
-            Bytes in front of the piece.
+            Offset of the piece in bytes.
         size
-            Bytes of the piece at most.
+            Maximum size of the piece in bytes.
 
         Returns
         -------
         bytes | None
-            Empty behind the end; None where the event was removed.
+            Piece of the data, empty after the end; None if the event was removed.
         """
         columns = tables.events.c
         query = sa.select(sa.func.substr(columns.data, begin + 1, size)).where(columns.seq == seq)
@@ -372,12 +372,12 @@ class Store:
         return None if found is None else _bytes(found[0])
 
     def active(self) -> list[ProcedureRow]:
-        """Read the procedures that had not ended, in order of creation."""
+        """Read the active procedures, in order of creation."""
         query = sa.select(tables.procedures).where(tables.procedures.c.ended.is_(None))
         return self._procedures(query.order_by(tables.procedures.c.id))
 
     def newest_inactive(self, limit: int) -> list[ProcedureRow]:
-        """Read the procedures that ended last, in the order in which they ended."""
+        """Read the procedures that ended last, in the order of their ends."""
         columns = tables.procedures.c
         query = sa.select(tables.procedures).where(columns.ended.is_not(None))
         return self._procedures(query.order_by(columns.ended.desc(), columns.id.desc()).limit(limit))[::-1]
@@ -401,17 +401,17 @@ class Store:
         return self._page_of_procedures(select, query.limit, PAGE_BYTES)
 
     def ids(self) -> set[int]:
-        """Name all procedures that there are."""
+        """Return the ids of all procedures."""
         with self._explained(), self._engine.connect() as connection:
             return set(connection.execute(sa.select(tables.procedures.c.id)).scalars())
 
     def procedures(self, pids: Collection[int]) -> dict[int, ProcedureRow]:
-        """Read procedures by their ids; those that there are not are left out."""
+        """Read procedures by their ids; unknown ids are left out."""
         found = self._procedures(sa.select(tables.procedures).where(tables.procedures.c.id.in_(pids)))
         return {row.id: row for row in found}
 
     def _procedures(self, query: sa.Select[Any]) -> list[ProcedureRow]:
-        """Read procedures of which there are few."""
+        """Read a small number of procedures, without a bound."""
         return self._page_of_procedures(query, -1, sys.maxsize).rows
 
     def _page_of_procedures(self, query: sa.Select[Any], limit: int, most_bytes: int) -> Page[ProcedureRow]:
@@ -420,7 +420,7 @@ class Store:
             return _page(rows, limit, most_bytes)
 
     def _procedure(self, one: Any) -> ProcedureRow:
-        """Read a procedure; in the place of one whose record cannot be read stands what the other columns tell."""
+        """Read a procedure; if its record cannot be read, restore it from the other columns."""
         try:
             row = row_decoder.decode(_bytes(one.record))
             if row.id != one.id or not row.procedure.history.process_states:
@@ -431,9 +431,9 @@ class Store:
         return row
 
     def find_unreadable(self) -> list[ProcedureRow]:
-        """Return what is to be written in the place of all records of procedures that cannot be read.
+        """Return the rows that are to replace all records of procedures that cannot be read.
 
-        Their bytes are in `unreadable` then.
+        The records' bytes are in `unreadable` then.
         """
         found: list[ProcedureRow] = []
         query = ArchiveQuery(limit=_SLICE)
@@ -443,7 +443,7 @@ class Store:
         return found
 
     def kernels(self, procedures: Collection[int]) -> dict[int, KernelRow]:
-        """Read the kernels of procedures, by procedure."""
+        """Read the kernels of procedures, by procedure id."""
         columns = tables.kernels.c
         query = sa.select(columns.procedure, columns.folder, columns.process, columns.offset)
         with self._explained(), self._engine.connect() as connection:
@@ -470,14 +470,14 @@ class Store:
             connection.execute(tables.activities.delete().where(tables.activities.c.id == number))
 
     def check(self) -> list[str]:
-        """Have the database check itself; gives what it complains about."""
+        """Run SQLite's check of the database; return the reported errors."""
         with self._explained(), self._engine.connect() as connection:
             said = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
             return [str(line) for line in said if line != "ok"]
 
 
 def _is_of_the_row(error: Exception) -> bool:
-    """Return whether an error is the same however often a row is tried: of its values, and not of the disk."""
+    """Return whether an error recurs at every attempt to write a row, because of its values and not of the disk."""
     if isinstance(error, SQLAlchemyError):
         return isinstance(error, _OF_THE_ROW) or type(error) is sa.exc.StatementError
     return not isinstance(error, OSError | MemoryError)
@@ -497,7 +497,7 @@ def _put(connection: sa.Connection, row: Row) -> None:
 
 
 def _replacement(row: Row) -> Row:
-    """Return what is written in the place of a row that the database refuses: the same without what a script chose."""
+    """Return the row that replaces one that the database refuses: the same without the values chosen by a script."""
     match row:
         case Event():
             topic = shortened(encodable(row.topic), TOPIC_CHARACTERS)
@@ -514,16 +514,16 @@ def _replacement(row: Row) -> Row:
 
 
 def _page(found: Iterable[tuple[T, int]], limit: int, most_bytes: int) -> Page[T]:
-    """Read rows up to a bound; of those behind it no more than one is fetched.
+    """Read rows up to a bound; at most one row beyond it is fetched.
 
     Parameters
     ----------
     found
-        Rows as the database gives them, and their bytes.
+        Rows from the database, with their sizes in bytes.
     limit
-        How many rows at most; the database gives no more.
+        Maximum number of rows; the database returns no more.
     most_bytes
-        Bytes of all rows at most; the first is read in any case.
+        Maximum number of bytes of all rows; the first row is read in any case.
     """
     rows: list[T] = []
     left = most_bytes
@@ -536,12 +536,12 @@ def _page(found: Iterable[tuple[T, int]], limit: int, most_bytes: int) -> Page[T
 
 
 def _bytes(value: Any) -> bytes:
-    """Return a value of a column of bytes, which SQLite lets hold anything."""
+    """Convert the value of a column of bytes, in which SQLite allows any type."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 
 def _restored(row: Any, error: Exception) -> ProcedureRow:
-    """Make a procedure that has failed of the columns of one whose record cannot be read."""
+    """Create a failed procedure from the columns of a row whose record cannot be read."""
     created = row.created if isinstance(row.created, float) else 0.0
     ended = row.ended if isinstance(row.ended, float) else created
     why = f"The record of this procedure cannot be read ({error!s:.200}); it was set aside."
@@ -569,12 +569,12 @@ def _columns(row: ProcedureRow) -> dict[str, Any]:
 
 
 class _Rows:
-    """Writes rows of a table, new or not; its statements are made once, which costs more than to carry them out.
+    """Insert or update rows of a table; its statements are built once, which takes longer than executing them.
 
     Parameters
     ----------
     table
-        With a primary key of one column.
+        Table with a primary key of one column.
     """
 
     def __init__(self, table: sa.Table) -> None:
@@ -584,19 +584,19 @@ class _Rows:
         self._update = table.update().where(key == sa.bindparam("the_key"))
 
     def put(self, connection: sa.Connection, key: Any, values: dict[str, Any]) -> None:
-        """Write one row."""
+        """Insert or update one row."""
         if connection.execute(self._update, {"the_key": key, **values}).rowcount == 0:
             connection.execute(self._insert, {self._key: key, **values})
 
 
 _INSERT_EVENTS = tables.events.insert()
 _OF_THE_ROW = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.InterfaceError, sa.exc.ProgrammingError)
-"""Errors of the database that are the same however often a row is tried."""
+"""Errors of the database that recur at every attempt to write a row."""
 _procedures, _kernels = _Rows(tables.procedures), _Rows(tables.kernels)
 _activities, _counters = _Rows(tables.activities), _Rows(tables.counters)
 
 
 def _below(topic: str) -> sa.ColumnElement[bool]:
-    """Match a topic and what lies below it; by range, since LIKE does not tell capitals from small letters."""
+    """Return the condition for a topic and those below it; by range, since LIKE ignores case."""
     column = tables.events.c.topic
     return (column == topic) | ((column >= f"{topic}.") & (column < f"{topic}/"))  # "/" comes after "."

@@ -1,9 +1,9 @@
-"""The tables of the store. A change here needs a migration beside it, and a new `REVISION`."""
+"""Tables of the store. A change here needs a migration, and a new `REVISION`."""
 
 import sqlalchemy as sa
 
 REVISION = "0001"
-"""The migration that leads to these tables; kept in the database, so that each version knows what it has before it."""
+"""Migration that leads to these tables; stored in the database, so that each version can identify its schema."""
 
 metadata = sa.MetaData()
 
@@ -56,4 +56,4 @@ counters = sa.Table(
 )
 
 version = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
-"""Alembic's own; read here so that Alembic need not be imported where there is nothing to migrate."""
+"""Table of Alembic; read here so that Alembic is imported only for a migration."""

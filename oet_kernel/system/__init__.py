@@ -1,1 +1,1 @@
-"""Facts of this process and this machine: processes, folders, threads; nothing of procedures."""
+"""Utilities for processes, folders and threads of this machine; independent of procedures."""

@@ -1,4 +1,4 @@
-"""Leaving out what a library imports only in case it is there, takes long, and is not used here."""
+"""Blocking of optional imports of libraries that are slow and not used here."""
 
 import sys
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def blocked(name: str) -> Iterator[None]:
-    """Have imports of a module fail, as where it is not installed; afterwards it can be imported.
+    """Block imports of a module, as if it were not installed, until the context ends.
 
     Parameters
     ----------
     name
-        Of the module; one that was imported before stays.
+        Name of the module; one that is already imported stays.
     """
     hide = name not in sys.modules
     if hide:

@@ -1,4 +1,4 @@
-"""What every child process of the service gets: the environment without the service's own secrets and settings."""
+"""Environment of child processes of the service, without its own secrets and settings."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,34 +14,34 @@ SETTINGS = (
     *("token", "token-file", "insecure-no-token", "ip", "port", "scripts-root", "repository", "abort-script"),
     *("archive", "state-dir", "preload", "warm-kernels"),
 )
-"""Options of the service that a variable may stand for: ``OET_SCRIPTS_ROOT`` for ``--scripts-root``."""
+"""Options of the service that a variable may set: ``OET_SCRIPTS_ROOT`` for ``--scripts-root``."""
 
 
 def variable(option: str) -> str:
-    """Return the environment variable that stands for an option of the service."""
+    """Return the environment variable for an option of the service."""
     return "OET_" + option.upper().replace("-", "_")
 
 
 _TRUST = ("token", "token-file", "insecure-no-token", "ip", "port", "state-dir")
-"""Options that say who may use a service, and which one it is: each has its own."""
+"""Options of access and identity, which each service has for itself."""
 
 
 def inherited(
     environ: Mapping[str, str] | None = None, *, without: Iterable[str] = (), settings: bool = False
 ) -> dict[str, str]:
-    """Return the environment variables of this process that a child of it may have.
+    """Return the environment variables that a child process inherits.
 
-    The token of the service, and what else speaks for it, is not for scripts, builds, git and their records; its
-    settings are not for a service that a child starts.
+    The token and other credentials of the service are withheld from scripts, builds, git and their records; its
+    settings are withheld from a service that a child starts.
 
     Parameters
     ----------
     environ
-        Variables; those of this process when None.
+        Environment variables; None for those of this process.
     without
-        Beginnings of names that this child does not get either.
+        Beginnings of further names to withhold.
     settings
-        True for an embedded service, which gets the user's settings, but for those that say who may use it.
+        True for an embedded service, which inherits the user's settings except those of access and identity.
     """
     beginnings = tuple(without)
     found = os.environ if environ is None else environ

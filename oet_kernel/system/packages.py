@@ -1,8 +1,8 @@
-"""What a kernel imports in an environment that lacks it: links to the packages that it needs, and to nothing else.
+"""Packages for kernels in other environments: links to those that the kernel needs and the environment lacks.
 
-Two folders beside an environment's own packages. ``last`` stands behind these on ``sys.path`` and holds all that the
-kernel needs. ``first`` stands before them and holds only what the environment has in a version that the kernel cannot
-run with, as where its requirements pin an old ipykernel.
+Two folders complement an environment's own packages. ``last`` follows these on ``sys.path`` and holds all packages that
+the kernel needs. ``first`` precedes them and holds only the packages that the environment has in a version with which
+the kernel cannot run, for example an old ipykernel pinned by its requirements.
 """
 
 import hashlib
@@ -24,63 +24,63 @@ from packaging.utils import canonicalize_name
 _PACKAGE = Path(__file__).parents[1]
 _NAME = "oet-kernel"
 _NEEDED = ("ipykernel", "ipython", "jupyter-client", "msgspec", "pypubsub", "pyzmq", "tornado", "traitlets")
-"""Distributions that the kernel's process imports, besides what these need."""
+"""Distributions that the kernel's process imports, without their dependencies."""
 _FOR_NOTEBOOKS = ("papermill",)
-"""What it imports, besides, to write arguments in the language of another kernel."""
+"""Further distributions that it imports to write arguments in the language of another kernel."""
 _NOT_NEEDED = frozenset({"debugpy"})
-"""ipykernel's debugger is left out of kernels."""
+"""Distributions that are left out of kernels: the debugger of ipykernel."""
 
 
 class GivesWay(Struct, frozen=True):
-    """A distribution of an environment in whose place the kernel has the service's."""
+    """Distribution of an environment that the service's replaces in kernels."""
 
     name: str
     version: str
-    """The environment's."""
+    """Version in the environment."""
     ours: str
-    """The service's version."""
+    """Version in the service's installation."""
     needed: str
-    """What the kernel needs."""
+    """Versions that the kernel needs."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} gives way to {self.ours}: kernels need {self.needed}"
 
 
 class Paths(Struct, frozen=True):
-    """What is added to ``sys.path`` for the kernels of an environment."""
+    """Folders that are added to ``sys.path`` for the kernels of an environment."""
 
     first: Path
     last: Path
     notebooks: Path
-    """Added when a notebook in another language needs it."""
+    """Folder that is added when a notebook in another language needs it."""
 
 
 def paths_for(python: Path) -> Paths:
-    """Return where the packages for the kernels of an environment are, once they were provided.
+    """Return the folders of packages for the kernels of an environment, existing or not.
 
     Parameters
     ----------
     python
-        Its interpreter.
+        Interpreter of the environment.
     """
     place = python.parents[1] / f"oet-kernel-{_installation()}"
     return Paths(place / "first", place / "last", place / "notebooks")
 
 
 def provide(python: Path) -> list[GivesWay]:
-    """Make the folders for the kernels of an environment, unless they are there; it reads and writes files.
+    """Create the folders for the kernels of an environment, unless they exist; blocks on files.
 
-    Those that another version of the service has made stay, for the kernels that it has left at work.
+    Folders of another version of the service are kept, for the kernels that it has left running.
 
     Parameters
     ----------
     python
-        Its interpreter.
+        Interpreter of the environment.
 
     Returns
     -------
     list of GivesWay
-        What its kernels have from the service in place of the environment's own.
+        Distributions of the environment that the service's replace in its kernels.
     """
     place = paths_for(python).last.parent
     conflicts = list(_conflicts(_versions(python)))
@@ -94,7 +94,7 @@ def provide(python: Path) -> list[GivesWay]:
         _link(fresh / "first", (needed[canonicalize_name(one.name)] for one in conflicts))
         _link(fresh / "notebooks", (one for name, one in notebooks.items() if name not in needed))
         fresh.chmod(0o755)
-        with suppress(OSError):  # another has just made it
+        with suppress(OSError):  # another process has just created it
             fresh.rename(place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -106,7 +106,7 @@ def _versions(python: Path) -> dict[str, str]:
     folder = python.parents[1] / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     found: dict[str, str] = {}
     for one in distributions(path=[str(folder)]):
-        with suppress(Exception):  # metadata that are broken
+        with suppress(Exception):  # broken metadata
             found[canonicalize_name(one.metadata["Name"])] = one.version
     return found
 
@@ -121,7 +121,7 @@ def _conflicts(versions: dict[str, str]) -> Iterator[GivesWay]:
 
 @cache
 def _closure(roots: tuple[str, ...]) -> dict[str, Distribution]:
-    """Return distributions by canonical name: these, and all that they need; of the service's own installation."""
+    """Return the given distributions and their dependencies by canonical name, from the service's own installation."""
     found: dict[str, Distribution] = {}
     queue = [canonicalize_name(name) for name in roots]
     while queue:
@@ -136,7 +136,7 @@ def _closure(roots: tuple[str, ...]) -> dict[str, Distribution]:
 
 @cache
 def _needs() -> dict[str, SpecifierSet]:
-    """Return the versions that this package and the kernel's distributions need of each other."""
+    """Return the versions that this package and the kernel's distributions require of each other."""
     needed = _closure(_NEEDED)
     needs = dict.fromkeys(needed, SpecifierSet())
     with suppress(PackageNotFoundError):
@@ -154,7 +154,7 @@ def _requirements(one: Distribution) -> list[Requirement]:
 
 @cache
 def _installation() -> str:
-    """Return a name for what is linked to: it is another where the service's installation is."""
+    """Return a name for the linked packages, which differs for each installation of the service."""
     parts = [sys.version, str(_PACKAGE)]
     for roots in (_NEEDED, _FOR_NOTEBOOKS):
         parts += [f"{name} {one.version} {one.locate_file('')}" for name, one in sorted(_closure(roots).items())]
@@ -162,7 +162,7 @@ def _installation() -> str:
 
 
 def _link(folder: Path, needed: Iterable[Distribution]) -> None:
-    """Make a folder of links to the modules and metadata of distributions."""
+    """Create a folder of links to the modules and metadata of distributions."""
     folder.mkdir()
     for one in needed:
         for name in _top_level(one):
@@ -172,9 +172,9 @@ def _link(folder: Path, needed: Iterable[Distribution]) -> None:
 
 
 def _top_level(one: Distribution) -> set[str]:
-    """Name the files and folders that a distribution has put beside those of others."""
+    """Return the names of a distribution's top-level files and folders."""
     listed = {file.parts[0] for file in one.files or () if file.parts}
-    if not listed:  # a system's package, which keeps no list
+    if not listed:  # a package of the system without a list of files
         text = one.read_text("top_level.txt") or one.metadata["Name"].replace("-", "_")
         listed = {name + suffix for name in text.split() for suffix in ("", ".py")}
     return {name for name in listed if name not in ("..", "/", "__pycache__") and not name.endswith(".pth")}

@@ -1,4 +1,4 @@
-"""Private folders of the service: made so, checked, and mended where that is safe."""
+"""Private folders of the service: created, checked, and repaired where that is safe."""
 
 import errno
 import os
@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder that only this user can use, with the parents that are missing; check one that is there.
+    """Create a folder that only this user can access, with missing parents; check an existing one.
 
     Parameters
     ----------
     path
-        Of the folder.
+        Path of the folder.
 
     Raises
     ------
     PermissionError
-        When it belongs to somebody else, or others may write there: what lies in it may be theirs.
+        When the folder belongs to another user, or other users may write there: its content may be theirs.
     OSError
-        When it cannot be made.
+        When the folder cannot be created.
     """
     missing = []
     place = path

@@ -1,4 +1,4 @@
-"""What a process takes over from whoever starts it, and how a kernel that was started before gets what is true now."""
+"""Context that a process inherits from its parent, and its changes since the start of a warm kernel."""
 
 import os
 import resource
@@ -15,12 +15,12 @@ _AT_START = (
     *("PYTHON", "LD_", "GLIBC_", "MALLOC_", "LANG", "LC_", "HOME", "IPYTHON"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "NUMEXPR_"),
 )
-"""Beginnings of the environment variables that a program or its libraries read once, when they are loaded."""
+"""Beginnings of environment variables that a program or its libraries read once, when they are loaded."""
 _LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 
 
 class Bounds(Struct, frozen=True):
-    """What the system grants a process, and it hands on; a process without privilege cannot take all of it back."""
+    """Inherited limits of a process; a process without privileges cannot undo all of them."""
 
     umask: str
     niceness: int
@@ -29,15 +29,15 @@ class Bounds(Struct, frozen=True):
 
     @classmethod
     def now(cls) -> Self:
-        """Take those of this process."""
-        # os.umask() would change it, in all threads, for a moment
+        """Return the bounds of this process."""
+        # os.umask() would change it for a moment in all threads
         status = Path("/proc/self/status").read_text()
         umask = status.partition("Umask:")[2].split()[0]
         return cls(umask, os.getpriority(os.PRIO_PROCESS, 0), tuple(resource.getrlimit(limit) for limit in _LIMITS))
 
 
 class Surroundings(Struct, frozen=True):
-    """Environment variables, working folder and bounds."""
+    """Environment variables, working folder and bounds of a process."""
 
     environment: dict[str, str]
     folder: str
@@ -45,17 +45,17 @@ class Surroundings(Struct, frozen=True):
 
     @classmethod
     def now(cls, python: Path | None = None) -> Self:
-        """Take those of this process, for a script in an environment.
+        """Return the surroundings of this process, for a script in an environment.
 
         Parameters
         ----------
         python
-            The environment's interpreter; None for the service's own.
+            Interpreter of the environment; None for the service's own.
         """
         return cls(activated(inherited(), python), os.getcwd(), Bounds.now())
 
     def changes(self, before: "Surroundings") -> Changes:
-        """Tell what must be set where `before` was true, for these to be true."""
+        """Return the changes that turn `before` into these surroundings."""
         changed = {name: value for name, value in self.environment.items() if before.environment.get(name) != value}
         gone = before.environment.keys() - self.environment.keys()
         folder = None if self.folder == before.folder else self.folder
@@ -63,19 +63,19 @@ class Surroundings(Struct, frozen=True):
 
 
 def need_start(changes: Changes) -> bool:
-    """Return whether only a process that is started anew would follow changes."""
+    """Return whether changes take effect only in a new process."""
     return changes.bounds or any(at_start(changes.environment))
 
 
 def activated(environment: dict[str, str], python: Path | None) -> dict[str, str]:
-    """Return environment variables as the ``activate`` of a virtual environment leaves them.
+    """Return environment variables as set by the ``activate`` of a virtual environment.
 
     Parameters
     ----------
     environment
-        Those before.
+        Environment variables before.
     python
-        Interpreter of the virtual environment; nothing changes where it is None, or of no virtual environment.
+        Interpreter of the virtual environment; nothing changes if it is None, or not in a virtual environment.
     """
     if python is None or not (python.parents[1] / "pyvenv.cfg").is_file():
         return environment
@@ -88,10 +88,10 @@ def activated(environment: dict[str, str], python: Path | None) -> dict[str, str
 
 
 def different_at_start(one: dict[str, str], other: dict[str, str]) -> list[str]:
-    """Name the variables in which two environments differ, of those that are read only when a program starts."""
+    """Return the names of variables that differ between two environments and are read only when a program starts."""
     return sorted(name for name in {*at_start(one), *at_start(other)} if one.get(name) != other.get(name))
 
 
 def at_start(names: Iterable[str]) -> list[str]:
-    """Give those names of environment variables that are read only when a program starts."""
+    """Return the names of environment variables that are read only when a program starts."""
     return [name for name in names if name.startswith(_AT_START)]

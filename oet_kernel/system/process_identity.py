@@ -1,4 +1,4 @@
-"""What names a process for good: its id, which the system gives again, and the time of its start, which it does not."""
+"""Process identity: pid and start time, unique even when pids are reused."""
 
 import os
 from pathlib import Path
@@ -11,35 +11,35 @@ from oet_kernel.protocol import ABILITIES, IDENTITY, PROTOCOL_VERSION, Hello
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """What a kernel says of itself."""
+    """Identity of a kernel's process, and its protocol."""
 
     pid: int
     started: int
-    """When it started, in clock ticks since the machine did."""
+    """Start of the process, in clock ticks since the machine's boot."""
     forked: bool
-    """Whether a fork server made it."""
+    """True if a fork server forked it."""
     protocol: int = 0
-    """What it speaks with a service, as `oet_kernel.protocol` has it."""
+    """Version of its protocol with the service, see `oet_kernel.protocol`."""
     can: tuple[str, ...] = ABILITIES
 
     @property
     def hello(self) -> Hello:
-        """The kernel's first message."""
+        """First message of the kernel."""
         return Hello(protocol=self.protocol, can=self.can)
 
 
 def start_of(pid: int) -> int | None:
-    """Tell when a process started, from what stands behind the last parenthesis of its stat file (field 22).
+    """Return the start time of a process, from field 22 of its stat file, counted after the last parenthesis.
 
     Parameters
     ----------
     pid
-        Its id.
+        Process id.
 
     Returns
     -------
     int or None
-        Clock ticks since the machine started; None when there is no such process.
+        Clock ticks since the machine's boot; None if there is no such process.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
@@ -49,14 +49,14 @@ def start_of(pid: int) -> int | None:
 
 
 def write_identity(folder: Path, *, forked: bool) -> None:
-    """Write down which process this is, so that a service that did not live to see the start finds it.
+    """Write the identity of this process, so that a service that did not see its start can find it.
 
     Parameters
     ----------
     folder
-        The kernel's private folder.
+        Private folder of the kernel.
     forked
-        Whether a fork server made this process.
+        Whether a fork server forked this process.
     """
     identity = Identity(pid=os.getpid(), started=start_of(os.getpid()) or 0, forked=forked, protocol=PROTOCOL_VERSION)
     fresh = folder / f"{IDENTITY}.new"
@@ -66,12 +66,12 @@ def write_identity(folder: Path, *, forked: bool) -> None:
 
 
 def read_identity(folder: Path) -> Identity | None:
-    """Read what a kernel has said of itself; None when it has not, or not yet.
+    """Read the identity of a kernel; None if it has not been written, or not yet.
 
     Parameters
     ----------
     folder
-        Its private folder.
+        Private folder of the kernel.
     """
     try:
         return msgspec.json.decode(read_file(folder / IDENTITY, NOTE_BYTES), type=Identity)

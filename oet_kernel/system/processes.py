@@ -1,4 +1,4 @@
-"""Processes: waiting for an end, ending a whole tree, saying what an exit status means."""
+"""Processes: waiting for their end, ending a whole tree, describing exit statuses."""
 
 import asyncio
 import os
@@ -12,16 +12,16 @@ from oet_kernel.protocol import COLLECTOR_NAME, KERNEL_NAME
 from oet_kernel.system.process_identity import start_of as start_of
 
 MARK = "OET_KERNEL_ID"
-"""Environment variable by which a kernel's descendants are known: it holds the full path of the kernel's folder."""
+"""Environment variable that marks a kernel's descendants: it holds the full path of the kernel's folder."""
 
 
 def describe_exit(status: int | None) -> str:
-    """Say how a process ended.
+    """Return a description of the end of a process.
 
     Parameters
     ----------
     status
-        Exit code, or minus the number of the signal that ended it; None when nobody knows.
+        Exit code, or minus the number of the signal that ended it; None if unknown.
     """
     if status is None:
         return "a status that nobody knows: its parent, which would, has gone before it"
@@ -44,12 +44,12 @@ async def exit_of(process: subprocess.Popen[bytes]) -> int:
     Parameters
     ----------
     process
-        A child of this process.
+        Child of this process.
 
     Returns
     -------
     int
-        Its exit code, or minus the number of the signal that ended it.
+        Exit code, or minus the number of the signal that ended the process.
     """
     loop = asyncio.get_running_loop()
     gone = asyncio.Event()
@@ -64,14 +64,14 @@ async def exit_of(process: subprocess.Popen[bytes]) -> int:
 
 
 def handles(pid: int, signum: signal.Signals) -> bool:
-    """Tell whether a process has set a handler of its own for a signal; False where that cannot be found out.
+    """Return whether a process has a handler of its own for a signal; False if that cannot be determined.
 
     Parameters
     ----------
     pid
-        Of the process.
-    signum
-        The signal.
+        Process id.
+        signum
+        Signal to check.
     """
     with suppress(OSError, ValueError), open(f"/proc/{pid}/status") as status:
         for line in status:
@@ -81,21 +81,21 @@ def handles(pid: int, signum: signal.Signals) -> bool:
 
 
 def signal_group(pid: int, signum: signal.Signals) -> None:
-    """Send a signal to a process and to all that stayed in its process group; nothing if they are gone."""
+    """Send a signal to a process and its process group; no-op if they have ended."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signum)
 
 
 def kill_tree(pid: int) -> None:
-    """End a process and every descendant of it, however they defend themselves.
+    """Kill a process and all its descendants.
 
-    Each is frozen before its children are listed, so that none can fork while the tree is walked. Blocks for some
-    milliseconds: call it in a thread.
+    Each process is suspended before its children are listed, so that none can fork while the tree is walked. Blocks for
+    some milliseconds: call it in a thread.
 
     Parameters
     ----------
     pid
-        The root of the tree.
+        Process id of the root of the tree.
     """
     frozen: list[psutil.Process] = []
     queue = [pid]
@@ -111,16 +111,16 @@ def kill_tree(pid: int) -> None:
 
 
 def kill_leftovers(session: int | None, folder: str) -> None:
-    """End what a kernel left behind: members of its session, and processes that carry its mark.
+    """Kill the processes that a kernel has left: members of its session, and processes with its mark.
 
     Blocks for some milliseconds: call it in a thread.
 
     Parameters
     ----------
     session
-        Session id: the kernel's pid; None where that may be another process's by now.
+        Session id, the kernel's pid; None if that may belong to another process by now.
     folder
-        The kernel's private folder, which its descendants' environment names.
+        Private folder of the kernel, which the environment of its descendants names.
     """
     for pid in psutil.pids() if session is not None else []:
         with suppress(OSError):
@@ -131,15 +131,15 @@ def kill_leftovers(session: int | None, folder: str) -> None:
 
 
 def marked(beginning: str) -> dict[str, list[int]]:
-    """Find the processes that carry the mark of a kernel, leaders of a session first.
+    """Find the processes with the mark of a kernel, session leaders first.
 
-    Those that were forked and have not started another program since carry what their fork server does: no mark. A
+    Forked processes that have not started another program since have the environment of their fork server: no mark. A
     collector, which ends by itself, is left out.
 
     Parameters
     ----------
     beginning
-        Of the path of the kernel's folder.
+        Beginning of the path of the kernel's folder.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def fork_servers(runtime: str) -> list[int]:
     Parameters
     ----------
     runtime
-        The folder of a service's sockets.
+        Folder of a service's sockets.
     """
     found = {}
     for process in psutil.process_iter(["cmdline", "name", "ppid"]):
@@ -173,7 +173,7 @@ def fork_servers(runtime: str) -> list[int]:
         listens = "--socket" in words and words[words.index("--socket") + 1].startswith(f"{runtime}/fork-")
         if listens and process.info["name"] not in (KERNEL_NAME, COLLECTOR_NAME):
             found[process.pid] = process.info["ppid"]
-    return [pid for pid, parent in found.items() if parent not in found]  # no child that is not yet a kernel
+    return [pid for pid, parent in found.items() if parent not in found]  # a fork server's child is not yet a kernel
 
 
 def _name(pid: int) -> str:

@@ -1,4 +1,4 @@
-"""Supervises the service's own tasks: none ends by an exception that nobody hears of."""
+"""Supervision of the service's own tasks: every exception that ends one is reported."""
 
 import asyncio
 import logging
@@ -10,20 +10,20 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 faults: Counter[str] = Counter()
-"""Exceptions that were not expected, by the part of the service that they ended; shown by ``/health``."""
+"""Number of unexpected exceptions by the part of the service that they ended; shown by ``/health``."""
 _MOST_LINES = 20
-"""Tracebacks in the log of one part."""
+"""Maximum number of tracebacks in the log for one part."""
 
 
 def report_fault(part: str, error: BaseException) -> None:
-    """Count an exception that was not expected, and log it with its traceback.
+    """Count an unexpected exception, and log it with its traceback.
 
     Parameters
     ----------
     part
-        What it has ended, ``records``.
+        Part of the service that it ended, ``records``.
     error
-        The exception.
+        Unexpected exception.
     """
     faults[part] += 1
     if faults[part] <= _MOST_LINES:
@@ -31,19 +31,19 @@ def report_fault(part: str, error: BaseException) -> None:
 
 
 def supervise(part: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Start a task that its owner keeps, but whose failure nobody may come to see.
+    """Start a task whose owner keeps it but may never await its failure.
 
     Parameters
     ----------
     part
-        What it is part of, for the log.
+        Part of the service that the task belongs to, for the log.
     work
-        What is run.
+        Coroutine to run.
 
     Returns
     -------
     asyncio.Task
-        The task; an exception that ends it is reported, and raised to whoever awaits it all the same.
+        Started task; an exception that ends it is reported, and still raised where it is awaited.
     """
     task = asyncio.get_running_loop().create_task(work)
     task.add_done_callback(lambda ended: _report_end(part, ended))
@@ -56,24 +56,24 @@ def _report_end(part: str, task: asyncio.Task[Any]) -> None:
 
 
 class Supervisor:
-    """Keeps tasks that have no other owner, until they end or all are cancelled."""
+    """Owner of background tasks, until they end or all are cancelled."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, part: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run something in the background; parameters and result as `supervise` has them."""
+        """Start a background task; parameters and result as for `supervise`."""
         task = supervise(part, work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def ended(self) -> None:
-        """Wait until all that run now have ended."""
+        """Wait until all tasks that are running now have ended."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     def cancel(self) -> None:
-        """Cancel all that run."""
+        """Cancel all running tasks."""
         for task in list(self._tasks):
             task.cancel()

@@ -1,8 +1,7 @@
-"""Threads for work that may block, apart by what may block it, and started before they are needed.
+"""Threads for blocking work, in separate pools by cause of blocking, and started before they are needed.
 
-`asyncio.to_thread` has one pool for all, of six threads on a small machine, which it starts on demand: a folder of
-scripts on a file server that does not answer would keep stops waiting, and at the limit of processes nothing could be
-stopped at all.
+`asyncio.to_thread` has one pool for all work, of six threads on a small machine, started on demand: a folder of scripts
+on a file server that does not answer would delay stops, and at the limit of processes nothing could be stopped at all.
 """
 
 import asyncio
@@ -37,14 +36,14 @@ class _Job(Struct):
 
 
 class Threads:
-    """A fixed number of threads with one queue; they end with the process, whatever they are waiting for.
+    """Pool of a fixed number of threads with one queue; they end with the process, even while blocked.
 
     Parameters
     ----------
     name
-        What they are for.
+        Purpose of the pool, for the names of threads.
     count
-        How many there are.
+        Number of threads.
     """
 
     def __init__(self, name: str, count: int) -> None:
@@ -54,12 +53,12 @@ class Threads:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
 
     def start(self) -> None:
-        """Start the threads that are not there yet.
+        """Start the threads that are missing.
 
         Raises
         ------
         OSError
-            When the system gives none, `errno.EAGAIN`; with at least one, the work is done.
+            When the system starts no thread, `errno.EAGAIN`; one thread is enough to go on.
         """
         while len(self._threads) < self._count:
             thread = Thread(target=self._work, name=f"oet-{self._name}-{len(self._threads)}", daemon=True)
@@ -80,14 +79,14 @@ class Threads:
         Parameters
         ----------
         work
-            The function.
-        *args, **kwargs
-            What it is called with.
+            Function to call.
+            *args, **kwargs
+                Arguments of the function.
 
         Returns
         -------
         object
-            What it returns; it raises what the function raises.
+            Result of the function; its exceptions are raised.
         """
         self.start()
         job = _Job(Future(), copy_context(), lambda: work(*args, **kwargs))
@@ -101,16 +100,16 @@ class Threads:
 
 
 PROCESSES = Threads("processes", 4)
-"""Looks for processes, waits for them and ends them: what a stop needs."""
+"""Pool for finding, awaiting and ending processes, as stops need."""
 STATE = Threads("state", 6)
-"""Reads and writes the state folder."""
+"""Pool for reading and writing the state folder."""
 SCRIPTS = Threads("scripts", 8)
-"""Reads scripts, definitions and checkouts, which may lie on a file server."""
+"""Pool for reading scripts, definitions and checkouts, which may be on a file server."""
 RECORDS = Threads("records", 2)
-"""Makes pages of records, which takes the processor."""
+"""Pool for rendering pages of records, which needs the processor."""
 
 
 def start_all() -> None:
-    """Start all threads, so that none is wanting when the system gives no more; raises what `Threads.start` does."""
+    """Start all threads, so that none is missing when the system refuses more; raises as `Threads.start` does."""
     for threads in (PROCESSES, STATE, SCRIPTS, RECORDS):
         threads.start()

@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates over the connection that the store hands in."""
+"""Script run by Alembic: migrates over the connection of the store."""
 
 from alembic import context
 
