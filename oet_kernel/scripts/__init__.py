@@ -1,1 +1,1 @@
-"""Where a script comes from: files, git repositories, and the environments they ask for."""
+"""Sources of scripts: files and git repositories, with the environments that scripts request."""

@@ -1,6 +1,6 @@
-"""Addresses of git repositories: what git is given of them, what everybody may see, and the credentials between; pure.
+"""Addresses of git repositories: the URL for git, the public form, and the credentials; pure.
 
-Every function takes time in proportion to the length of what it is given.
+The time of every function is proportional to the length of its argument.
 """
 
 import base64
@@ -10,39 +10,39 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 HIDDEN = "***"
-"""Stands where credentials were."""
+"""Placeholder for credentials."""
 LONGEST = 2048
-"""Characters that an address may have."""
+"""Largest length of an address in characters."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _AUTHORITY_ENDS = re.compile(r"[/?#\\]")
 _WORD = re.compile(r"[^\s'\"<>`]+")
 _WITH_USER = frozenset({"ssh", "git+ssh", "ssh+git"})
-"""Schemes whose user is no credential: ssh logs in by keys."""
+"""Schemes whose user is not a credential: ssh logs in with keys."""
 _WITH_QUERY = frozenset({"http", "https", "ftp", "ftps"})
 _SHORTEST = 4
-"""Characters of a secret that is looked for by itself; a shorter one would be found in any word."""
+"""Shortest secret in characters that is searched for by itself; a shorter one would match in any word."""
 
 
 class Address(Struct, frozen=True, kw_only=True):
-    """The address of a repository, taken apart."""
+    """The parsed address of a repository."""
 
     text: str
-    """As it was given, credentials included."""
+    """The given address, credentials included."""
     url: str
-    """What git is called with: without credentials."""
+    """Address for git, without credentials."""
     shown: str
-    """What everybody may see."""
+    """Public form, with `HIDDEN` in place of credentials."""
     site: str | None = None
     """Scheme, host and port of an address with a scheme, to which the credentials go; None for others."""
     username: str | None = None
     password: str | None = None
-    """Decoded; None where the address has no credentials that git takes."""
+    """Decoded password, as is `username`; None where the address has no credentials that git accepts."""
     fault: str | None = None
-    """Why git cannot use what the address holds; None where it can."""
+    """Reason why git cannot use the address; None where it can."""
 
     @property
     def local(self) -> bool:
-        """True for a repository in a folder of this machine."""
+        """True for a repository in a local folder."""
         if self.site is not None:
             return self.site.lower().startswith("file:")
         return ":" not in self.text.split("/")[0]
@@ -54,7 +54,7 @@ class Address(Struct, frozen=True, kw_only=True):
         return public_text(text)
 
     def _secrets(self) -> list[str]:
-        """List the forms in which the credentials may be repeated, the longest first."""
+        """Return the forms in which git may repeat the credentials, the longest first."""
         if self.text == self.shown:
             return []
         userinfo, query = _userinfo(self.text)[1], self.text.partition("?")[2]
@@ -89,7 +89,7 @@ def parse(text: str) -> Address:
     if not scheme or scheme.lower() in _WITH_USER:
         if not colon:
             return Address(text=text, url=text, shown=text, site=site)
-        # as ssh takes no password from its caller, it is neither used nor shown
+        # ssh accepts no password from its caller, so a password is neither used nor shown
         return Address(
             text=text,
             url=f"{start}{user}@{host}{rest}",
@@ -111,14 +111,14 @@ def parse(text: str) -> Address:
 
 
 def relative(parent: Address, url: str) -> Address:
-    """Resolve the address of a submodule as git does; on the parent's own host it has the parent's credentials.
+    """Resolve the address of a submodule as git does; on the parent's own host it gets the parent's credentials.
 
     Parameters
     ----------
     parent
-        Of the repository that has the submodule.
+        Address of the repository with the submodule.
     url
-        As ``.gitmodules`` has it.
+        Address in ``.gitmodules``, relative or absolute.
     """
     if not url.startswith(("./", "../")):
         found = parse(url)
@@ -138,7 +138,7 @@ def relative(parent: Address, url: str) -> Address:
 
 
 def name_of(address: Address) -> str:
-    """Name a folder for a repository: the last part of its address, of letters that any system takes."""
+    """Return a folder name for a repository: the last part of its address, in portable characters."""
     last = re.split(r"[/:]", address.shown.rstrip("/").removesuffix("/.git"))[-1].removesuffix(".git")
     return re.sub(r"[^A-Za-z0-9._-]", "_", last)[:64].strip(".") or "repository"
 
@@ -169,7 +169,7 @@ def _public_word(word: str) -> str:
 
 
 def _parts(text: str) -> tuple[str, str, str, str]:
-    """Part an address into scheme (empty without), user information, host with port, and the rest."""
+    """Split an address into scheme (empty without), user information, host with port, and the rest."""
     scheme, separator, rest = text.partition("://")
     if not separator or not _SCHEME.match(scheme):
         scheme, rest = "", text

@@ -1,6 +1,6 @@
-"""ScriptCatalogue: which scripts there are, what they take, and whether arguments fit.
+"""ScriptCatalogue: list of scripts, schemas of their functions, check of arguments.
 
-Files are read in threads; what was read is kept until the file changes.
+Files are read in threads; results are cached until the file changes.
 """
 
 import errno
@@ -37,27 +37,27 @@ from oet_kernel.scripts.signature.validation import faults
 from oet_kernel.system.threads import SCRIPTS
 
 _LARGEST = 4 << 20
-"""Bytes of a script that is read; a larger one is not looked into."""
+"""Largest script in bytes that is read; schemas of larger ones stay unknown."""
 _HEAD = 64 << 10
-"""Bytes in which a script's docstring begins."""
+"""Bytes at the beginning of a script in which its docstring is searched."""
 _VISITED = 20_000
-"""How many entries of folders are looked at for one listing."""
+"""Largest number of folder entries that are visited for one listing."""
 _KEPT = 256
-"""How many scripts are remembered as they were read."""
+"""Largest number of cached scripts."""
 _FOLLOWED = 1000
-"""How many procedures are remembered with what their scripts took."""
+"""Largest number of procedures whose script versions are remembered."""
 
 T = TypeVar("T")
 
 
 class Version(Struct, frozen=True):
-    """What changes when a file does."""
+    """Identity of a file's content: changes whenever the file does."""
 
     device: int
     inode: int
     size: int
     modified: int
-    """Nanoseconds, as the next."""
+    """Time of modification in Unix nanoseconds; `changed` is the time of the last status change."""
     changed: int
 
     @classmethod
@@ -74,13 +74,13 @@ class Seen(Struct, frozen=True):
 
 
 class Checked(Struct, frozen=True):
-    """The arguments of a creation that fit, as far as can be known."""
+    """Checked arguments of a creation: they fit, as far as is known."""
 
     init: ProcedureInput
-    """Where a text is taken for what it was meant as; the next too."""
+    """Arguments with resolved texts (`typed.resolve`), as are those of `main`."""
     main: ProcedureInput
     seen: Seen | None = None
-    """To be remembered by `ScriptCatalogue.follow`; None for a script that was not read."""
+    """Version for `ScriptCatalogue.follow`; None for a script that was not read."""
 
 
 class ScriptCatalogue:
@@ -91,7 +91,7 @@ class ScriptCatalogue:
     roots
         Folders that scripts may come from; empty for any, and then none are listed.
     most
-        How many scripts are listed.
+        Largest number of scripts that are listed.
     """
 
     def __init__(self, roots: Sequence[Path], most: int = 1000) -> None:
@@ -120,9 +120,9 @@ class ScriptCatalogue:
         Raises
         ------
         MalformedRequest
-            When it is no such URI, or the script is not Python.
+            When the URI is not valid, or the script is not Python.
         ScriptNotAllowed
-            When it lies outside the folders, or must not be read.
+            When the script lies outside the folders, or the service may not read it.
         ResourceNotFound
             When there is no such file.
         """
@@ -137,23 +137,23 @@ class ScriptCatalogue:
         return ScriptSchema(uri, reading.docstring, _schema(reading.init), _schema(reading.main))
 
     async def check_creation(self, script: Script, given: ScriptArgs, *, required: bool = False) -> Checked:
-        """Refuse, before anything of a script runs, arguments that its functions certainly do not take.
+        """Refuse, before the script runs, arguments that its functions certainly do not accept.
 
-        Those of ``main`` are checked where they are given. A script that has to be fetched first is not looked into.
+        Arguments of ``main`` are checked where they are given. A script that must be fetched first is not checked.
 
         Parameters
         ----------
         script
-            What is to be prepared.
+            Script of the new procedure.
         given
-            What its functions are to be called with.
+            Arguments for its functions.
         required
-            Refuse a script whose file cannot be read; else it fails by itself.
+            True to refuse a script whose file cannot be read; otherwise the procedure fails later.
 
         Raises
         ------
         OetError
-            When the script is not allowed, is not there, has no such working folder, or the arguments do not fit.
+            When the script is not allowed or missing, its working folder cannot be used, or the arguments do not fit.
         """
         unread = Checked(given.init_args, given.main_args)
         if script.working_folder is not None:
@@ -176,30 +176,30 @@ class ScriptCatalogue:
         return Checked(init, main, Seen(path, version))
 
     def follow(self, pid: int, seen: Seen | None) -> None:
-        """Remember which version of its script a procedure was created from."""
+        """Store the version of the script that a procedure was created from; no-op for None."""
         if seen is not None:
             self._seen[pid] = seen
         while len(self._seen) > _FOLLOWED:
             del self._seen[next(iter(self._seen))]
 
     async def check_main(self, pid: int, arguments: ProcedureInput, name: str = "main") -> ProcedureInput:
-        """Refuse arguments that the ``main`` of a procedure certainly does not take.
+        """Refuse arguments that the ``main`` of a procedure certainly does not accept.
 
-        Nothing is refused where the file is not the one any more that the procedure was created from.
+        All arguments are accepted where the file has changed since the procedure was created.
 
         Parameters
         ----------
         pid
             Id of the procedure.
         arguments
-            What its ``main`` is to be called with.
+            Arguments for ``main``.
         name
-            Where they stand in the request's ``script_args``.
+            Name of the arguments in the request's ``script_args``.
 
         Returns
         -------
         ProcedureInput
-            As of `check_creation`.
+            The arguments, with resolved texts as from `check_creation`.
 
         Raises
         ------
@@ -239,7 +239,7 @@ class ScriptCatalogue:
                 found.setdefault(path)
         scripts = []
         for path in found:
-            with suppress(OSError):  # has just gone
+            with suppress(OSError):  # removed meanwhile
                 scripts.append(ListedScript(path.as_uri(), self._summary(path)))
         text = f"Only {len(scripts)} scripts are listed: there are too many files in the folders" if cut else None
         return ScriptList(scripts, text)
@@ -247,7 +247,7 @@ class ScriptCatalogue:
     def _summary(self, path: Path) -> str | None:
         version = Version.of(os.stat(path))
         if not self._summaries.has(path, version):
-            # the text of a notebook may stand behind a long output
+            # the text of a notebook may follow a long output
             most, read = (_LARGEST, title_of) if path.suffix == SUFFIX else (_HEAD, first_line)
             try:
                 source, version = _load(path, most)
@@ -258,7 +258,7 @@ class ScriptCatalogue:
 
 
 class _Cache(Generic[T]):
-    """What was made of files, until they change; may be used from threads."""
+    """Cache of values by file, valid until the file changes; thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -277,7 +277,7 @@ class _Cache(Generic[T]):
             return made if known == version else None
 
     def put(self, path: Path, version: Version, made: T) -> T:
-        """Keep what was made; what was made first is forgotten beyond the limit."""
+        """Store a value; beyond the limit, the oldest values are dropped."""
         with self._lock:
             self._made.pop(path, None)
             self._made[path] = (version, made)
@@ -287,19 +287,19 @@ class _Cache(Generic[T]):
 
 
 def check_fetched(path: Path, main: ProcedureInput) -> None:
-    """Refuse arguments that the ``main`` of a script certainly does not take; none where it cannot be read.
+    """Refuse arguments that the ``main`` of a script certainly does not accept; no-op where it cannot be read.
 
     Parameters
     ----------
     path
-        Its file, wherever it lies.
+        The script's file, in any folder.
     main
-        What its ``main`` is to be called with.
+        Arguments for ``main``.
 
     Raises
     ------
     MalformedRequest
-        When they do not fit.
+        When the arguments do not fit.
     """
     try:
         reading = _interpret(path, _load(path, _LARGEST)[0])
@@ -351,8 +351,8 @@ def _schema(function: Function | None) -> dict[str, object] | None:
 
 
 def _load(path: Path, most: int) -> tuple[bytes, Version]:
-    """Read a regular file up to one byte more than allowed, and what it was when it was opened."""
-    # a pipe in the place of the file that was looked at must not be waited for
+    """Return the content of a regular file, up to one byte more than `most`, and its version when opened."""
+    # must not block on a pipe that has replaced the file meanwhile
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         status = os.fstat(file.fileno())
         _need_file(status)

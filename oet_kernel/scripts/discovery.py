@@ -1,4 +1,4 @@
-"""Finds scripts in folders, and says in a line what each is for."""
+"""Discovery of scripts in folders, and the first line of each script's description."""
 
 import ast
 import io
@@ -11,7 +11,7 @@ from oet_kernel.scripts.signature.annotations import readable
 from oet_kernel.scripts.signature.bindings import ScriptUnreadable, parse
 
 SUFFIXES = (".py", ".ipynb")
-"""What names a script."""
+"""File suffixes of scripts."""
 _CACHES = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 

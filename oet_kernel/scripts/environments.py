@@ -1,4 +1,4 @@
-"""Environments for scripts: a virtual environment for each commit, with what its repository declares."""
+"""Environments for scripts: a virtual environment for each commit, with the packages that its repository declares."""
 
 import asyncio
 import os
@@ -17,21 +17,21 @@ from oet_kernel.system.processes import MARK, kill_tree, marked
 from oet_kernel.system.threads import SCRIPTS
 
 BUILT = "oet-environment-is-complete"
-"""File that an environment has once all of it is there."""
+"""File that marks a complete environment."""
 SOURCE = "source"
-"""Folder in an environment with the files it was built from: what is installed in place (``-e .``) stays there."""
+"""Folder in an environment with the files it was built from, which editable installs (``-e .``) refer to."""
 _SERVICES_OWN = ("OET_", "VIRTUAL_ENV", "PYTHONHOME", "__PYVENV_LAUNCHER__")
-"""Variables that are about the service, and not about what it builds."""
+"""Prefixes of the service's own environment variables, which builds do not get."""
 
 Source = Callable[[Path, Log], Awaitable[None]]
 
 
 class Environment(Struct, frozen=True):
-    """Where a script runs."""
+    """A virtual environment in which scripts run."""
 
     folder: Path
     python: Path
-    """Its interpreter."""
+    """Path of the environment's interpreter."""
 
 
 class Environments:
@@ -40,11 +40,11 @@ class Environments:
     Parameters
     ----------
     folder
-        Where they are kept.
+        Folder of the environments.
     deadline
-        Seconds that the building of one may take.
+        Seconds that a build may take.
     uv
-        Whether uv builds them where it is installed; pip does elsewhere.
+        Whether uv is used where it is installed, in place of pip.
     """
 
     def __init__(self, folder: Path, deadline: float, *, uv: bool = True) -> None:
@@ -54,26 +54,26 @@ class Environments:
         self._shared: Shared[Environment] = Shared()
 
     async def build(self, name: str, commit: str, source: Source, log: Log) -> Environment:
-        """Get the environment of a commit, building it where there is none yet.
+        """Return the environment of a commit, building it where there is none yet.
 
-        It holds the project itself where the repository has one, else what its ``requirements.txt`` lists, else
-        nothing.
+        The environment contains the project itself where the repository has one, else the packages of its
+        ``requirements.txt``, else nothing.
 
         Parameters
         ----------
         name
-            Of the environment: one for each repository and commit.
+            Name of the environment, unique for repository and commit.
         commit
             Full hash.
         source
             Writes the commit's files into a folder.
         log
-            Takes the lines of whatever builds it, as they come.
+            Called with each line of the building tools, as it arrives.
 
         Raises
         ------
         ScriptSourceError
-            When it cannot be built; with the lines of the tool that failed.
+            When the build fails; with the lines of the tool that failed.
         """
         environment = await self._shared.get(name, lambda tell: self._build(name, commit, source, tell), log)
         from oet_kernel.system.packages import provide  # few scripts have an environment
@@ -147,12 +147,12 @@ async def _run(
 
 
 def _variables(place: Path) -> dict[str, str]:
-    """Return the environment variables of what builds an environment; by the mark it is found if the service dies."""
+    """Return the environment variables of a build; by the mark its processes are found if the service dies."""
     return {**inherited(without=_SERVICES_OWN), MARK: str(place), "NO_COLOR": "1"}
 
 
 def _clear(place: Path) -> None:
-    """Remove what was not built to its end, after ending whoever builds it still."""
+    """Remove an incomplete environment, after killing the processes that still build it."""
     if place.exists():
         for pid in marked(str(place)).get(str(place), []):
             kill_tree(pid)

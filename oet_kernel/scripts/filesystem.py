@@ -1,4 +1,4 @@
-"""Scripts in files of this machine, and the folders that they may come from."""
+"""Scripts in local files, and the folders that they may come from."""
 
 import os
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from oet_kernel.errors import MalformedRequest, ScriptNotAllowed
 def resolve(script_uri: str, roots: Sequence[Path], where: str = "$.script.script_uri") -> Path:
     """Return the real path of a script.
 
-    ``..`` and symbolic links are resolved before the check, and the resolved path is what is used afterwards: a link
-    that is turned elsewhere later leads nowhere new.
+    ``..`` and symbolic links are resolved before the check, and only the resolved path is used afterwards: a link that
+    is changed later has no effect.
 
     Parameters
     ----------
@@ -21,19 +21,19 @@ def resolve(script_uri: str, roots: Sequence[Path], where: str = "$.script.scrip
     roots
         Folders that scripts may come from; empty for any.
     where
-        Where the URI stands in the request.
+        JSON path of the URI in the request, for the message.
 
     Returns
     -------
     Path
-        Absolute; there may be no such file.
+        Absolute; the file may not exist.
 
     Raises
     ------
     MalformedRequest
-        When it is no such URI.
+        When the URI is not valid.
     ScriptNotAllowed
-        When it lies outside the folders.
+        When the path lies outside the folders.
     """
     scheme, separator, rest = script_uri.partition("://")
     host, slash, encoded = rest.partition("/")
@@ -48,7 +48,7 @@ def resolve(script_uri: str, roots: Sequence[Path], where: str = "$.script.scrip
             f"Cannot use script {script_uri!r}",
             f"{where}: a path with ?, # or % in it must be percent-encoded",
         )
-    found = Path(os.path.realpath(path))  # unlike Path.resolve, takes a loop of links as it is
+    found = Path(os.path.realpath(path))  # unlike Path.resolve, accepts a loop of links
     if roots and not any(found.is_relative_to(root.resolve()) for root in roots):
         allowed = ", ".join(str(root) for root in roots)
         raise ScriptNotAllowed(f"Script {script_uri} is not in a folder that scripts may come from: {allowed}")
@@ -56,19 +56,19 @@ def resolve(script_uri: str, roots: Sequence[Path], where: str = "$.script.scrip
 
 
 def check_folder(folder: str, own_folder: bool) -> None:
-    """Refuse a working folder that a script could not be run in.
+    """Refuse a working folder that a script cannot run in.
 
     Parameters
     ----------
     folder
-        As it was asked for.
+        Requested folder.
     own_folder
-        Whether the script is to run in its own folder, too.
+        Whether the script's own folder is requested too, which is refused.
 
     Raises
     ------
     MalformedRequest
-        When it is no absolute path of a folder that the service may enter.
+        When the folder is not an absolute path of a folder that the service may enter.
     """
     where = "$.script.working_folder"
     if own_folder:
@@ -79,7 +79,7 @@ def check_folder(folder: str, own_folder: bool) -> None:
     try:
         is_folder = os.path.isdir(folder)
         may_enter = os.access(folder, os.X_OK)
-    except ValueError:  # NUL, or what is no text of a file system
+    except ValueError:  # NUL, or characters that the file system cannot encode
         is_folder = may_enter = False
     if not is_folder:
         raise MalformedRequest(f"{where}: {folder!r:.200} is not a folder on the service's machine; {advice}")

@@ -1,7 +1,7 @@
-"""Scripts in git repositories: each repository is fetched into a copy of the service's, each procedure has a checkout.
+"""Scripts in git repositories: each repository is fetched into a local copy, each procedure has a checkout.
 
-A copy (``repositories/``) grows by what is new. A checkout borrows the copy's objects, holds the files of one commit,
-and belongs to one procedure alone: what a script writes beside itself is in nobody else's way.
+A copy (``repositories/``) is updated by fetches. A checkout shares the copy's objects, holds the files of one commit,
+and belongs to one procedure alone: files that a script writes beside itself do not disturb others.
 """
 
 import difflib
@@ -30,14 +30,14 @@ _NOT_IN_A_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
 _PREFIX = "git://"
 _LONGEST_URI = 4096
 _NEAR = 8
-"""How many names an error lists."""
+"""Largest number of names that an error lists."""
 _DEEPEST = 10
-"""How many submodules may lie within each other."""
+"""Deepest nesting of submodules."""
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class Checkout(Struct, frozen=True):
-    """A commit's files."""
+    """A folder with the files of a commit."""
 
     folder: Path
     commit: str
@@ -55,7 +55,7 @@ class Version(Struct, frozen=True):
 
 
 def check(script_uri: str, args: GitArgs) -> None:
-    """Refuse what no repository can answer, and what git would take for an option or a command.
+    """Refuse invalid addresses, paths and versions, and values that git would interpret as options or commands.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def check(script_uri: str, args: GitArgs) -> None:
     Raises
     ------
     MalformedRequest
-        What is wrong, and where.
+        With the path of the field and the reason.
     """
     path = unquote(script_uri.removeprefix(_PREFIX))
     if not script_uri.startswith(_PREFIX) or not path.strip("/"):
@@ -113,7 +113,7 @@ def locate(checkout: Checkout, script_uri: str) -> Path:
     Raises
     ------
     ScriptSourceError
-        When a symbolic link leads out of the repository, or the file is a pointer of Git LFS.
+        When a symbolic link leads out of the repository, or the file is a Git LFS pointer.
     FileNotFoundError
         When the commit has no such file.
     """
@@ -134,12 +134,12 @@ def locate(checkout: Checkout, script_uri: str) -> Path:
 
 
 class GitScripts:
-    """Copies of repositories in a folder, and checkouts made of them.
+    """Copies of repositories in a folder, and checkouts from them.
 
     Parameters
     ----------
     folder
-        Where the copies are kept.
+        Folder of the copies.
     deadline
         Seconds that a git command may take.
     """
@@ -155,27 +155,27 @@ class GitScripts:
         return [key.split()[0] for key in self._fetches.keys]
 
     def copy_of(self, address: Address) -> Path:
-        """Return where the copy of a repository is kept."""
+        """Return the folder of a repository's copy."""
         return self.folder / hashlib.sha256(address.shown.encode()).hexdigest()[:16]
 
     async def version(self, args: GitArgs, address: Address, log: Log) -> Version:
         """Find a commit, and fetch it where the copy lacks it.
 
-        A branch or tag is looked up each time. A commit that was fetched before is taken without asking the host.
+        A branch or tag is looked up each time. A commit that was fetched before is found without contacting the host.
 
         Parameters
         ----------
         args
-            A commit, or a branch or tag, or neither.
+            A commit, or a branch or tag, or neither: the default branch.
         address
             The repository.
         log
-            Takes a line about each step that takes long.
+            Called with a line about each slow step.
 
         Raises
         ------
         ScriptSourceError
-            When there is no such version, or git fails; with its message.
+            When there is no such version, or git fails; with git's message.
         """
         if address.fault is not None:
             raise ScriptSourceError(f"Repository {address.shown} cannot be used: {address.fault}")
@@ -193,18 +193,18 @@ class GitScripts:
         Parameters
         ----------
         version
-            From `version`.
+            Version from `version`.
         place
-            A folder that is not there, or empty.
+            Target folder, missing or empty.
         log
-            Takes a line about each step that takes long.
+            Called with a line about each slow step.
         depth
-            How many repositories it lies within.
+            Number of enclosing repositories; 0 for none.
 
         Raises
         ------
         ScriptSourceError
-            When git fails; with its message.
+            When git fails; with git's message.
         """
         address, git = version.address, self._git
         about = version.commit[:12]
@@ -212,7 +212,7 @@ class GitScripts:
         await git(
             address, "clone", "--quiet", "--shared", "--no-checkout", "--", str(version.copy), str(place), about=about
         )
-        # what the script asks git for, and Git LFS, looks there
+        # Git LFS, and git commands of the script, use this URL
         await git(address, "config", "remote.origin.url", address.url, folder=place)
         await git(address, "checkout", "--quiet", "--detach", version.commit, folder=place, about=about)
         for submodule in await submodules_of(git, address, place):
@@ -244,7 +244,7 @@ class GitScripts:
     # --- versions
 
     async def _commit(self, address: Address, copy: Path, wanted: str, log: Log) -> str:
-        """Find a commit by its hash or the beginning of it."""
+        """Find a commit by its hash or a prefix of it."""
         for fetch in (None, self._fetch_all, self._fetch_one):
             if fetch is not None:
                 if fetch == self._fetch_one and not _FULL.fullmatch(wanted):
@@ -293,7 +293,7 @@ class GitScripts:
         return f"Repository {address.shown} has no branch or tag {name!r}; {listed}"
 
     async def _in_copy(self, address: Address, copy: Path, wanted: str) -> str | None:
-        """Return the full hash of a commit that the copy has; None where it has none."""
+        """Return the full hash of a commit in the copy; None where the copy does not have it."""
         if not await SCRIPTS.run(copy.is_dir):
             return None
         ran = await self._git.attempt(
@@ -310,7 +310,7 @@ class GitScripts:
     # --- fetching
 
     async def _fetch_all(self, address: Address, copy: Path, wanted: str, log: Log) -> None:
-        """Bring the copy up to date with all branches and tags; whoever asks meanwhile waits for the same fetch."""
+        """Fetch all branches and tags into the copy; concurrent callers share one fetch."""
 
         async def fetch(tell: Log) -> None:
             tell(f"Fetching {address.shown} for {wanted}")
@@ -327,7 +327,7 @@ class GitScripts:
         await self._fetches.get(copy.name, fetch, log)
 
     async def _fetch_one(self, address: Address, copy: Path, commit: str, log: Log) -> None:
-        """Fetch a commit that no branch or tag holds, as after a forced push; not every host gives one away."""
+        """Fetch a commit without a branch or tag, as after a forced push; not every host allows this."""
 
         async def fetch(tell: Log) -> None:
             tell(f"Fetching commit {commit[:12]} of {address.shown}, which no branch or tag holds")
@@ -339,7 +339,7 @@ class GitScripts:
         await self._fetches.get(f"{copy.name} {commit}", fetch, log)
 
     async def _clone(self, address: Address, copy: Path) -> None:
-        """Make the copy of a repository, in the place of one that is there."""
+        """Create the copy of a repository, in place of an existing one."""
         fresh, old = copy.with_suffix(".new"), copy.with_suffix(".old")
         copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -363,7 +363,7 @@ def _leads_out(folder: Path, place: Path) -> bool:
 
 
 def _candidates(name: str) -> list[str]:
-    """List the references that a name may mean, the one that is taken first at the beginning, as in git clone."""
+    """Return the references that a name may stand for, in the order of preference of git clone."""
     refs = [f"refs/heads/{name}", f"refs/tags/{name}", f"refs/{name}"]
     if name.startswith("refs/") or name == "HEAD":
         refs.insert(0, name)
@@ -371,7 +371,7 @@ def _candidates(name: str) -> list[str]:
 
 
 def _refs(output: str) -> dict[str, str]:
-    """Read what ``git ls-remote`` has printed: hashes by the names of references."""
+    """Parse the output of ``git ls-remote``: hashes by the names of references."""
     return {name: commit for commit, _, name in (line.partition("\t") for line in output.splitlines()) if name}
 
 
@@ -381,7 +381,7 @@ def _few(names: list[str]) -> str:
 
 
 def _near_file(checkout: Checkout, wanted: str) -> str:
-    """Name the files of a checkout that a script may have been meant by."""
+    """Return a hint with the files of a checkout whose paths resemble the wanted one; empty for none."""
     names = []
     for folder, folders, files in os.walk(checkout.folder):
         folders[:] = [one for one in folders if one != ".git"]

@@ -1,4 +1,4 @@
-"""The git program, run without questions and hooks; credentials are in its environment, never on its command line."""
+"""The git program, run without prompts and hooks; credentials are in its environment, never on its command line."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ _DROPPED = frozenset({
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CURL_VERBOSE", "GIT_DIR", "GIT_INDEX_FILE",
     "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_TEMPLATE_DIR", "GIT_WORK_TREE",
 })  # fmt: skip
-"""Variables that lead git to another repository than the one it is called for, or have it tell headers."""
+"""Variables that direct git to another repository than the given one, or make it log HTTP headers."""
 _ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
     "GIT_ASKPASS": "true",
@@ -20,7 +20,7 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
     "SSH_ASKPASS_REQUIRE": "never",
 }
-"""No questions, no helpers that are commands, messages in English."""
+"""No prompts, no commands as remote helpers, messages in English."""
 _SETTINGS = {
     "advice.detachedHead": "false",
     "core.autocrlf": "false",
@@ -32,11 +32,11 @@ _SETTINGS = {
     "gc.pruneExpire": "never",
     "submodule.recurse": "false",
 }
-"""Files as they are committed; nothing at work behind our back; nothing removed that a checkout may need."""
+"""Files exactly as committed; no background processes; no removal of objects that a checkout may need."""
 _HELPER = (
     '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$OET_GIT_USERNAME" "$OET_GIT_PASSWORD"; }; f'
 )
-"""A credential helper that is a function of the shell: the values stand in no command line."""
+"""Credential helper as a shell function, so that the values are on no command line."""
 
 
 class GitProgram:
@@ -45,30 +45,30 @@ class GitProgram:
     Parameters
     ----------
     deadline
-        Seconds that one may take.
+        Seconds that a command may take.
     """
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
 
     async def __call__(self, address: Address, *words: str, folder: Path | None = None, about: str = "") -> str:
-        """Run a git command and return what it has printed.
+        """Run a git command and return its output.
 
         Parameters
         ----------
         address
-            The repository that it is about.
+            The repository, whose credentials the command gets.
         words
-            Subcommand and arguments; no credentials.
+            Subcommand and arguments, without credentials.
         folder
-            The repository or checkout that it works in.
+            Repository or checkout to work in; None for none.
         about
-            Version that was asked for, named in the error.
+            Requested version, for the error message.
 
         Raises
         ------
         ScriptSourceError
-            When it fails, with git's own message, or takes too long.
+            When the command fails, with git's own message, or takes too long.
         """
         ran = await self.attempt(address, *words, folder=folder)
         if ran.status != 0:
@@ -79,7 +79,7 @@ class GitProgram:
         return ran.output.decode(errors="surrogateescape")
 
     async def attempt(self, address: Address, *words: str, folder: Path | None = None) -> Ran:
-        """Run a git command and return what came of it; parameters as above.
+        """Run a git command and return its exit status and output; parameters as above.
 
         Raises
         ------
@@ -106,12 +106,12 @@ def environment(address: Address) -> dict[str, str]:
     Parameters
     ----------
     address
-        The repository, whose credentials are for its own host alone.
+        The repository, whose credentials are limited to its own host.
     """
     kept = {name: value for name, value in inherited(without=["GIT_TRACE"]).items() if name not in _DROPPED}
     settings = [*_SETTINGS.items()]
     if address.username is not None:
-        # the empty helper puts away those of the configuration: none of them is to keep this password
+        # the empty helper disables the configured ones, which could store this password
         settings += [(f"credential.{address.site}.helper", ""), (f"credential.{address.site}.helper", _HELPER)]
         kept |= {"OET_GIT_USERNAME": address.username, "OET_GIT_PASSWORD": address.password or ""}
     given = kept.get("GIT_CONFIG_COUNT", "0")

@@ -1,4 +1,4 @@
-"""What makes virtual environments and installs into them: uv, or the standard library's venv and pip."""
+"""Installers, which create virtual environments and install into them: uv, or the standard library's venv and pip."""
 
 import ast
 import os
@@ -17,13 +17,13 @@ _UV_FOR_PIP = {
     "no-index": "UV_NO_INDEX",
     "trusted-host": "UV_INSECURE_HOST",
 }
-"""Variables of uv's that say what pip's settings say; the value of each may be a list, parted by spaces."""
+"""Environment variables of uv by the equivalent setting of pip; a value may be a list, separated by spaces."""
 _SCOPES = ("global", "install", ":env:")
-"""Sections of pip's configuration, the one that wins last."""
+"""Sections of pip's configuration, by increasing precedence."""
 
 
 class Installer(ABC):
-    """Makes a virtual environment and installs into it.
+    """Creates a virtual environment and installs into it.
 
     Parameters
     ----------
@@ -38,16 +38,16 @@ class Installer(ABC):
 
     @abstractmethod
     def venv(self, folder: Path) -> list[str]:
-        """Return the command that makes an empty environment."""
+        """Return the command that creates an empty environment."""
 
     @property
     @abstractmethod
     def install(self) -> list[str]:
-        """The command that installs what is named behind it."""
+        """Command that installs the packages appended to it."""
 
     @abstractmethod
     async def settings(self) -> dict[str, str]:
-        """Return environment variables for it, besides those of the service."""
+        """Return environment variables for the installer, besides those of the service."""
 
 
 class Pip(Installer):
@@ -56,17 +56,17 @@ class Pip(Installer):
     name = "pip"
 
     def venv(self, folder: Path) -> list[str]:
-        """Return the command that makes an empty environment."""
+        """Return the command that creates an empty environment."""
         return [sys.executable, "-P", "-m", "venv", "--without-pip", str(folder)]
 
     @property
     def install(self) -> list[str]:
-        """The command that installs what is named behind it."""
-        # -P: the repository, its working folder, is no place for pip to import from
+        """Command that installs the packages appended to it."""
+        # -P: pip must not import from its working folder, the repository
         return [sys.executable, "-P", "-m", "pip", "--python", self._python, "install", "--no-input"]
 
     async def settings(self) -> dict[str, str]:
-        """Return none: pip finds its own."""
+        """Return no variables: pip reads its own configuration."""
         return {}
 
 
@@ -88,16 +88,16 @@ class Uv(Installer):
         self._program = program
 
     def venv(self, folder: Path) -> list[str]:
-        """Return the command that makes an empty environment."""
+        """Return the command that creates an empty environment."""
         return [self._program, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)]
 
     @property
     def install(self) -> list[str]:
-        """The command that installs what is named behind it."""
+        """Command that installs the packages appended to it."""
         return [self._program, "pip", "install", "--no-progress", "--python", self._python]
 
     async def settings(self) -> dict[str, str]:
-        """Return what pip is configured with here, in uv's words; uv's own variables win."""
+        """Return the service's pip configuration as variables of uv; uv's own variables take precedence."""
         ran = await run([sys.executable, "-P", "-m", "pip", "config", "list"], keep_output=True)
         found: dict[str, str] = {}
         for scope in _SCOPES:
@@ -114,10 +114,10 @@ class Uv(Installer):
 
 
 def pip(python: Path) -> Installer:
-    """Return pip, for an environment with this interpreter."""
+    """Create the pip installer for an environment with this interpreter."""
     return Pip(python)
 
 
 def uv(program: str, python: Path) -> Installer:
-    """Return uv, for an environment with this interpreter."""
+    """Create the uv installer for an environment with this interpreter."""
     return Uv(program, python)

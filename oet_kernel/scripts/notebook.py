@@ -1,9 +1,8 @@
-"""A notebook as a procedure: its code cells, and which of them run when; pure.
+"""A notebook as a procedure: its code cells, and the step of the procedure in which each runs; pure.
 
-In a Python notebook whose cells define a function ``main`` and do not call it, all cells are run when it is loaded,
-and then ``init`` and ``main`` are called as those of a script are. In any other, ``init`` runs the cells tagged
-``init`` and ``main`` the others, in order, with the arguments injected behind the cell tagged ``parameters``, as
-papermill does.
+In a Python notebook whose cells define a function ``main`` and do not call it, all cells run at loading, and then
+``init`` and ``main`` are called like those of a script. In any other notebook, ``init`` runs the cells tagged ``init``
+and ``main`` the others, in order, with the arguments injected behind the cell tagged ``parameters``, as papermill does.
 """
 
 import ast
@@ -21,23 +20,23 @@ from msgspec import Struct
 from oet_kernel.scripts.signature.bindings import ScriptUnreadable, parse
 
 SUFFIX = ".ipynb"
-"""What names a notebook."""
+"""File suffix of notebooks."""
 PARAMETERS, INJECTED, INIT, FINALLY = "parameters", "injected-parameters", "init", "finally"
-"""Tags: defaults of arguments; arguments that an earlier run has injected; what prepares; what is run in any case."""
+"""Tags: defaults of arguments; arguments injected by an earlier run; preparation; cells that run in any case."""
 MAY_RAISE, SKIPPED = "raises-exception", "skip-execution"
 """Tags that nbclient knows: a cell that may fail, and one that is not run."""
 OWN_KERNELS = ("python3", "oet")
-"""Kernelspecs that stand for this environment."""
+"""Names of kernelspecs that refer to this environment."""
 
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What nbformat allows as the id of a cell."""
+"""Cell ids that nbformat allows."""
 _CALL = re.compile(r"\b([^\W\d]\w*)\s*\(")
 """A call in the text of a magic command."""
 
 
 class NotebookUnreadable(Exception):
-    """The file is no notebook that could be run."""
+    """The file is not a notebook, or one that cannot be run."""
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -45,28 +44,28 @@ class Cell(Struct, frozen=True, kw_only=True):
 
     id: str
     number: int
-    """Its place among the code cells of the notebook, from 1; 0 for one that is none of these."""
+    """Number of the cell among the code cells of the notebook, from 1; 0 for an injected cell in front of all."""
     source: str
     tags: tuple[str, ...] = ()
 
 
 class Notebook(Struct, frozen=True, kw_only=True):
-    """A notebook, as far as it is run."""
+    """The title, kernel and code cells of a notebook."""
 
     title: str | None
-    """The first line of its first text."""
+    """First line of the first Markdown cell with text; None where there is none."""
     kernel: str | None
-    """Name of the kernelspec that it was written with; None where it does not say."""
+    """Name of the kernelspec that the notebook was written with; None where it names none."""
     language: str
-    """Name of its language, in small letters."""
+    """Name of the language, in lower case."""
     cells: tuple[Cell, ...]
-    """The code cells that are to be run, in order."""
+    """Code cells to run, in order."""
     count: int
-    """How many code cells there are, those that are not to be run included."""
+    """Number of all code cells, those that are not run included."""
 
     @property
     def python(self) -> bool:
-        """Whether its cells are Python."""
+        """Whether the cells are Python."""
         return self.language == "python"
 
     def tagged(self, tag: str) -> tuple[Cell, ...]:
@@ -75,12 +74,12 @@ class Notebook(Struct, frozen=True, kw_only=True):
 
     @property
     def parameters(self) -> Cell | None:
-        """The cell that holds the defaults of the arguments: the first that has the tag."""
+        """First cell with the tag ``parameters``, which holds the defaults of the arguments; None for none."""
         return next(iter(self.tagged(PARAMETERS)), None)
 
     @property
     def opening(self) -> tuple[Cell, ...]:
-        """The cells down to the one that holds the defaults, which may need what those above it import; else none."""
+        """Cells down to the one with the defaults, which may need imports of those above; empty without defaults."""
         defaults = self.parameters
         if defaults is None:
             return ()
@@ -88,12 +87,12 @@ class Notebook(Struct, frozen=True, kw_only=True):
         return tuple(cell for cell in above if FINALLY not in cell.tags)
 
     def opens(self, cell: Cell) -> bool:
-        """Return whether a cell is one of those down to the one that holds the defaults."""
+        """Return whether a cell belongs to `opening`."""
         return any(one is cell for one in self.opening)
 
     @property
     def main(self) -> tuple[Cell, ...]:
-        """The cells that ``main`` runs, once the opening ones were run."""
+        """Cells that ``main`` runs, after those of `opening`."""
         others = (cell for cell in self.cells if not {INIT, FINALLY} & {*cell.tags})
         return tuple(cell for cell in others if not self.opens(cell))
 
@@ -104,12 +103,12 @@ def read_notebook(data: bytes) -> Notebook:
     Parameters
     ----------
     data
-        What it holds.
+        Content of the file.
 
     Raises
     ------
     NotebookUnreadable
-        When it is no notebook, or one that cannot be run.
+        When the file is not a notebook, or one that cannot be run.
     """
     content = _read(data)
     metadata = content["metadata"]
@@ -134,14 +133,14 @@ def read_notebook(data: bytes) -> Notebook:
 def without_outputs(data: bytes) -> bytes:
     """Return a notebook file in nbformat 4.5, without the outputs of earlier runs.
 
-    Ids of its cells are those of `read_notebook`, whatever the file has. What has no form in JSON is replaced: NaN and
-    the infinities by None, half a surrogate pair by U+FFFD, integers beyond 64 bits by text.
+    Cells have the ids of `read_notebook`. Values without a form in JSON are replaced: NaN and the infinities by None,
+    half a surrogate pair by U+FFFD, integers beyond 64 bits by text.
     """
     return msgspec.json.encode(_read(data))
 
 
 def _read(data: bytes) -> dict[str, Any]:
-    """Read a notebook as nbformat 4.5 has it, without outputs."""
+    """Read a notebook into the form of nbformat 4.5, without outputs."""
     content = _upgraded(_decoded(data))
     if not isinstance(cells := content.get("cells", []), list):
         raise NotebookUnreadable(f"this is no notebook: its cells are {type(cells).__name__} and not a list")
@@ -178,7 +177,7 @@ def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
 
     try:
         upgraded: dict[str, Any] = convert(from_dict({"metadata": {}, **content}), 4)
-    except Exception as error:  # whatever an old and damaged file makes it stumble over
+    except Exception as error:  # nbformat raises anything for a damaged file
         raise NotebookUnreadable(
             f"the notebook has format {content['nbformat']}, which cannot be converted to 4: {type(error).__name__}: "
             f"{error}; open it in JupyterLab and save it"
@@ -187,7 +186,7 @@ def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cell(number: int, cell: Any, used: set[str]) -> dict[str, Any]:
-    """Read a cell; give it an id of its own where it has none that Jupyter allows, or one that stood before."""
+    """Read a cell; assign a new id where its own is missing, invalid or used before."""
     if not isinstance(cell, dict):
         raise NotebookUnreadable(f"cell {number} is {type(cell).__name__} and not an object")
     source = cell.get("source")
@@ -220,7 +219,7 @@ def _names(stem: str) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Replace what has no form in JSON."""
+    """Replace values without a form in JSON."""
     match value:
         case str():
             return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -236,21 +235,21 @@ def _plain(value: Any) -> Any:
 
 
 def python_source(cells: tuple[Cell, ...]) -> str:
-    """Join Python cells to the text of a module; one that is not Python is left out.
+    """Join Python cells to the text of a module; cells with invalid Python are left out.
 
-    Magics and shell commands become the calls that IPython makes of them.
+    Magics and shell commands become calls, by IPython's conversion.
     """
     return "\n\n".join(source for cell in cells if (source := _as_module(cell)) is not None)
 
 
 def functions(notebook: Notebook) -> dict[str, bool]:
-    """Name the functions of a procedure that a notebook's own text defines, and which are coroutine functions.
+    """Return the procedure's functions that a notebook defines, and whether each is a coroutine function.
 
     Returns
     -------
     dict
-        ``{"main": False}``; empty when it is to be run cell by cell: where no ``main`` is defined as a function at the
-        top of a cell, and where a cell calls it.
+        ``{"main": False}``; empty for a notebook that is run cell by cell: where no ``main`` is defined as a function
+        at the top level of a cell, and where a cell calls it.
     """
     if not notebook.python:
         return {}
@@ -268,7 +267,7 @@ def functions(notebook: Notebook) -> dict[str, bool]:
 
 
 def _called(module: ast.Module, defined: Mapping[str, ast.AST]) -> set[str]:
-    """Name the functions that the cells call, or hand to somebody who may, and those that these call in turn."""
+    """Return the functions that the cells call or pass as arguments, and those that these call in turn."""
     called: set[str] = set()
     pending: list[ast.AST] = [one for one in module.body if one not in defined.values()]
     while pending:
@@ -279,7 +278,7 @@ def _called(module: ast.Module, defined: Mapping[str, ast.AST]) -> set[str]:
 
 
 def _used(node: ast.AST) -> set[str]:
-    """Name what a statement calls, passes to a call that does not bind it anew, or has a magic call."""
+    """Return the names that a statement calls, passes to a call without rebinding them, or calls by a magic."""
     used: set[str] = set()
     pending = [node]
     while pending:
@@ -297,20 +296,20 @@ def _used(node: ast.AST) -> set[str]:
 
 
 def injection(number: int, source: str) -> Cell:
-    """Make the cell that gives arguments to the others.
+    """Create the cell that assigns the arguments.
 
     Parameters
     ----------
     number
-        Of the cell that it stands behind.
+        Number of the cell that it follows; 0 for the front.
     source
-        The assignments.
+        Text of the assignments.
     """
     return Cell(id=INJECTED, number=number, source=source, tags=(INJECTED,))
 
 
 def cell_name(path: Path, number: int) -> str:
-    """Name a cell where a file's name would stand in a traceback."""
+    """Return a cell's name for tracebacks, in place of a file name."""
     return f"{path.name}, cell {number}"
 
 
@@ -341,7 +340,7 @@ def _bound(statement: ast.stmt) -> list[str]:
 
 def _tags(cell: dict[str, Any]) -> tuple[str, ...]:
     tags = cell["metadata"].get("tags")
-    if isinstance(tags, str):  # which Jupyter does not write, and nbclient and papermill take for the tag
+    if isinstance(tags, str):  # not written by Jupyter; nbclient and papermill treat it as the tag
         return (tags,)
     return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
 

@@ -1,8 +1,8 @@
-"""What a notebook takes, read from its cells; pure.
+"""Parameters of a notebook, read from its cells; pure.
 
-One that defines ``main`` takes what its functions take. Any other takes by name what its cell tagged ``parameters``
-assigns, as papermill has it: the value is the default, an annotation or a ``# type:`` comment the type, any other
-comment behind it the description.
+A notebook that defines ``main`` has the parameters of its functions. Any other has, by name, the variables that its
+cell tagged ``parameters`` assigns, as in papermill: the value is the default, an annotation or a ``# type:`` comment
+the type, any other comment behind the assignment the description.
 """
 
 import ast
@@ -26,24 +26,24 @@ from oet_kernel.scripts.signature.bindings import ScriptUnreadable, parse
 from oet_kernel.scripts.signature.schema import Function, Parameter, Reading, read_script
 
 _LONGEST_TYPE = 200
-"""Characters of a type in a comment; a longer one could nest deeper than Python compiles."""
+"""Largest length in characters of a type in a comment; longer ones could be nested too deeply for Python's compiler."""
 _ANY = Parameter(name="parameters", kind="var-keyword", required=False, schema={})
 _SUBARRAY = Parameter(name="subarray_id", kind="keyword-only", required=False, schema={})
-"""What clients pass to every ``init``: it becomes a variable, whether the notebook uses it or not."""
+"""Parameter that clients pass to every ``init``; it becomes a variable, used by the notebook or not."""
 
 
 def read_notebook_schema(data: bytes) -> Reading:
-    """Read what a notebook's ``init`` and ``main`` take.
+    """Read the parameters of a notebook's ``init`` and ``main``.
 
     Parameters
     ----------
     data
-        The file.
+        Content of the file.
 
     Raises
     ------
     ScriptUnreadable
-        When it is no notebook.
+        When the file is not a notebook.
     """
     try:
         notebook = read_notebook(data)
@@ -56,19 +56,19 @@ def read_notebook_schema(data: bytes) -> Reading:
 
 
 def read_file(path: Path, data: bytes) -> Reading:
-    """Read what a script or a notebook takes, whichever a file's name says that it is.
+    """Read the parameters of a script or a notebook, by the file's suffix.
 
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     data
-        What it holds.
+        Content of the file.
 
     Raises
     ------
     ScriptUnreadable
-        When it is not that.
+        When the content is not of the type of the suffix.
     """
     return read_notebook_schema(data) if path.suffix == SUFFIX else read_script(data)
 
@@ -85,8 +85,8 @@ def _takes(notebook: Notebook) -> Function:
     nothing_known = Function(name="main", description=None, parameters=(_ANY,))
     cell = notebook.parameters
     if cell is None or not notebook.python:
-        return nothing_known  # papermill injects what it is given, and knows the assignments of Python only
-    # what it says as a function says all that a function's schema can tell
+        return nothing_known  # papermill injects any argument, and reads Python assignments only
+    # written as a function, so that `read_script` reads types, defaults and descriptions
     function = f"def main(*, {', '.join(_parameters(cell))}): {_docstring(cell)!r}"
     try:
         main = read_script("\n".join([*_definitions(notebook, cell), function])).main

@@ -1,4 +1,4 @@
-"""What a repository declares that its scripts need: read from its files, in the order in which installers look."""
+"""Packages that a repository declares for its scripts, read from its files in the order of installers."""
 
 import configparser
 import platform
@@ -15,42 +15,42 @@ from oet_kernel.scripts.tools import ScriptSourceError
 
 _REQUIREMENTS = "requirements.txt"
 _NOT_READ = ("environment.yml", "environment.yaml", "Pipfile", "poetry.lock", "pylock.toml", "uv.lock")
-"""Files of other tools, which are named where nothing else declares anything."""
+"""Files of other tools, which are mentioned where no other file declares packages."""
 _BUILD_SYSTEM = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """What is to be installed."""
+    """Packages to install for a repository."""
 
     project: bool = False
-    """The repository itself, with what it depends on."""
+    """Whether to install the repository itself, with its dependencies."""
     dependencies: tuple[str, ...] = ()
-    """Requirements of a project that is no package."""
+    """Requirements of a project that is not a package."""
     requirements: bool = False
-    """What its ``requirements.txt`` lists."""
+    """Whether to install the packages in ``requirements.txt``."""
     requires_python: str | None = None
-    """Versions of Python that it runs on."""
+    """Supported versions of Python, as a version specifier; None for any."""
     note: str | None = None
-    """What a user may miss."""
+    """Message for the log about missing declarations; None for none."""
     settings: dict[str, str] = field(default_factory=dict)
-    """Files to be added to the sources, by name, for an installer to take them."""
+    """Texts of files to add to the sources, by name, without which installers refuse them."""
 
 
 def declared(folder: Path) -> Declared:
-    """Read what a repository declares.
+    """Read the declarations of a repository.
 
-    A ``pyproject.toml`` that only configures tools declares nothing. A project without a build system and without a
-    package of its name, as ``uv init`` makes for scripts, is not installed itself, only what it depends on.
+    A ``pyproject.toml`` that only configures tools declares nothing. Of a project without a build system and without a
+    package of its name, as ``uv init`` creates for scripts, only the dependencies are installed.
 
     Parameters
     ----------
     folder
-        Its files.
+        Folder with the repository's files.
 
     Raises
     ------
     ScriptSourceError
-        When its ``pyproject.toml`` cannot be read.
+        When ``pyproject.toml`` cannot be read.
     """
     pyproject = _pyproject(folder / "pyproject.toml")
     project = pyproject.get("project")
@@ -81,19 +81,19 @@ def declared(folder: Path) -> Declared:
 
 
 def check_python(what: Declared) -> None:
-    """Refuse a project that says that it does not run on this Python.
+    """Refuse a project that does not support this version of Python.
 
     Raises
     ------
     ScriptSourceError
-        With the versions that it runs on.
+        With the supported versions.
     """
     if what.requires_python is None:
         return
     try:
         runs = SpecifierSet(what.requires_python).contains(platform.python_version(), prereleases=True)
     except InvalidSpecifier:
-        return  # the installer's to tell
+        return  # the installer reports it
     if not runs:
         raise ScriptSourceError(
             f"The repository needs Python {what.requires_python} (requires-python), and the service runs on Python "
@@ -119,6 +119,6 @@ def _pyproject(path: Path) -> dict[str, Any]:
 
 def _setup(path: Path) -> configparser.ConfigParser:
     found = configparser.ConfigParser(interpolation=None, strict=False)
-    with suppress(configparser.Error, UnicodeDecodeError):  # setuptools, which reads it too, tells what is wrong
+    with suppress(configparser.Error, UnicodeDecodeError):  # setuptools reads the file too, and reports the error
         found.read(path, encoding="utf-8")
     return found

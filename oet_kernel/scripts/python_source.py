@@ -6,33 +6,33 @@ import threading
 import warnings
 
 SOURCE = "<oet script>"
-"""What stands for the name of a file whose text is only looked at; warnings about it are not shown."""
+"""File name for source that is only parsed; warnings about it are not shown."""
 _ATTEMPTS = 10
 _alone = threading.RLock()
 
 
 def parse_python(source: str | bytes) -> ast.Module:
-    """Parse a module as `ast.parse` does, without warnings: Python gives them when it compiles what it runs.
+    """Parse a module as `ast.parse` does, without warnings, which Python raises when the script itself is compiled.
 
-    CPython 3.11 counts in one place for all threads how deep a tree is, and raises `SystemError` where another parse
-    came between: of another thread, or of a traceback that was formatted meanwhile.
+    CPython 3.11 has one counter of a tree's depth for all threads, and raises `SystemError` where another parse
+    interferes: in another thread, or while a traceback is formatted.
 
     Parameters
     ----------
     source
-        Its text.
+        Text of the module.
 
     Raises
     ------
     SyntaxError, ValueError, RecursionError, MemoryError
-        When it is not Python, or more than Python can read.
+        When the text is not Python, or beyond Python's limits.
     """
     with _alone:
-        # for good, and for this name alone: to set and to restore filters from threads would mix up those of others
+        # permanently, and for this name alone: setting and restoring filters in threads would mix up other filters
         warnings.filterwarnings("ignore", module=re.escape(SOURCE))
         for _ in range(_ATTEMPTS):
             try:
                 return ast.parse(source, SOURCE)
-            except SystemError:  # the next one may be undisturbed
+            except SystemError:  # the next attempt may be undisturbed
                 continue
         return ast.parse(source, SOURCE)

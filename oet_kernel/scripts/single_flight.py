@@ -1,4 +1,4 @@
-"""Work that is done once for all who ask for it at the same time."""
+"""Jobs that concurrent callers with the same key share."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,9 +22,9 @@ class _Job(Generic[T]):
 
 
 class Shared(Generic[T]):
-    """Runs one job for each key at a time; whoever asks meanwhile gets the same result and sees the same lines.
+    """Runs one job for each key at a time; concurrent callers get the same result and the same lines.
 
-    A job goes on as long as somebody waits for it, and is cancelled with the last of them.
+    A job runs as long as a caller waits for it, and is cancelled with the last of them.
     """
 
     def __init__(self) -> None:
@@ -36,16 +36,16 @@ class Shared(Generic[T]):
         return list(self._jobs)
 
     async def get(self, key: str, make: Callable[[Log], Awaitable[T]], log: Log) -> T:
-        """Get the result of a job.
+        """Return the result of a job, started where none with its key runs.
 
         Parameters
         ----------
         key
-            What the job is about.
+            Key of the job.
         make
-            Does it; called when no job with this key runs, with a function that takes lines for all who wait.
+            Runs the job; called with a function that logs a line for all callers.
         log
-            Takes the lines of the job, those from before this call too.
+            Called with each line of the job, earlier lines included.
         """
         job = self._jobs.get(key)
         if job is None:

@@ -1,4 +1,4 @@
-"""ScriptSources: where the service gets scripts, and the environments they ask for."""
+"""ScriptSources: fetches scripts for the service, and builds the environments that they request."""
 
 import os
 import shutil
@@ -23,17 +23,17 @@ from oet_kernel.state.layout import CHECKOUTS, ENVIRONMENTS, REPOSITORIES
 from oet_kernel.system.threads import SCRIPTS
 
 _USES = "uses"
-"""File beside a checkout that names the environment and the copies of repositories that it needs, one a line."""
+"""File beside a checkout that names the environment and the copies of repositories that it needs, one per line."""
 
 
 class Fetched(Struct, frozen=True):
-    """A script's file, and where it comes from."""
+    """A script's file, with its commit and environment."""
 
     path: Path
     commit: str | None = None
-    """Full hash of the commit it was taken from; None for a file of this machine."""
+    """Full hash of the commit that contains the script; None for a local file."""
     python: Path | None = None
-    """Interpreter of the environment that it asks for; None for the service's own."""
+    """Interpreter of the requested environment; None for the service's own."""
 
 
 class ScriptSources:
@@ -48,14 +48,14 @@ class ScriptSources:
     git_deadline
         Seconds that a git command may take.
     environment_deadline
-        Seconds that the building of an environment may take.
+        Seconds that the build of an environment may take.
     keep
-        How many checkouts, environments and copies of repositories are kept besides those in use.
+        Number of checkouts, of environments and of copies of repositories that are kept besides those in use.
     uv
         Whether environments are built by uv where it is installed.
     repositories
-        Addresses that git scripts may come from, or beginnings of them that end where a part of the path does. Where
-        there are none, any is allowed without roots, and none but those in a root with them.
+        Addresses that git scripts may come from, or beginnings of them that end with a whole part of the path. Where
+        this is empty, any repository is allowed without `roots`, and only those in one of the roots with them.
     """
 
     def __init__(
@@ -77,24 +77,24 @@ class ScriptSources:
         self._keep = keep
 
     def admit(self, script: Script) -> tuple[Script, str | None]:
-        """Refuse at once what can be refused without looking, and part the script from its credentials.
+        """Check a script as far as possible without fetching it, and separate it from its credentials.
 
         Parameters
         ----------
         script
-            What somebody wants to run.
+            The requested script.
 
         Returns
         -------
         Script
-            As everybody may see it.
+            The script in its public form.
         str or None
             The address of its repository with the credentials, for `fetch` alone; None where it has none.
 
         Raises
         ------
         OetError
-            What is wrong with it, or why it is not allowed.
+            When the script is not valid or not allowed; with the reason.
         """
         if has_controls(script.script_uri):
             raise MalformedRequest(
@@ -124,23 +124,23 @@ class ScriptSources:
         return replace(script, git_args=replace(script.git_args, git_repo=address.shown)), address.text
 
     async def fetch(self, pid: int, script: Script, repository: str | None, log: Log) -> Fetched:
-        """Get a script's file, and the environment that it asks for.
+        """Fetch a script's file, and build the environment that it requests.
 
         Parameters
         ----------
         pid
-            The procedure that it is for: a checkout is this one's alone.
+            Id of the procedure, to which the checkout belongs.
         script
-            Admitted before.
+            Script from `admit`.
         repository
-            The address from `admit`.
+            Address from `admit`; None where it has no credentials.
         log
-            Takes a line about each step that takes long, and the lines of what builds an environment.
+            Called with a line about each slow step, and with the lines of a build.
 
         Raises
         ------
         ScriptSourceError
-            When it cannot be had.
+            When the repository or the environment is not available.
         FileNotFoundError
             When the commit has no such file.
         """
@@ -173,12 +173,12 @@ class ScriptSources:
         return None
 
     async def retain(self, in_use: Collection[int]) -> None:
-        """Remove what was used longest ago, but for the newest few: checkouts, environments, copies of repositories.
+        """Remove the checkouts, environments and copies of repositories that were used longest ago, except `keep` each.
 
         Parameters
         ----------
         in_use
-            Ids of the procedures that may be at work with theirs; these, and what they need, stay.
+            Ids of the procedures that may use their checkouts; these, and all that they need, are kept.
         """
         busy = [f"{REPOSITORIES}/{name}" for name in self._git.busy]
         await SCRIPTS.run(self._remove_old, {str(pid) for pid in in_use}, busy)
@@ -201,11 +201,11 @@ def is_allowed(address: Address, roots: Sequence[Path], repositories: Sequence[s
     Parameters
     ----------
     address
-        Of the repository.
+        Address of the repository.
     roots
-        Folders that scripts may come from: so may those of a repository in one of them.
+        Folders that scripts may come from, which includes repositories in them.
     repositories
-        Addresses, or beginnings of them, that the operator allows.
+        Addresses, or beginnings of addresses, that the operator allows.
     """
     parts = unquote(address.url).replace("\\", "/").split("/")
     if ".." in parts:
@@ -220,7 +220,7 @@ def is_allowed(address: Address, roots: Sequence[Path], repositories: Sequence[s
 
 
 def _begin(place: Path, use: str) -> None:
-    """Make an empty place for a checkout; what an earlier attempt, or another database, has left there goes."""
+    """Create an empty folder for a checkout; files of an earlier attempt, or of another database, are removed."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(mode=0o700, parents=True)
     _note_use(place, use)

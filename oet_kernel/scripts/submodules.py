@@ -1,4 +1,4 @@
-"""Submodules of a checkout: where they lie, which commit of which repository they are."""
+"""Submodules of a checkout: their folders, repositories and commits."""
 
 from pathlib import Path
 
@@ -9,37 +9,37 @@ from oet_kernel.scripts.gitprogram import GitProgram
 
 FILE = ".gitmodules"
 _GITLINK = "160000"
-"""Mode of an entry that is a commit of another repository."""
+"""Mode of a tree entry that is a commit of another repository."""
 
 
 class Submodule(Struct, frozen=True, kw_only=True):
     """A repository within another one."""
 
     path: str
-    """Its folder in the checkout."""
+    """Path of the submodule's folder in the checkout."""
     address: Address
     commit: str
     """Full hash."""
     skipped: bool
-    """True where its repository says that it is not checked out."""
+    """True where the repository excludes the submodule from checkouts (``update = none``)."""
 
 
 async def submodules_of(git: GitProgram, address: Address, place: Path) -> list[Submodule]:
-    """List the submodules of a checkout.
+    """Return the submodules of a checkout.
 
     Parameters
     ----------
     git
         Runs git.
     address
-        Of the checkout's repository, which relative addresses begin at.
+        Address of the checkout's repository, the base of relative addresses.
     place
-        The checkout.
+        Folder of the checkout.
 
     Raises
     ------
     ScriptSourceError
-        When its list of submodules cannot be read.
+        When the list of submodules cannot be read.
     """
     file = place / FILE
     if file.is_symlink() or not file.is_file():

@@ -1,4 +1,4 @@
-"""Runs the programs that fetch and build (git, pip, uv), passes their lines on, and ends them."""
+"""Execution of the programs that fetch and build (git, pip, uv): passes their lines on, and ends them."""
 
 import asyncio
 import os
@@ -18,22 +18,22 @@ from oet_kernel.system.processes import exit_of, signal_group
 _LONGEST_LINE = 2000
 """Characters of a line that are kept."""
 _MOST_OUTPUT = 64 << 20
-"""Bytes of standard output that are kept, where it is asked for."""
+"""Bytes of standard output that are kept, where the caller requests it."""
 _LAST_LINES = 20
 _ERROR_LINES = 20
 _ERROR = re.compile(r"\b(error|fatal|failed|cannot|could not|conflict|no solution)\b", re.IGNORECASE)
 _GRACE = 2.0
-"""Seconds that a program has, told to end, to remove what it has begun."""
+"""Grace period in seconds between SIGTERM and SIGKILL, in which a program removes incomplete files."""
 _LINGERING = 1.0
-"""Seconds that the output of a program which has ended may stay open, in the hands of a child of its."""
+"""Seconds to read on after a program's end, while one of its children holds the output open."""
 
 
 class ScriptSourceError(Exception):
-    """A repository or an environment could not be had; the text holds the tool's own message."""
+    """A repository or an environment is not available; the text contains the tool's own message."""
 
 
 class Said:
-    """The lines of a program that show why it has failed: those that name an error, and the last ones."""
+    """The lines of a program that show why it has failed: lines that mention an error, and the last ones."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -60,11 +60,11 @@ class Said:
 
 
 class Ran(Struct):
-    """What came of a program."""
+    """Exit status and output of a program."""
 
     status: int
     output: bytes = b""
-    """Its standard output, where that was asked for."""
+    """Standard output, where the caller has requested it."""
     said: Said = field(default_factory=Said)
 
 
@@ -82,17 +82,17 @@ async def run(
     Parameters
     ----------
     command
-        The program and its arguments: everybody on the machine can read them.
+        The program and its arguments, which all users of the machine can read.
     environment
-        All of its environment variables; None for those that any child gets.
+        All environment variables of the program; None for those of any child process.
     folder
-        Its working folder.
+        Working folder; None for the service's own.
     log
-        Takes its lines as they come.
+        Called with each line as it arrives.
     keep_output
-        Whether its standard output is for the caller, and only its standard error is lines.
+        Whether standard output is returned, and only standard error is read as lines.
     public
-        Takes out of a line what nobody is to see.
+        Removes secrets from a line.
     """
     said, output = Said(), bytearray()
 
@@ -139,7 +139,7 @@ async def run(
 
 
 async def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a program: ask it, so that it removes its locks, then kill it and its children."""
+    """End a program: SIGTERM, so that it removes its locks, then SIGKILL for it and its children."""
     signal_group(process.pid, signal.SIGTERM)
     try:
         async with asyncio.timeout(_GRACE):
@@ -153,7 +153,7 @@ async def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 async def _pipe() -> tuple[tuple[asyncio.StreamReader, asyncio.ReadTransport], int]:
-    """Make a pipe: its reading end for the event loop, its writing end for a child."""
+    """Create a pipe: its reading end for the event loop, its writing end for a child."""
     read, write = os.pipe()
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

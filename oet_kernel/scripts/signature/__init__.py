@@ -1,1 +1,1 @@
-"""What `init` and `main` of a script take, read from its text, and whether arguments fit; pure."""
+"""Parameters of a script's `init` and `main`, read from its text, and checks of arguments; pure."""

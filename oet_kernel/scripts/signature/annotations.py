@@ -1,8 +1,8 @@
-"""Gives annotations the JSON Schema of what they admit; one that is not understood admits anything. Pure.
+"""Conversion of annotations to JSON Schemas; an annotation that is not understood admits anything. Pure.
 
 A schema here may admit too much, never too little. JSON has one kind of array for lists, tuples and sets, its keys are
-always strings, and what it has no form for (a date, a path, a member of an enumeration) is a text or a number that
-stands for it: the kernel makes the value of it, by `oet_kernel.kernel.conversion`, which admits the same.
+always strings, and a value without a JSON form (a date, a path, a member of an enumeration) is represented by a text or
+a number: the kernel converts it, by `oet_kernel.kernel.conversion`, which admits the same values.
 """
 
 import ast
@@ -17,9 +17,9 @@ from oet_kernel.scripts.signature.validation import ANY_TEXT, mismatch
 Schema = dict[str, Any]
 
 _DEPTH = 20
-"""How deep annotations may be nested; what is deeper is open."""
+"""Deepest nesting of an annotation that is read; deeper parts admit anything."""
 _LARGEST = 2**63
-"""Integers that go over the wire are smaller."""
+"""Bound of integers in messages: they are smaller."""
 
 _PLAIN: dict[str, Schema] = {
     "builtins.bool": {"type": "boolean"},
@@ -42,7 +42,7 @@ _PLAIN: dict[str, Schema] = {
     "numbers.Integral": {"type": "integer"},
 }
 for _module in ("typing", "collections.abc"):
-    # a string is a sequence of strings, an object iterates over its keys
+    # a string is a sequence of strings, an object an iterable of its keys
     _PLAIN[f"{_module}.Sequence"] = {"type": ["array", "string"]}
     _PLAIN[f"{_module}.Collection"] = _PLAIN[f"{_module}.Iterable"] = {"type": ["array", "string", "object"]}
     _PLAIN[f"{_module}.Mapping"] = _PLAIN[f"{_module}.MutableMapping"] = {"type": "object"}
@@ -52,7 +52,7 @@ for _module in ("typing", "collections.abc"):
 _ENUMS = frozenset({"enum.Enum", "enum.IntEnum", "enum.StrEnum"})
 _MIXINS = frozenset({"builtins.str", "builtins.int"})
 _STRANGE = frozenset({"_missing_", "_generate_next_value_", "_ignore_", "__new__", "__init__"})
-"""What, defined in an enumeration, makes other values its members' than those that stand there."""
+"""Methods of an enumeration by which its members may have other values than those in its text."""
 
 
 def schema_of(annotation: ast.expr | None, names: Names) -> Schema:
@@ -61,25 +61,25 @@ def schema_of(annotation: ast.expr | None, names: Names) -> Schema:
     Parameters
     ----------
     annotation
-        As it stands in the script; None where there is none.
+        Expression in the script; None where there is none.
     names
-        What names mean there.
+        Names in the scope of the annotation.
 
     Returns
     -------
     dict
-        Empty for what is not understood, or admits anything.
+        Empty for an annotation that is not understood, or admits anything.
     """
     return {} if annotation is None else _Reader(names).read(annotation, _DEPTH)
 
 
 def nullable(schema: Schema) -> Schema:
-    """Admit null too."""
+    """Return the schema that admits null too."""
     return union([schema, {"type": "null"}])
 
 
 def union(schemas: Sequence[Schema]) -> Schema:
-    """Admit what one of several schemas admits."""
+    """Return the schema of the values that any of several schemas admits."""
     if any(not one for one in schemas):
         return {}
     kept: list[Schema] = []
@@ -133,7 +133,7 @@ class _Reader:
     def _quoted(self, text: str, depth: int) -> Schema:
         try:
             statement = parse(f"({text})").body[0]
-        except Exception:  # whatever it is, it is no annotation that is understood
+        except Exception:  # not an annotation that is understood
             return {}
         return self.read(statement.value, depth - 1) if isinstance(statement, ast.Expr) else {}
 
@@ -183,7 +183,7 @@ class _Reader:
                 return _holding("array", "items", self.read(one, depth - 1))
             case ["array", *_], [one]:
                 items = self.read(one, depth - 1)
-                # where no item is a string, neither is the whole
+                # a string is admitted only where its items, strings too, are
                 strings = mismatch(items, ANY_TEXT, "") is None
                 return _holding(plain["type"] if strings else "array", "items", items)
         return {key: value for key, value in plain.items() if key in ("type", "format")}
@@ -242,7 +242,7 @@ class _Reader:
                         found, member = json_value(value)
                     if not found or member is None:
                         return {}
-                    members[name] = next((one for one in members.values() if one == member), member)  # an alias of it
+                    members[name] = next((one for one in members.values() if one == member), member)  # an alias
                 case ast.FunctionDef(name=name) if name not in _STRANGE:
                     pass
                 case ast.Expr(value=ast.Constant()) | ast.Pass():
@@ -278,9 +278,9 @@ def json_value(node: ast.expr) -> tuple[bool, Any]:
     Returns
     -------
     bool
-        Whether it is one.
+        Whether the expression is such a literal.
     Any
-        Its JSON value; a tuple is an array.
+        JSON value of the literal, with arrays for tuples.
     """
     try:
         return True, _plain(ast.literal_eval(node))
@@ -319,5 +319,5 @@ def _holding(kind: str | list[str], key: str, inner: Schema) -> Schema:
 
 
 def _distinct(values: list[Any]) -> list[Any]:
-    """Leave out what is there before, telling true from 1."""
+    """Remove duplicates; true and 1 are different."""
     return [one for n, one in enumerate(values) if (type(one), one) not in [(type(o), o) for o in values[:n]]]

@@ -1,7 +1,7 @@
-"""What the names of a script stand for, as far as its text says so for certain; nothing is run. Pure.
+"""Bindings of a script's names, as far as they are certain from its text; nothing is run. Pure.
 
-A name is certain where one statement alone can have bound it: one that is bound in two places, by a star import or from
-inside a function could be anything by the time it is used, and whatever is uncertain is left open.
+A binding is certain where only one statement can have made it: a name that is bound in two places, by a star import or
+from inside a function could be anything by the time it is used, and uncertain names are left open.
 """
 
 import ast
@@ -14,7 +14,7 @@ from msgspec import Struct
 from oet_kernel.scripts.python_source import parse_python
 
 _DYNAMIC = frozenset({"exec", "globals", "locals", "vars"})
-"""Builtin functions that can bind names in ways that are not seen here."""
+"""Builtin functions that can bind names in ways that this module does not detect."""
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
@@ -26,9 +26,9 @@ class ScriptUnreadable(Exception):
     Parameters
     ----------
     why
-        What the compiler says.
+        Message of the compiler.
     line
-        Where; None when that is not known.
+        Line number of the error; None when it is not known.
     """
 
     def __init__(self, why: str, line: int | None) -> None:
@@ -38,14 +38,14 @@ class ScriptUnreadable(Exception):
 
 
 class Binding(Struct, frozen=True):
-    """A statement that gives a name its meaning."""
+    """A statement that binds a name."""
 
     statement: ast.AST
-    """The innermost one: a definition, an import, an assignment, ..."""
+    """The innermost statement: a definition, an import, an assignment, ..."""
     direct: bool
-    """Whether it stands in its scope's own body, under no condition, loop or ``try``."""
+    """Whether the statement is in its scope's own body, outside of conditions, loops and ``try``."""
     qualified: str | None = None
-    """What an import means: ``typing.Optional``."""
+    """Qualified name of an imported object, ``typing.Optional``; None for other statements."""
 
 
 def parse(source: bytes | str) -> ast.Module:
@@ -54,12 +54,12 @@ def parse(source: bytes | str) -> ast.Module:
     Parameters
     ----------
     source
-        Its text.
+        Text of the script.
 
     Raises
     ------
     ScriptUnreadable
-        When it is not Python.
+        When the text is not Python.
     """
     try:
         return parse_python(source)
@@ -75,7 +75,7 @@ class Names:
     Parameters
     ----------
     module
-        The script.
+        Syntax tree of the script.
     """
 
     def __init__(self, module: ast.Module) -> None:
@@ -83,9 +83,9 @@ class Names:
         self._bindings = bindings(module)
         self._stars = self._bindings.get("*", [])
         self.globals_of: dict[str, list[ast.AST]] = {}
-        """What declares a name ``global`` inside of it, and so may bind it."""
+        """Functions and classes that declare a name ``global``, and so may bind it, by name."""
         self.dynamic = False
-        """Whether the script can bind names in ways that are not seen here."""
+        """Whether the script can bind names in ways that this module does not detect."""
         self._look_inside(module)
 
     def within(self, hidden: frozenset[str]) -> "Names":
@@ -95,7 +95,7 @@ class Names:
         return inner
 
     def of(self, name: str) -> list[Binding]:
-        """List the statements of the module that may bind a name, in order."""
+        """Return the statements of the module that may bind a name, in order."""
         found = self._bindings.get(name, [])
         return sorted([*found, *self._stars], key=lambda one: _position(one.statement))
 
@@ -120,7 +120,7 @@ class Names:
         return None
 
     def definition(self, name: str) -> ast.AST | None:
-        """Find the one statement of this script that gives a name its meaning; None for any other."""
+        """Return the only statement of this script that binds a name; None for imported and uncertain names."""
         only = self._only(name)
         return only.statement if only and only.qualified is None else None
 
@@ -153,29 +153,29 @@ class Names:
 
 
 def declared_global(function: Scope) -> set[str]:
-    """List the names that a function declares ``global``, functions inside of it left out."""
+    """Return the names that a function declares ``global``, without those in nested functions."""
     return {name for node in own(function) if isinstance(node, ast.Global) for name in node.names}
 
 
 def bindings(scope: Scope) -> dict[str, list[Binding]]:
-    """List the statements that bind names in a scope, those of functions and classes inside of it left out.
+    """Return the statements that bind names in a scope, without those in nested functions and classes.
 
     Parameters
     ----------
     scope
-        A module or a function; the parameters of a function are not among them.
+        A module or a function, whose parameters are not included.
 
     Returns
     -------
     dict
-        By name, in order; what a star import may bind stands under ``*``.
+        Bindings by name, in order; star imports are under ``*``.
     """
     found: dict[str, list[Binding]] = {}
     body = scope.body if isinstance(scope.body, list) else []
     for statement in body:
         for node in [statement, *([] if isinstance(statement, _SCOPES) else own(statement))]:
             for name, qualified in _bound_by(node):
-                # of an assignment, the target is what binds; the statement is what tells its meaning
+                # the target of an assignment binds the name; its whole statement has the value
                 whole = node if qualified or not isinstance(node, ast.Name) else statement
                 found.setdefault(name, []).append(Binding(whole, _is_direct(statement, node), qualified))
     return found
@@ -187,7 +187,7 @@ def _is_direct(statement: ast.AST, node: ast.AST) -> bool:
 
 
 def own(scope: ast.AST) -> Iterator[ast.AST]:
-    """Walk what is in a scope, or in a statement of it, without what is inside functions and classes in it."""
+    """Yield the nodes of a scope, or of a statement, without those inside nested functions and classes."""
     pending: list[ast.AST] = list(ast.iter_child_nodes(scope))
     if isinstance(scope, _SCOPES):
         pending = [*scope.body] if isinstance(scope.body, list) else [scope.body]

@@ -1,7 +1,7 @@
-"""Reads what a docstring says of a function and of its arguments, in whichever of the usual styles it is written. Pure.
+"""Descriptions of a function and its arguments from a docstring in any of the usual styles. Pure.
 
-numpydoc, Google, reST (``:param x:``) and Epydoc (``@param x:``) are told apart by what they describe: the style that
-describes most of the arguments holds, and what it leaves out is taken from the others.
+numpydoc, Google, reST (``:param x:``) and Epydoc (``@param x:``) are tried in turn: the style that describes most of
+the arguments takes precedence, and the others fill its gaps.
 """
 
 import re
@@ -11,23 +11,23 @@ from docstring_parser import Docstring, epydoc, numpydoc, rest
 from docstring_parser.google import DEFAULT_SECTIONS, GoogleParser, Section, SectionType
 
 Told = dict[str, tuple[str | None, str | None]]
-"""The type and the description of parameters, by name, as a docstring has them."""
+"""Type and description of parameters in a docstring, by name."""
 _LONGEST = 200
-"""Characters of a type that are shown."""
+"""Characters of a type that are kept."""
 _MOST = 20_000
-"""Characters of a docstring that are read: the time of its parsers grows with the square of some."""
+"""Characters of a docstring that are read, since the time of the parsers can be quadratic."""
 _MORE = ("Keyword Args", "Keyword Arguments", "Other Parameters", "Other Args", "Other Arguments")
-"""Sections of Google's style, as Napoleon reads it, that its parser does not know by itself."""
+"""Sections of Google's style that Napoleon supports and the parser does not know by default."""
 _google = GoogleParser([*DEFAULT_SECTIONS, *(Section(one, "param", SectionType.MULTIPLE) for one in _MORE)])
 _STYLES: tuple[Callable[[str], Docstring], ...] = (numpydoc.parse, _google.parse, rest.parse, epydoc.parse)
 _ARGUMENTS = frozenset({"param", "other_param", "parameter", "arg", "argument", "key", "keyword", "attribute", "type"})
-"""What the styles call the sections and the fields that describe arguments."""
+"""Names of the sections and fields that describe arguments, in all styles."""
 _FOREIGN = re.compile(
     r"^[^\S\n]*[:@](?:param|parameter|arg|argument|key|keyword|type|returns?|rtype|raises?)\b"
     r"|^(?:Returns|Yields|Raises|Args|Arguments|Examples?|Notes?):[^\S\n]*$",
     re.MULTILINE,
 )
-"""A field or section of another style, where a description ends that one style takes for longer."""
+"""A field or section of another style, which ends a description that one style's parser has read too far."""
 
 
 def described(docstring: str | None, names: Collection[str]) -> tuple[str | None, Told]:
@@ -36,16 +36,16 @@ def described(docstring: str | None, names: Collection[str]) -> tuple[str | None
     Parameters
     ----------
     docstring
-        Its text, as ``inspect.cleandoc`` leaves it; None where there is none.
+        Text of the docstring after ``inspect.cleandoc``; None where there is none.
     names
-        The function's parameters: nothing else is looked for.
+        Names of the function's parameters; other names are ignored.
 
     Returns
     -------
     str or None
-        The description of the function, without its sections and fields.
+        Description of the function, without its sections and fields.
     dict
-        Of each parameter that is described its type and its description.
+        Type and description of each parameter that is described.
     """
     if docstring is None:
         return None, {}
@@ -55,11 +55,11 @@ def described(docstring: str | None, names: Collection[str]) -> tuple[str | None
         try:
             parsed = parse(docstring)
             found.append(((parsed.description or "").strip() or None, _told(parsed, names)))
-        except Exception:  # a docstring is prose: what is none of a style describes nothing in it  # nosec B112
+        except Exception:  # a docstring is prose: it need not follow the style  # nosec B112
             continue
     if not any(told for _, told in found):
         return _undescribed(docstring, found), {}
-    found.sort(key=lambda one: -len(one[1]))  # is stable: of two that describe as much, the first in the table holds
+    found.sort(key=lambda one: -len(one[1]))  # stable: of two equal styles, the first one wins
     description, _ = found[0]
     merged: Told = {}
     for _, told in found:
@@ -70,7 +70,7 @@ def described(docstring: str | None, names: Collection[str]) -> tuple[str | None
 
 
 def _undescribed(docstring: str, found: list[tuple[str | None, Told]]) -> str | None:
-    """Return the description of a docstring without arguments: the one with the fewest words, without sections."""
+    """Return the description in a docstring without arguments: the shortest of all styles, so without sections."""
     texts = [text for text, _ in found if text]
     return min(texts, key=lambda text: (len(text.split()), -len(text))) if texts else docstring
 
@@ -88,7 +88,7 @@ def _told(parsed: Docstring, names: Collection[str]) -> Told:
 
 
 def _text(description: str | None) -> str | None:
-    """Return a description up to the next field or section of whichever style."""
+    """Return a description up to the next field or section of any style."""
     if not description:
         return None
     foreign = _FOREIGN.search(description)

@@ -1,7 +1,7 @@
-"""JSON values that stand for dates, paths, numbers of many digits and the like: their formats, and how they are read.
+"""Formats of JSON values that represent dates, paths, numbers of many digits and the like, and their readers.
 
-The request's check and the conversion in the kernel read with the same functions: what one admits, the other makes.
-Pure; what a format needs is imported where it is read, since few scripts need any.
+The request's check and the conversion in the kernel use the same readers, so that they admit the same values. Pure;
+modules for a format are imported on use, since few scripts need any.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ OF_CLASS = {
     "decimal.Decimal": "decimal",
     "builtins.bytes": "byte",
 }
-"""The format of what stands for a value of a class."""
+"""Formats of JSON values, by the class of the represented values."""
 
 
 def read(name: str, value: Any) -> Any:
@@ -32,14 +32,14 @@ def read(name: str, value: Any) -> Any:
     Parameters
     ----------
     name
-        Of the format.
+        Name of the format.
     value
-        A JSON value: a string, or a number where the format takes numbers.
+        A JSON value: a string, or a number where the format admits numbers.
 
     Raises
     ------
     ValueError
-        When it does not stand for anything.
+        When the value does not have the format.
     """
     takes = FORMATS[name]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -100,17 +100,17 @@ def _byte(value: Any) -> Any:
 
 
 class Format(NamedTuple):
-    """What stands for values of a kind."""
+    """The format of JSON values that represent values of another type."""
 
     words: str
-    """What is expected, in an error."""
+    """Description for error messages."""
     read: Callable[[Any], Any]
     numbers: bool = False
-    """Whether a number stands for one too."""
+    """Whether the format admits numbers too."""
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Its JSON Schema, but for the name."""
+        """JSON Schema of the format, without its name."""
         return {"type": ["string", "number"] if self.numbers else "string"}
 
 

@@ -1,7 +1,7 @@
-"""Tells plain files, which are run whole as ``__main__``, from scripts whose ``main`` is called; nothing is run. Pure.
+"""Detection of plain files, which are run as a whole as ``__main__``, unlike scripts with a ``main``. Pure.
 
-A plain file is one that cannot bind ``main`` when it is imported, and does something when it is run: what stands under
-``if __name__ == "__main__":``, or statements of its own.
+A plain file cannot bind ``main`` when it is imported, and does something when it is run: statements under
+``if __name__ == "__main__":``, or at its top level. Nothing is run for the detection.
 """
 
 import ast
@@ -36,7 +36,7 @@ def is_plain_module(module: ast.Module) -> bool:
         Syntax tree of the file.
     """
     if any(isinstance(one, _DEFINITIONS) and one.name == "main" for one in module.body):
-        return False  # what nearly all scripts have, found before anything else is looked at
+        return False  # nearly all scripts, detected first
     imported = ast.Module(list(_imported(module)), [])
     bound, names = bindings(imported), Names(imported)
     if "main" in bound or "__getattr__" in bound or "main" in names.globals_of:

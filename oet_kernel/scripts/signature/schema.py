@@ -1,8 +1,8 @@
-"""JSON Schemas (draft 2020-12) of what a script's ``init`` and ``main`` take, read from its text. Pure; nothing is run.
+"""JSON Schemas (draft 2020-12) of the arguments of a script's ``init`` and ``main``, read from its text, without a run.
 
-The schema of a function describes an object of arguments by name. Beside JSON Schema's own words it has a few that
-begin with ``x-``: which arguments may be given by position, of what kind each is, its type as it stands in the script,
-its unit. What cannot be known without running the script is open, and ``x-open`` says why.
+The schema of a function describes an object of arguments by name. Besides JSON Schema's keywords it has a few that
+begin with ``x-``: arguments that may be given by position, the kind of each, its type in the script's text, its unit.
+Parameters that are unknown without running the script are open, with the reason in ``x-open``. Pure.
 """
 
 import ast
@@ -35,34 +35,34 @@ class Parameter(Struct, frozen=True, kw_only=True):
     name: str
     kind: Kind
     required: bool
-    """Whether a call without it is wrong."""
+    """Whether a call without the argument fails."""
     schema: Schema
-    """What its value may be, with its default and description; of ``*args`` and ``**kwargs``, of each one."""
+    """Schema of the argument, with default and description; for ``*args`` and ``**kwargs``, of each argument."""
     annotated: bool = False
-    """Whether it has an annotation, though it may not be understood."""
+    """Whether the parameter has an annotation, understood or not."""
 
     @property
     def by_position(self) -> bool:
-        """Whether it may be given by position."""
+        """Whether the argument may be given by position."""
         return self.kind in ("positional-only", "positional-or-keyword")
 
     @property
     def by_name(self) -> bool:
-        """Whether it may be given by name."""
+        """Whether the argument may be given by name."""
         return self.kind in ("positional-or-keyword", "keyword-only")
 
 
 class Function(Struct, frozen=True, kw_only=True):
-    """``init`` or ``main`` as a script has it."""
+    """The ``init`` or ``main`` of a script."""
 
     name: str
     description: str | None
     """The docstring, without its sections."""
     parameters: tuple[Parameter, ...] = ()
     unknown: str | None = None
-    """Why its parameters are not known, where they are not."""
+    """Reason why the parameters are not known; None where they are."""
     command_line: bool = False
-    """Whether its arguments become the words of a command line, as those of a plain file do."""
+    """Whether the arguments become the words of a command line, as for a plain file."""
 
     def of_kind(self, kind: Kind) -> Parameter | None:
         """Return the parameter of a kind that occurs once at most; None where there is none."""
@@ -70,7 +70,7 @@ class Function(Struct, frozen=True, kw_only=True):
 
     @property
     def schema(self) -> Schema:
-        """The JSON Schema of its arguments by name."""
+        """JSON Schema of the function's arguments by name."""
         schema: Schema = {"$schema": DIALECT, "title": self.name}
         if self.description:
             schema["description"] = self.description
@@ -87,13 +87,13 @@ class Function(Struct, frozen=True, kw_only=True):
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """What a script says of itself."""
+    """Docstring and functions of a script."""
 
     docstring: str | None = None
     init: Function | None = None
-    """None where it has none: arguments for it are not looked at."""
+    """The script's ``init``; None where there is none, and arguments for it are ignored."""
     main: Function | None = None
-    """What ``main`` is once ``init`` was called; None where there is none."""
+    """The script's ``main``, as after the call of ``init``; None where there is none."""
 
 
 def read_script(source: bytes | str) -> Reading:
@@ -107,12 +107,12 @@ def read_script(source: bytes | str) -> Reading:
     Returns
     -------
     Reading
-        Of each function what is certain.
+        The functions, as far as they are certain.
 
     Raises
     ------
     ScriptUnreadable
-        When it is not Python.
+        When the text is not Python.
     """
     module = parse(source)
     if is_plain_module(module):
@@ -165,7 +165,7 @@ class _Reader:
         return self._from_binding(name, last, self._names)
 
     def rebound_main(self) -> Function | None:
-        """Read what ``init`` makes of ``main``; None where it leaves it alone."""
+        """Read the ``main`` that ``init`` binds; None where it does not rebind ``main``."""
         last = self._names.last("init")
         binders = self._names.globals_of.get("main", [])
         if self._names.dynamic or not binders or last is None or binders != [last.statement]:
@@ -282,7 +282,7 @@ class _Reader:
         if not found:
             return {**schema, "x-default": _unparsed(default)}
         if mismatch(schema, value, "") is not None:
-            # an author whose default does not fit means more than the annotation says
+            # a default that does not fit the annotation shows that more types are meant
             schema = nullable(schema) if value is None else {}
         return {**schema, "default": value}
 
@@ -310,7 +310,7 @@ def _bound(function: Function, count: int, keywords: dict[str, ast.expr]) -> Fun
             default = {"default": value} if found else {"x-default": _unparsed(keywords[one.name])}
             one = replace(one, schema={**schema, **default}, required=False)
         if by_name_only and one.kind == "var-positional":
-            continue  # what would get there stands in the way of what is bound
+            continue  # further positional arguments would collide with a bound one
         if by_name_only and one.by_position:
             one = replace(one, kind="keyword-only")
         kept.append(one)

@@ -1,4 +1,4 @@
-"""Decides of what a person has typed whether it is meant as text or as the literal that it is too. Pure."""
+"""Choice between text and literal for typed arguments, which can be read as both. Pure."""
 
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _OTHER_KINDS: Sequence[Any] = (0, True, [], {})
 _KNOWN = frozenset({"type", "enum", "anyOf"})
-"""Words of a schema that say what a value may be."""
+"""Keywords of a schema that restrict the type of a value."""
 
 
 def choose(text: str, literal: Any, fits: Callable[[Any], bool]) -> Any:
@@ -23,17 +23,17 @@ def choose(text: str, literal: Any, fits: Callable[[Any], bool]) -> Any:
     Parameters
     ----------
     text
-        As it was typed.
+        Typed text.
     literal
-        As it reads: a JSON value.
+        JSON value that the text can be read as.
     fits
-        Tells whether a JSON value is good for the parameter.
+        Returns whether the parameter admits a JSON value.
 
     Returns
     -------
     object
-        The one that fits. Where both do: null; the text where the parameter takes no other kind, or is meant to be read
-        from this text (a date, a member); else the literal.
+        The one that fits. Where both do: null; the text where the parameter admits no other kind, or reads its value
+        from such a text (a date, a member); else the literal.
     """
     if not fits(literal):
         return text if fits(text) else literal
@@ -45,19 +45,19 @@ def choose(text: str, literal: Any, fits: Callable[[Any], bool]) -> Any:
 
 
 def resolve(function: "Function", given: ProcedureInput) -> ProcedureInput:
-    """Decide as far as a script's text says what its parameters are; the kernel knows the others.
+    """Choose for the parameters that are known from the script's text; the kernel chooses for the others.
 
     Parameters
     ----------
     function
-        What is called.
+        Function to be called.
     given
-        Its arguments.
+        Arguments of the call.
 
     Returns
     -------
     ProcedureInput
-        With the texts that are still undecided.
+        Arguments, with the texts that are still undecided.
     """
     if function.command_line:
         return verbatim(given)
@@ -82,7 +82,7 @@ def resolve(function: "Function", given: ProcedureInput) -> ProcedureInput:
 
 
 def verbatim(given: ProcedureInput) -> ProcedureInput:
-    """Return the arguments of a command line, all of which are texts, as they were typed."""
+    """Return the arguments of a command line as typed, since all of them are texts."""
     if isinstance(given.typed, UnsetType):
         return given
     if given.typed.words:

@@ -1,7 +1,7 @@
-"""Says where arguments do not fit what a function takes, by path. Pure.
+"""Check of arguments against a function's schema, with faults by path. Pure.
 
-It knows the few words of JSON Schema that our schemas use, and ``format`` is one of them: a text that stands for no
-date does not fit a date.
+The check supports the few JSON Schema keywords that our schemas use, ``format`` among them: a text that is not a date
+does not fit a date.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
     from oet_kernel.scripts.signature.schema import Function
 
 ANY_TEXT = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""A text that only what admits any text admits."""
+"""Text that only schemas for any text admit."""
 MOST = 5
-"""How many faults are told at once."""
+"""Largest number of faults in one message."""
 _CHECKED = 1000
-"""How many items of an array or an object are looked at; the others are taken to be like them."""
+"""Number of items of an array or an object that are checked; the others are assumed to be alike."""
 _KINDS = ("null", "boolean", "integer", "number", "string", "array", "object")
 _SHOWN = 40
-"""Characters of a wrong value that are repeated."""
+"""Characters of a wrong value that a message repeats."""
 
 
 def faults(function: "Function", args: list[Any], kwargs: dict[str, Any], path: str) -> list[str]:
-    """List what is certainly wrong with the arguments of a call.
+    """Return the certain faults in the arguments of a call.
 
     Parameters
     ----------
     function
-        What is called.
+        Function to be called.
     args, kwargs
-        What it is called with.
+        Arguments of the call.
     path
-        Where the arguments stand in the request: ``$.script_args.init``.
+        Path of the arguments in the request: ``$.script_args.init``.
 
     Returns
     -------
     list of str
         ``$.script_args.init.kwargs.subarray_id: expected integer, got string "x"``; at most `MOST`, empty where the
-        arguments fit, or what the function takes is not known.
+        arguments fit, or the function's parameters are not known.
     """
     if function.unknown is not None:
         return []
@@ -90,16 +90,16 @@ def _wrong(schema: dict[str, Any], value: Any, path: str) -> Iterator[str]:
 
 
 def as_text(value: Any, fits: Callable[[Any], bool]) -> Any:
-    """Return an argument as text where it is a number and only text is taken; else the argument itself.
+    """Return a number as text where the parameter admits only text; else the argument itself.
 
-    Clients of the original make numbers of what was typed, and know no annotations.
+    Clients of the original convert typed digits to numbers, without regard to annotations.
 
     Parameters
     ----------
     value
         A JSON value that does not fit.
     fits
-        Tells whether a JSON value is good for the parameter.
+        Returns whether the parameter admits a JSON value.
     """
     return _json(value) if _is_number(value) and fits(ANY_TEXT) else value
 
@@ -154,7 +154,7 @@ def _mismatch_of_any(schema: dict[str, Any], value: Any, path: str) -> str | Non
             return None
         if not found.startswith(f"{path}: "):
             inside.append(found)
-    # one alternative is of the value's kind, and something in it is wrong
+    # one alternative has the value's type, and an item in it is wrong
     return inside[0] if len(inside) == 1 else f"{path}: expected {expected(schema)}, got {shown(value)}"
 
 
@@ -171,7 +171,7 @@ def _mismatch_in_array(schema: dict[str, Any], value: list[Any], path: str) -> s
 
 
 def keys_of(name: str) -> list[Any]:
-    """Return what a key of an object may stand for: itself, and the number or truth value that it spells."""
+    """Return the possible values of an object's key: the text itself, and the number or boolean that it spells."""
     try:
         literal = msgspec.json.decode(name)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -239,12 +239,12 @@ def _takes_by_position(function: "Function") -> str:
 
 
 def step(name: str) -> str:
-    """Write the step of a path that leads to a key: ``.depth``, ``["b c"]``."""
+    """Return the step of a path to a key: ``.depth``, ``["b c"]``."""
     return f".{name}" if name.isidentifier() else f"[{_json(name)[:_SHOWN]}]"
 
 
 def shown(value: Any) -> str:
-    """Write the kind of a JSON value, and the value where it is short: ``string "x"``."""
+    """Return the type of a JSON value in words, with the value where it is short: ``string "x"``."""
     kind = next(kind for kind in _KINDS if _is(value, kind))
     if kind in ("null", "array", "object"):
         return kind
