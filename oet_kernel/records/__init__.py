@@ -1,4 +1,4 @@
-"""The record of a run: an executed notebook, made of what a procedure has said and become."""
+"""The record of a run: an executed notebook, built from the events and states of a procedure."""
 
 from oet_kernel.records.header import About
 from oet_kernel.records.notebook import Recorder, build

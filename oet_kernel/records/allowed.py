@@ -1,7 +1,7 @@
-"""What the notebook format allows: values of other people's notebooks and outputs without what it refuses; pure.
+"""Sanitizing of notebooks and outputs from scripts: parts that the notebook format does not allow are removed; pure.
 
-The schema of nbformat says what is allowed. What nbconvert reads besides, and fails on where it has another type, is in
-the tables below.
+nbformat's schema defines the format. Metadata that nbconvert reads besides, and fails on where they have another type,
+are in the tables below.
 """
 
 import re
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from nbformat.json_compat import JsonSchemaValidator
 
 DEPTH = 100
-"""Levels of lists and objects within each other that a record keeps: programs that read notebooks recurse."""
+"""Deepest nesting of lists and objects that a record keeps, since programs that read notebooks recurse."""
 _TOO_DEEP = "…"
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _OWN_ID = re.compile(r"heading|load|init|main|events|states|console(-.*)?|injected-parameters-\d+")
-"""Ids of the cells that a record has besides those of the notebook."""
+"""Ids of the cells that a record adds to those of the notebook."""
 _SUFFIX = 16
-"""Characters of an id that make it differ from another."""
+"""Characters of an id that are reserved for a suffix that makes it unique."""
 _JSON_MIME = re.compile(r"application/(.*\+)?json")
-"""Types whose content may be any value; of all others a notebook has text."""
+"""MIME types whose content may be any value; the content of all others is text."""
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _READ_OF_NOTEBOOK: dict[str, type] = {"language": str}
 _READ_OF_CELL: dict[str, type] = {"raw_mimetype": str, "magics_language": str, "transient": dict}
-"""Metadata that nbconvert reads, which the schema leaves open."""
+"""Metadata of cells that nbconvert reads, and their types, which the schema leaves open."""
 
 
 def shallow(value: Any, depth: int = DEPTH) -> Any:
-    """Return a JSON value without what lies deeper than a number of levels.
+    """Return a JSON value without the parts below a number of levels.
 
     Parameters
     ----------
     value
-        The value.
+        Any JSON value.
     depth
-        Levels that are kept.
+        Number of levels that are kept.
     """
     if isinstance(value, dict):
         return {name: shallow(one, depth - 1) for name, one in value.items()} if depth else _TOO_DEEP
@@ -48,9 +48,9 @@ def shallow(value: Any, depth: int = DEPTH) -> Any:
 
 
 def notebook_metadata(metadata: Any) -> dict[str, Any]:
-    """Return the metadata of a notebook without what its format does not allow.
+    """Return the metadata of a notebook without the parts that the format does not allow.
 
-    The state of widgets is left out too: it is that of an earlier run.
+    The state of widgets is left out too, since it is from an earlier run.
     """
     found = _readable(metadata, _READ_OF_NOTEBOOK)
     found.pop("widgets", None)
@@ -65,12 +65,12 @@ def notebook_metadata(metadata: Any) -> dict[str, Any]:
 
 
 def notebook_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a cell without what the format does not allow in its metadata and attachments.
+    """Return a cell without the parts of its metadata and attachments that the format does not allow.
 
     Parameters
     ----------
     cell
-        A cell of one of the three kinds, with the fields that its kind has.
+        A code, Markdown or raw cell, with the fields of its kind.
     """
     metadata = _readable(cell["metadata"], _READ_OF_CELL)
     tags = metadata.get("tags")
@@ -83,7 +83,7 @@ def notebook_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mime_bundle(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an output shows as a notebook holds it: text, but for the types of JSON.
+    """Return the content of an output in the notebook's form: text, except for JSON types.
 
     Parameters
     ----------
@@ -98,14 +98,14 @@ def mime_bundle(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def output_metadata(metadata: Mapping[str, Any], mime_types: Iterable[str]) -> dict[str, Any]:
-    """Return the metadata of an output without what converters fail on.
+    """Return the metadata of an output without the parts on which converters fail.
 
     Parameters
     ----------
     metadata
-        The metadata; files that the output is said to be in are left out, they are not there.
+        The metadata; names of files with the output are left out, since the files do not exist.
     mime_types
-        The types of the output; the metadata of one is an object.
+        MIME types of the output; metadata of a type must be an object.
     """
     types = {*mime_types}
     return {
@@ -121,7 +121,7 @@ def with_unique_ids(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     Parameters
     ----------
     cells
-        Cells of a notebook; the ``id`` of each is anything.
+        Cells of a notebook, each with an ``id`` of any type.
     """
     named = [(str(cell["id"]), cell) for cell in cells]
     taken: set[str] = set()
@@ -146,7 +146,7 @@ def with_unique_ids(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _text(content: Any) -> str:
-    """Return what is shown as text, which a notebook also allows as a list of lines."""
+    """Return content as text; a notebook also allows a list of lines."""
     if isinstance(content, str):
         return content
     if isinstance(content, list) and all(isinstance(line, str) for line in content):
@@ -160,7 +160,7 @@ def _readable(metadata: Any, types: Mapping[str, type]) -> dict[str, Any]:
 
 
 def _checked(whole: dict[str, Any], schema: dict[str, str]) -> dict[str, Any]:
-    """Return a value of a schema without the parts that it refuses."""
+    """Return a value without the parts that a schema refuses."""
     validator = _validator()
     while refused := {tuple(error.path) for error in validator.iter_errors(whole, schema or None)}:
         whole = _without(whole, refused)
@@ -179,5 +179,5 @@ def _without(value: Any, paths: set[tuple[str | int, ...]], at: tuple[str | int,
 def _validator() -> "JsonSchemaValidator":
     from nbformat.validator import get_validator  # takes long to import, and only notebooks need it
 
-    # the other validator that nbformat has does not say where an error is
+    # nbformat's other validator does not report the path of an error
     return get_validator(4, 5, name="jsonschema")

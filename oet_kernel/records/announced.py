@@ -1,4 +1,4 @@
-"""What a script has announced, and where it was paused, as a table; pure."""
+"""Table of the user events of a script, and of its pauses; pure."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from typing import Any
 from oet_kernel.records.html import code, listed, moment, table
 
 EVENT_ROWS = 1000
-"""User events that a record lists: the first half of them, and the newest."""
+"""Largest number of user events in a record: half of them the first ones, half the newest."""
 
 
 class Announced:
-    """Collects the events that a script has published: of very many the first and the newest."""
+    """Collects the user events of a script: beyond `EVENT_ROWS`, only the first and the newest."""
 
     def __init__(self) -> None:
         self._first: list[tuple[float, str, str]] = []
@@ -24,11 +24,11 @@ class Announced:
         Parameters
         ----------
         at
-            Unix seconds.
+            Time of the event, in Unix seconds.
         topic
-            Its topic.
+            Topic of the event.
         fields
-            All that it carries.
+            All fields of the event.
         """
         own = {name: one for name, one in fields.items() if name not in ("msg_src", "topic")}
         row = (at, topic, code(listed(own)) if own else "")
@@ -39,12 +39,12 @@ class Announced:
             self._newest.append(row)
 
     def markdown(self, events: str) -> str:
-        """Return the table.
+        """Return the table as Markdown.
 
         Parameters
         ----------
         events
-            Where all events are.
+            Place of all events, for the notice about omitted ones.
         """
         if not self._count:
             return "## Events\n\nThe script announced nothing."

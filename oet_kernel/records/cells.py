@@ -1,4 +1,4 @@
-"""The cells of a notebook that was run, as its record shows them; pure."""
+"""The cells of a notebook that was run, in the form of its record; pure."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,34 +11,34 @@ from oet_kernel.records.html import iso
 from oet_kernel.scripts.notebook import INJECTED
 
 _INJECTIONS = 2
-"""How often arguments are injected, at most: for ``init`` and for ``main``."""
+"""Largest number of injected cells: one for ``init`` and one for ``main``."""
 _KINDS = ("code", "markdown", "raw")
 
 
 class _Run(Struct):
-    """What became of a cell."""
+    """Execution of a cell."""
 
     key: str
-    """Name of its outputs."""
+    """Name of the cell's outputs."""
     count: int
-    """How many were run before it, and it."""
+    """Number of the cell in order of execution, from 1."""
     began: float
     ended: float | None = None
     source: str = ""
-    """Of one that the notebook does not have: arguments that were injected."""
+    """Text of an injected cell; empty for a cell of the notebook."""
     behind: int = 0
-    """Of such a one: number of the code cell that it stands behind; 0 for the front."""
+    """Number of the code cell that an injected cell follows; 0 for the front."""
 
 
 class CellBook:
     """Records which cells were run, when, and with which outcome.
 
-    A code cell is known by its number among the code cells: ids may be missing, or the same twice.
+    A code cell is identified by its number among the code cells, since ids may be missing or repeated.
 
     Parameters
     ----------
     notebook
-        The notebook's file, without outputs; what is no notebook has no cells.
+        The notebook's file, without outputs; an invalid file has no cells.
     """
 
     def __init__(self, notebook: str) -> None:
@@ -47,20 +47,20 @@ class CellBook:
         except (msgspec.MsgspecError, RecursionError):
             content = {}
         self.metadata = notebook_metadata(content.get("metadata"))
-        """The notebook's own."""
+        """Sanitized metadata of the notebook."""
         cells = content.get("cells")
         self._cells = _numbered([one for one in cells if isinstance(one, dict)] if isinstance(cells, list) else [])
         self._numbers = {number for number, _ in self._cells if number}
         self._runs: dict[int, _Run] = {}
         self._injected: list[_Run] = []
         self._newest: dict[str, _Run] = {}
-        """The cell that was run last, by call."""
+        """Newest run by call."""
         self.failed: str | None = None
-        """The stack trace of the cell that has failed; None while none has."""
+        """Stack trace of the first cell that has failed; None while none has."""
 
     @property
     def sources(self) -> list[str]:
-        """The texts of the code cells."""
+        """Texts of the code cells."""
         return [str(cell["source"]) for number, cell in self._cells if number]
 
     def began(self, fields: Mapping[str, Any], at: float) -> None:
@@ -92,7 +92,7 @@ class CellBook:
         return stacktrace
 
     def outputs_of(self, call: str) -> str:
-        """Name the outputs that belong to a call now: those of the cell that it has run last, if any."""
+        """Return the name of a call's current outputs: those of its newest cell, if there is one."""
         run = self._newest.get(call)
         return call if run is None else run.key
 
@@ -102,7 +102,7 @@ class CellBook:
         Parameters
         ----------
         outputs
-            Returns outputs by their name, with the cell's number in order of execution.
+            Returns outputs, given their name and the cell's number in order of execution.
         """
         injected = [
             (run.behind, _injected(n, run, outputs(run.key, run.count))) for n, run in enumerate(self._injected, 1)
@@ -138,9 +138,9 @@ def _injected(number: int, run: _Run, outputs: list[dict[str, Any]]) -> dict[str
 
 
 def _numbered(cells: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
-    """Return cells as the newest format has them, each with its number, 0 for one that is no code.
+    """Return cells in the newest format, each with its number, 0 for one that is not code.
 
-    Cells that an earlier run has injected are left out, so is what earlier runs have left in others.
+    Cells that an earlier run has injected are left out, as are the outputs of earlier runs.
     """
     numbers: list[int] = []
     found: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What attached clients have typed into the kernel, as a record shows it."""
+"""Cells for the code that attached clients have typed into the kernel."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +11,11 @@ from oet_kernel.records.parts import code_cell, markdown_cell
 from oet_kernel.records.space import Space
 
 CONSOLE_CELLS = 500
-"""Cells typed by attached clients that a record shows: the first ones."""
+"""Largest number of typed cells in a record: the first ones."""
 
 
 class _Typed(Struct):
-    """What somebody has typed into the kernel."""
+    """Code that a client has typed into the kernel."""
 
     at: float
     who: str
@@ -29,7 +29,7 @@ class Console:
     Parameters
     ----------
     space
-        What their code takes room of.
+        Space from which room for the code is reserved.
     outputs
         Creates the outputs of a cell.
     """
@@ -39,22 +39,22 @@ class Console:
         self._create = outputs
         self._typed: list[_Typed] = []
         self._untold = 0
-        """Cells that were typed and are not shown."""
+        """Number of typed cells that are not shown."""
 
     @property
     def outputs(self) -> Outputs | None:
-        """The outputs of the newest cell; None while nothing was typed."""
+        """Outputs of the newest cell; None while there is none."""
         return self._typed[-1].outputs if self._typed else None
 
     def type(self, at: float, fields: dict[str, Any]) -> None:
-        """Add what was typed: a cell, or an answer to what the newest one has asked.
+        """Add typed code as a cell, or an answer to a prompt to the outputs of the newest cell.
 
         Parameters
         ----------
         at
-            Unix seconds.
+            Time of the event, in Unix seconds.
         fields
-            Of the event.
+            Fields of the event.
         """
         typed = str(fields.get("code", ""))
         if "prompt" in fields and self._typed:  # an answer, to a debugger for one
@@ -65,12 +65,12 @@ class Console:
             self._untold += 1
 
     def cells(self, notice: Callable[[int], str]) -> list[dict[str, Any]]:
-        """Return the cells, which stand beside the calls and are none of them.
+        """Return the cells, which follow those of the calls.
 
         Parameters
         ----------
         notice
-            What to say where that many characters of output were left out.
+            Returns the text in place of that many omitted characters of output.
         """
         if not self._typed:
             return []

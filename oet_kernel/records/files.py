@@ -1,4 +1,4 @@
-"""Records on disk; all of it blocks, and is for threads."""
+"""Files of records; all functions block, and are for threads."""
 
 import os
 import re
@@ -8,12 +8,12 @@ _NAME = re.compile(r"([1-9][0-9]*)\.ipynb|\.([1-9][0-9]*)\.ipynb\.new")
 
 
 def path_of(folder: Path, pid: int) -> Path:
-    """Name the file of a procedure's record.
+    """Return the path of a procedure's record.
 
     Parameters
     ----------
     folder
-        Where records are.
+        Folder of the records.
     pid
         Id of the procedure.
     """
@@ -21,59 +21,59 @@ def path_of(folder: Path, pid: int) -> Path:
 
 
 def records_in(folder: Path) -> dict[Path, int]:
-    """List the records in a folder, and the unfinished writings of some, with the ids of their procedures.
+    """Return the records in a folder, and unfinished files of interrupted writes, with the ids of their procedures.
 
     Parameters
     ----------
     folder
-        Where records are; what else is there is left out.
+        Folder of the records; other files in it are left out.
     """
     found = ((path, _NAME.fullmatch(path.name)) for path in folder.glob("*.ipynb*"))
     return {path: int(match[1] or match[2]) for path, match in sorted(found) if match is not None and path.is_file()}
 
 
 def unfinished(path: Path) -> Path:
-    """Name the file in which a record is written, until it takes the place of the one before.
+    """Return the path to which a record is written before it replaces the previous one.
 
     Parameters
     ----------
     path
-        The record.
+        Path of the record.
     """
     return path.with_name(f".{path.name}.new")
 
 
 def remove(path: Path) -> None:
-    """Remove a record, and what a crash has left of its writing.
+    """Remove a record, and its unfinished file from a crash.
 
     Parameters
     ----------
     path
-        The record; may be missing.
+        Path of the record, which may be missing.
 
     Raises
     ------
     OSError
-        When it cannot be removed.
+        When the files cannot be removed.
     """
     unfinished(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees all of the old one or all of the new one, and never a part.
+    """Write a file atomically: a reader sees the whole old or the whole new content.
 
     Parameters
     ----------
     path
-        The file; its folder is made where it is missing.
+        Path of the file; a missing folder is created.
     data
-        What it is to hold.
+        Content of the file.
 
     Raises
     ------
     OSError
-        When it cannot be written; the old file is as it was.
+        When the file cannot be written; the old file is unchanged then.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = unfinished(path)

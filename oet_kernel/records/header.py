@@ -1,4 +1,4 @@
-"""What stands at the head and at the foot of a record: all about the run, and its states; pure."""
+"""Heading of a record, with the facts of the run, and the table of its states at the end; pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,12 @@ from oet_kernel.scripts.addresses import parse
 
 
 class About(Struct, frozen=True, kw_only=True):
-    """What a record tells of a run besides what the run has said itself."""
+    """Facts for the record of a run that are not in its events."""
 
     service: str | None = None
-    """The service and its version."""
+    """Name and version of the service; None to leave them out."""
     events: str = "the service's archive"
-    """Where all events of the procedure are, for what the record leaves out."""
+    """Place of all events of the procedure, named where the record leaves some out."""
 
 
 def heading(summary: ProcedureSummary, loaded: Mapping[str, Any], environment: Mapping[str, Any], about: About) -> str:
@@ -28,11 +28,11 @@ def heading(summary: ProcedureSummary, loaded: Mapping[str, Any], environment: M
     Parameters
     ----------
     summary
-        What has become of the procedure.
+        Summary of the procedure.
     loaded, environment
-        What the kernel has told of the script and of its surroundings; empty where it has not.
+        The kernel's facts about the script and its environment; empty where they are missing.
     about
-        What else is known.
+        Further facts.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def public(script: Script) -> Script:
 
 
 def states_table(summary: ProcedureSummary) -> str:
-    """List the states that a procedure has entered, and how long it was in each."""
+    """Return the table of the states that a procedure has entered, with the seconds in each."""
     states = summary.history.process_states
     rows = []
     for (state, at), (_, until) in zip(states, [*states[1:], (None, None)], strict=True):

@@ -1,7 +1,7 @@
 """Tables and calls of a record, as text; pure.
 
-Tables are HTML inside Markdown cells: values of scripts stand in ``code`` elements, where neither Markdown nor
-mathematics is looked for, so that nothing a script says is taken for markup.
+Tables are HTML inside Markdown cells: values of scripts are in ``code`` elements, in which neither Markdown nor
+mathematics is recognized, so that no text of a script is interpreted as markup.
 """
 
 import html
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 _VALUE = 500
-"""Characters of a value in a table."""
+"""Characters of a value that a table shows."""
 _PRINTABLE = {code: "\ufffd" for code in (*range(32), 127) if chr(code) not in "\n\t"}
 
 
@@ -29,14 +29,14 @@ def iso(at: float) -> str:
 
 
 def code(value: str, limit: int = _VALUE) -> str:
-    """Quote what somebody else wrote.
+    """Return a text from outside as an HTML ``code`` element, escaped and shortened.
 
     Parameters
     ----------
     value
         Any text.
     limit
-        Characters that are kept.
+        Number of characters that are kept.
     """
     if len(value) > limit:
         value = f"{value[:limit]}… ({len(value)} characters)"
@@ -45,14 +45,14 @@ def code(value: str, limit: int = _VALUE) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Make a table.
+    """Return an HTML table.
 
     Parameters
     ----------
     head
-        Names of the columns; empty for a table whose first column names what the second holds.
+        Names of the columns; empty for a table of names and values.
     rows
-        HTML, a cell each.
+        Cells of each row, as HTML.
     """
     lines = ["<table>"]
     if head:
@@ -62,5 +62,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def listed(fields: Mapping[str, Any]) -> str:
-    """List the fields of an event on one line."""
+    """Return the fields of an event on one line."""
     return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items())

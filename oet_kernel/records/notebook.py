@@ -1,7 +1,7 @@
 """The record of a procedure as a notebook: a heading, a cell for each call, user events, states; pure.
 
 The notebook can be read, converted and run again: its first code cell is the script, the next ones are the calls. The
-record of a notebook is that notebook, with the outputs of its cells.
+record of a notebook is the notebook itself, with the outputs of its cells.
 """
 
 import ast
@@ -33,35 +33,35 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 OUTPUT_LIMIT = 8 << 20
-"""Characters of output that a record holds, by default."""
+"""Default limit of a record's output in characters."""
 
 _WIDGETS = 4
-"""What the state of widgets takes at most besides: one in so many of the limit."""
+"""Divisor of the limit for the state of widgets, which is kept besides."""
 
 _Notice = Callable[[int], str]
-"""Says that so many characters of output were left out."""
+"""Returns the text in place of that many omitted characters of output."""
 
 _S = ProcedureState
 _BEGUN = {_S.LOADING: "load", _S.INITIALISING: "init", _S.RUNNING: "main"}
-"""The call that begins with a state."""
+"""Names of the calls, by the state with which they begin."""
 _fields = msgspec.json.Decoder(dict[str, Any])
 
 
 class Recorder:
-    """Grows a record event by event.
+    """Builds a record event by event.
 
-    What it holds is bounded, whatever a script says: output beyond a limit is counted, and of very many user events the
-    first and the newest are kept.
+    The size of a record is bounded: output beyond a limit is only counted, and of very many user events the first and
+    the newest are kept.
 
     Parameters
     ----------
     limit
-        Characters of output that are kept.
+        Number of characters of output that are kept.
     """
 
     def __init__(self, limit: int = OUTPUT_LIMIT) -> None:
         self.seq = 0
-        """Number of the newest event that it has taken."""
+        """Number of the newest event that was added; 0 for none."""
         self._space = Space(limit)
         self._displays: dict[str, Any] = {}
         self._cells: dict[str, Outputs] = {}
@@ -69,7 +69,7 @@ class Recorder:
         self._state: ProcedureState | None = None
         self._script: dict[str, Any] = {}
         self._book: CellBook | None = None
-        """The cells of the notebook that was run; None for a script."""
+        """Cells of the notebook that was run; None for a script."""
         self._environment: dict[str, Any] = {}
         self._announced = Announced()
         self._widgets = Widgets(limit // _WIDGETS)
@@ -83,7 +83,7 @@ class Recorder:
         self.seq = event.seq
         try:
             fields = _fields.decode(event.data)
-        except (msgspec.MsgspecError, RecursionError):  # whatever it is, it was said
+        except (msgspec.MsgspecError, RecursionError):  # kept as text, since it was published
             fields = {"unreadable": event.data.decode("utf-8", "replace")}
         if event.data.count(b"[") + event.data.count(b"{") > DEPTH:
             fields = shallow(fields)
@@ -127,9 +127,9 @@ class Recorder:
         Parameters
         ----------
         summary
-            What has become of the procedure.
+            Summary of the procedure.
         about
-            What else is known.
+            Facts that are not in the events.
 
         Returns
         -------
@@ -175,13 +175,13 @@ class Recorder:
         return [self._call_cell("load", 1, self._source(), summary, notice)]
 
     def _book_cells(self, book: CellBook, notice: _Notice) -> list[dict[str, Any]]:
-        """Return the notebook's cells, and in front of them what was said before any was run."""
+        """Return the notebook's cells, after a cell for the output from before the first of them."""
         before = self._shown("load", notice)
         cells = [code_cell("load", "# Before the first cell", None, before, {})] if before else []
         return cells + book.content(lambda name, count: self._shown(name, notice, count))
 
     def _call_cells(self, summary: ProcedureSummary, notice: _Notice) -> list[dict[str, Any]]:
-        """Return a cell for each call; of a notebook that was run by cell, only for what its cells do not show."""
+        """Return a cell for each call; for a notebook run cell by cell, only for outputs that its cells do not show."""
         sources = [self._text("source") or ""] if self._book is None else self._book.sources
         awaited = set().union(*map(_coroutines, sources))
         cells: list[dict[str, Any]] = []
@@ -219,7 +219,7 @@ class Recorder:
     # --- what events do
 
     def _cell(self, name: Any) -> Outputs:
-        """Find the outputs of a call; what belongs to none belongs to the call that is going on."""
+        """Return the outputs of a call; for an unknown name, those of the current call."""
         if name == "console" and (typed := self._console.outputs) is not None:
             return typed
         if name not in ("load", "init", "main"):
@@ -234,7 +234,7 @@ class Recorder:
 
     def _load(self, fields: dict[str, Any]) -> None:
         if self._script:
-            return  # the first is the kernel's own: no script has run before it
+            return  # only the first one is surely from the kernel: no script has run before it
         self._script = fields
         source = self._text("source")
         if source is not None and str(fields.get("path")).endswith(SUFFIX):
@@ -276,7 +276,7 @@ class Recorder:
 
     @property
     def _failed_cell(self) -> str | None:
-        """The stack trace of the cell that has failed; it stands there already."""
+        """Stack trace that the failed cell shows already; None for none."""
         return None if self._book is None else self._book.failed
 
     def _fail(self, stacktrace: str) -> None:
@@ -287,16 +287,16 @@ class Recorder:
 
 
 def build(summary: ProcedureSummary, events: Iterable[Event], about: About) -> "NotebookNode":
-    """Make the record of a procedure.
+    """Create the record of a procedure.
 
     Parameters
     ----------
     summary
-        What has become of it.
+        Summary of the procedure.
     events
-        All its events, in order.
+        All events of the procedure, in order.
     about
-        What else is known.
+        Facts that are not in the events.
     """
     recorder = Recorder()
     for event in events:
@@ -317,7 +317,7 @@ def _timing(name: str, summary: ProcedureSummary) -> dict[str, Any]:
 
 
 def _coroutines(source: str) -> set[str]:
-    """Name the coroutine functions that a script defines."""
+    """Return the names of the coroutine functions that a script defines."""
     try:
         tree = parse_python(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

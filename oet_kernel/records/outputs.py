@@ -1,7 +1,7 @@
-"""The outputs of a notebook's cells, kept as a notebook keeps them while it runs.
+"""The outputs of a notebook's cells, updated as in a running notebook.
 
-Streams of one name that follow on each other are one output; a display can be updated by its id; cleared output is
-gone. All cells together take a limited space (see `oet_kernel.records.space`); what does not fit is counted.
+Consecutive streams of the same name are one output; a display can be updated by its id; cleared output is removed. All
+cells together have a limited space (see `oet_kernel.records.space`); output beyond it is only counted.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from oet_kernel.records.space import COST, Space
 
 _PLAIN = "text/plain"
 _VALUE, _SHORT_VALUE = 4096, 64
-"""Characters of an exception's text that are kept besides its traceback; and where room is short."""
+"""Characters of an exception's text that are kept besides its traceback: usually, and where room is short."""
 
 
 class _Stream:
@@ -50,11 +50,11 @@ class _Display:
     def __init__(self, data: dict[str, Any], metadata: dict[str, Any], display_id: str | None, result: bool) -> None:
         self.display_id = display_id
         self._result = result
-        """Whether it is the value of the cell's last line."""
+        """Whether the display is the value of the cell's last line."""
         self.change(data, metadata)
 
     def change(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        """Show something else."""
+        """Replace the content."""
         self._data = mime_bundle(data)
         self._metadata = output_metadata(metadata, self._data)
         plain = self._data.pop(_PLAIN, None)
@@ -135,9 +135,9 @@ class Outputs:
     Parameters
     ----------
     space
-        What it shares with the other cells.
+        Space that all cells of the record share.
     displays
-        The displays that can be updated, by id, of all cells.
+        Displays of all cells that can be updated, by id; updated by this object.
     """
 
     def __init__(self, space: Space, displays: dict[str, dict[_Display, None]]) -> None:
@@ -145,9 +145,9 @@ class Outputs:
         self._displays = displays
         self._first: list[_Output] = []
         self._last: list[_Output] = []
-        """Those behind the ones that were left out; empty while none was."""
+        """Outputs behind those that were left out; empty while none was."""
         self._left_out = 0
-        """Characters of outputs that were not kept."""
+        """Number of characters of outputs that were not kept."""
         self._clear_before_next = False
         space.cells.append(self)
 
@@ -156,18 +156,18 @@ class Outputs:
 
     @property
     def outputs(self) -> list[_Output]:
-        """The outputs that are kept, in order."""
+        """Outputs that are kept, in order."""
         return self._first + self._last
 
     def write(self, name: str, text: str) -> None:
-        """Add to a stream.
+        """Append text to a stream.
 
         Parameters
         ----------
         name
             ``stdout`` or ``stderr``.
         text
-            What was written.
+            Written text.
         """
         if not text:
             return
@@ -192,24 +192,24 @@ class Outputs:
         data
             MIME bundle.
         metadata
-            Its metadata.
+            Metadata of the bundle.
         display_id
-            By what it can be updated later.
+            Id for later updates; None for none.
         result
-            Whether it is the value of the cell's last line.
+            Whether the display is the value of the cell's last line.
         """
         self._clear_if_due()
-        self.update(data, metadata, display_id)  # as nbclient does: all that are shown under an id show the same
+        self.update(data, metadata, display_id)  # as nbclient does: all displays with the same id show the same
         display = _Display(data, metadata, display_id, result)
         if display_id is not None:
             self._displays.setdefault(display_id, {})[display] = None
         self._add(display)
 
     def update(self, data: dict[str, Any], metadata: dict[str, Any], display_id: str | None) -> None:
-        """Change what a display shows, in whatever cell it is; of a display that is not there nothing is known."""
+        """Replace the content of all displays with an id, in any cell; no-op for an unknown id."""
         for display in list(self._displays.get(display_id or "", ())):
             if display not in self._displays.get(display_id or "", ()):
-                continue  # left out meanwhile, for what another shows now
+                continue  # left out meanwhile, to make room for another display's new content
             before = display.text + display.content
             display.change(data, metadata)
             self._space.change(display.text + display.content - before)
@@ -220,15 +220,15 @@ class Outputs:
         Parameters
         ----------
         name, value
-            Of the exception.
+            Name and text of the exception.
         traceback
-            Its lines.
+            Lines of the traceback.
         """
         self._clear_if_due()
         self._add(_Error(name, value, traceback))
 
     def clear(self, *, wait: bool) -> None:
-        """Drop what there is: now, or as soon as there is something new."""
+        """Remove all outputs: now, or with `wait` just before the next output."""
         self._clear_before_next = wait
         if not wait:
             self._drop()
@@ -239,7 +239,7 @@ class Outputs:
         Parameters
         ----------
         count
-            How many are kept, at most.
+            Largest number of outputs that are kept.
         """
         outputs = self.outputs
         if len(outputs) <= count:
@@ -253,14 +253,14 @@ class Outputs:
         self._first, self._last = outputs[:front], outputs[end:]
 
     def json(self, notice: Callable[[int], str], count: int | None = None) -> list[dict[str, Any]]:
-        """Return the outputs as a notebook holds them.
+        """Return the outputs in the notebook's form.
 
         Parameters
         ----------
         notice
-            What to say where that many characters were left out.
+            Returns the text in place of that many omitted characters.
         count
-            The cell's number in order of execution.
+            Number of the cell in order of execution; None for none.
         """
         shown = [one.json(notice, count) for one in self._first]
         if self._left_out:

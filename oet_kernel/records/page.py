@@ -1,7 +1,7 @@
-"""Records as web pages, which run nothing and load nothing; blocks, and is for threads.
+"""Records as web pages, which run no scripts and load no resources; all functions block, and are for threads.
 
-What a script displays is cleaned by a list of allowed elements and attributes; the policy in the page forbids scripts,
-frames, forms and addresses of others besides, for what a browser reads otherwise than the cleaner.
+HTML of scripts is cleaned by a list of allowed elements and attributes; the page's policy also forbids scripts, frames,
+forms and foreign addresses, in case a browser parses the HTML differently from the cleaner.
 """
 
 import logging
@@ -11,14 +11,14 @@ from typing import Any
 
 _quiet = logging.getLogger(f"{__name__}.nbconvert")
 _quiet.setLevel(logging.ERROR)
-"""It warns of each figure without a description, which is no fault of an operator's."""
+"""Logger for nbconvert, which warns of each figure without a description; operators cannot change that."""
 
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; form-action 'none'; base-uri 'none'"
 )
-"""Content security policy of a page: its own styles and pictures, and nothing else."""
+"""Content security policy in a page: inline styles and images only."""
 HEADER = f"sandbox; {POLICY}; frame-ancestors 'none'"
-"""Content security policy of a page that a server sends, which can demand more than a page can of itself."""
+"""Content security policy in the header of a page's response, with directives that a page itself cannot contain."""
 _TEMPLATE = f"""{{%- extends 'lab/index.html.j2' -%}}
 {{%- block html_head_js -%}}<meta http-equiv="Content-Security-Policy" content="{POLICY}">{{%- endblock -%}}
 {{%- block jupyter_widgets -%}}{{%- endblock -%}}
@@ -26,9 +26,9 @@ _TEMPLATE = f"""{{%- extends 'lab/index.html.j2' -%}}
 {{%- block html_head_js_mermaidjs -%}}{{%- endblock -%}}
 """
 _SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
-"""Types of outputs that a page shows, the best first: none that needs scripts."""
+"""MIME types of outputs that a page shows, the best first: none that needs scripts."""
 _PIECE = re.compile(r".{1,8000}(?:.{1,1000}?(?:\n|(?=\x1b)|\Z))?", re.DOTALL)
-"""Text that is coloured at once: a colour ends with its line, or with the piece."""
+"""Piece of text that is coloured at once: a colour ends with its line, or with the piece."""
 
 
 def _words(text: str) -> set[str]:
@@ -36,7 +36,7 @@ def _words(text: str) -> set[str]:
 
 
 _LEFT_OUT = _words("script style template noscript noframes noembed iframe object svg title textarea select")
-"""Elements that go with all that is in them."""
+"""Elements that are removed with their content."""
 _TAGS = _words(
     "a abbr acronym address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del"
     " details dfn div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark ol"
@@ -55,22 +55,22 @@ _STYLES = _words(
     " overflow-x overflow-y padding padding-bottom padding-left padding-right padding-top text-align text-decoration"
     " text-indent text-transform vertical-align white-space width word-break word-wrap"
 )
-"""Properties of a style that stay: none that lays an element over others, and none with an address."""
+"""Allowed style properties: none that places an element over others, and none with an address."""
 
 
 def to_html(notebook: bytes, title: str) -> bytes:
-    """Convert a notebook to a page that stands alone and runs nothing.
+    """Convert a notebook to a self-contained page without scripts.
 
-    Mathematics is shown as it was written, and a widget as the text that stands for it: both need scripts.
+    Mathematics is shown as its source, and a widget as its text: both need scripts.
 
     Parameters
     ----------
     notebook
-        A notebook file.
+        Content of a notebook file.
     title
-        Of the page.
+        Title of the page.
     """
-    # takes a second to import, once, and only where somebody wants a page
+    # takes a second to import, once, and only for pages
     import nbformat
     from jinja2 import pass_context
     from nbconvert.exporters import HTMLExporter
@@ -79,11 +79,11 @@ def to_html(notebook: bytes, title: str) -> bytes:
     from traitlets.config import Config
 
     class PageExporter(HTMLExporter):
-        """Exports what nbconvert's own exporter fails on: images that are not attached, much coloured text."""
+        """Exporter for notebooks on which nbconvert's own fails: with missing attachments, with much coloured text."""
 
         def default_filters(self) -> Iterator[tuple[str, Any]]:
             yield from super().default_filters()
-            # its time grows with the square of the colour changes in one text
+            # its time is quadratic in the number of colour changes in one text
             yield "ansi2html", lambda text: "".join(map(ansi2html, _PIECE.findall(text)))
             yield "clean_html", clean_html
 
@@ -109,7 +109,7 @@ def to_html(notebook: bytes, title: str) -> bytes:
 
 
 def _prepare(output: dict[str, Any]) -> None:
-    """Name what a page cannot show, and leave out sizes that are no numbers: they become attributes."""
+    """Add a text for types that a page cannot show; remove sizes that are not numbers, which become attributes."""
     data, metadata = output["data"], output["metadata"]
     if data and not any(mime in data for mime in _SHOWN):
         data["text/plain"] = f"[{', '.join(sorted(data))}: not shown on a page; it is in the notebook]"
@@ -120,7 +120,7 @@ def _prepare(output: dict[str, Any]) -> None:
 
 
 def clean_html(html: str | bytes) -> str:
-    """Return HTML of others without what runs, loads, sends or covers something else.
+    """Return untrusted HTML without elements that run scripts, load or send data, or cover other elements.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def clean_html(html: str | bytes) -> str:
 
 
 def _address(_tag: str, name: str, value: str) -> str | None:
-    """Return the value of an attribute; None for an address that it may not have."""
+    """Return the value of an attribute; None for an address that is not allowed there."""
     address = value.strip().lower()
     allowed = {"src": address.startswith("data:image/"), "href": not address.startswith("data:")}
     return value if allowed.get(name, True) else None

@@ -13,13 +13,13 @@ def code_cell(
     Parameters
     ----------
     name
-        Its id.
+        Id of the cell.
     source
-        Its text.
+        Text of the cell.
     count
-        Its number in order of execution.
+        Number of the cell in order of execution; None for none.
     outputs, metadata
-        As notebooks have them.
+        In the notebook's form.
     """
     return {
         "id": name,
@@ -32,12 +32,12 @@ def code_cell(
 
 
 def markdown_cell(name: str, source: str) -> dict[str, Any]:
-    """Create a cell of text.
+    """Create a Markdown cell.
 
     Parameters
     ----------
     name
-        Its id.
+        Id of the cell.
     source
         Markdown.
     """
@@ -45,5 +45,5 @@ def markdown_cell(name: str, source: str) -> dict[str, Any]:
 
 
 def encode(content: dict[str, Any]) -> bytes:
-    """Encode a record as a file, in the form in which Jupyter keeps notebooks: keys in order, indented by one."""
+    """Encode a record as a file in Jupyter's form: sorted keys, indented by one space."""
     return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1) + b"\n"

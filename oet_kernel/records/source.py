@@ -1,4 +1,4 @@
-"""StoredRuns: what a record is made of, read from the store."""
+"""StoredRuns: events and summaries of procedures for their records, read from the store."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ class StoredRuns:
     Parameters
     ----------
     store
-        Where they are.
+        Store of the procedures.
     base_url
-        Gives the API root for the URIs of procedures.
+        Returns the API root for the URIs of procedures.
     """
 
     def __init__(self, store: Store, base_url: Callable[[], str]) -> None:
@@ -39,7 +39,7 @@ class StoredRuns:
         return summary_of(found[procedure].procedure, self._base_url())
 
     async def newest(self, ended: int) -> list[int]:
-        """Name the procedures that have not ended, and some that have, the newest."""
+        """Return the ids of all active procedures, and of the `ended` newest inactive ones."""
         active, inactive = await asyncio.gather(
             STATE.run(self._store.active), STATE.run(self._store.newest_inactive, ended)
         )

@@ -1,23 +1,23 @@
-"""The room that the outputs of a record share: when it is used up, each output keeps its beginning and its end.
+"""The space that the outputs of a record share: when it is full, each output keeps its beginning and its end.
 
-What takes most is shortened first, whenever it came: a long output at the beginning takes no room from a short one at
-the end. Figures and other contents that cannot be cut are left out, the largest first, and of those about as large the
-ones in the middle of their cell. Of very many outputs of a cell the first and the last are kept.
+The longest outputs are shortened first, whatever their position: a long output at the beginning takes no room from a
+short one at the end. Figures and other content that cannot be cut are left out, the largest first, and among those of
+similar size the ones in the middle of their cell. Of very many outputs of a cell the first and the last are kept.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 COST = 256
-"""Characters that an output takes besides its content, about."""
+"""Approximate number of characters that an output takes besides its content."""
 _LEAST = 256
-"""Characters that an output of text keeps at least."""
+"""Smallest number of characters that a text output keeps."""
 _FEWEST = 2
-"""Outputs that a cell keeps at least: the first and the last."""
+"""Smallest number of outputs that a cell keeps: the first and the last."""
 _AFTER = 3 / 4
-"""How much of the limit is used after outputs were shortened."""
+"""Fraction of the limit that is used after outputs were shortened."""
 _UNCUT = 8
-"""The part of the limit that is for what is never shortened, one in so many."""
+"""Divisor of the limit for the part that is reserved for content that is never shortened."""
 
 
 class Output(Protocol):
@@ -25,17 +25,17 @@ class Output(Protocol):
 
     @property
     def text(self) -> int:
-        """Characters that can be shortened."""
+        """Number of characters that can be shortened."""
 
     @property
     def content(self) -> int:
-        """Characters that can be left out only as a whole."""
+        """Number of characters that can be left out only as a whole."""
 
     def cut(self, size: int) -> None:
-        """Keep the beginning and the end of its text."""
+        """Shorten the text to `size` characters: its beginning and its end."""
 
     def strip(self) -> None:
-        """Leave out all but its text."""
+        """Remove all content except the text."""
 
 
 class Cell(Protocol):
@@ -43,30 +43,30 @@ class Cell(Protocol):
 
     @property
     def outputs(self) -> Sequence[Output]:
-        """Those that it has kept, in order."""
+        """Outputs that are kept, in order."""
 
     def thin(self, count: int) -> None:
-        """Keep the first and the last outputs."""
+        """Reduce the outputs to `count`: the first and the last."""
 
 
 class Space:
-    """How much room outputs take together.
+    """The shared space of outputs.
 
     Parameters
     ----------
     limit
-        Characters of output in all.
+        Total number of characters of output.
     """
 
     def __init__(self, limit: int) -> None:
         self.used = 0
-        """Characters that outputs take, `COST` for each included."""
+        """Number of characters that outputs take, with `COST` for each output."""
         self.cells: list[Cell] = []
-        """The cells that share it."""
+        """Cells that share the space."""
         self._limit = limit
         self._uncut = 0
         self._full = limit
-        """Characters beyond which outputs are shortened."""
+        """Number of characters beyond which outputs are shortened."""
 
     def take(self, size: int) -> bool:
         """Reserve room for content that is never shortened; return False where there is not enough.
@@ -83,12 +83,12 @@ class Space:
         return True
 
     def change(self, by: int) -> None:
-        """Note that outputs have grown or shrunk; shorten them where they take too much together.
+        """Record that outputs have grown or shrunk; shorten them where they exceed the space together.
 
         Parameters
         ----------
         by
-            Characters.
+            Number of characters; negative where they have shrunk.
         """
         self.used += by
         if self.used > self._full:
@@ -110,11 +110,11 @@ class Space:
         for one in outputs:
             one.cut(size)
         self.used = sum(COST + one.text + one.content for one in outputs)
-        # many cells may need more than there is; what they say is not to be looked through for each further word
+        # many cells may need more than the space; outputs must not be scanned again for each further word
         self._full = max(self._limit - self._uncut, self.used + self.used // 4)
 
     def _strip(self, room: int) -> None:
-        """Leave out contents that cannot be cut, as long as they take more than half of the room, and all of it."""
+        """Remove content that cannot be cut, while it takes more than half of the room, and all outputs exceed it."""
         found = []
         for cell in self.cells:
             last = len(cell.outputs) - 1
@@ -141,14 +141,14 @@ class Space:
 
 
 def level(sizes: Sequence[int], room: int) -> int:
-    """Return the size to which the largest are to be shortened so that all fit.
+    """Return the size to which the largest outputs must be shortened so that all fit.
 
     Parameters
     ----------
     sizes
-        What they take.
+        Sizes of the outputs.
     room
-        What there is.
+        Available total.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Exceptions, read from their tracebacks; pure."""
+"""Names and texts of exceptions, parsed from their tracebacks; pure."""
 
 import re
 
@@ -12,12 +12,12 @@ def raised(stacktrace: str) -> tuple[str, str]:
     Parameters
     ----------
     stacktrace
-        As Python prints it, or what became of the kernel.
+        Traceback as Python prints it, or a description of the kernel's end.
 
     Returns
     -------
     tuple of str
-        ``KernelDied`` and the first line for what is no traceback.
+        Name and text; ``KernelDied`` and the first line where the text is not a traceback.
     """
     # the text of the last traceback begins where its frames, which are indented, end
     text = _GROUP.sub("", stacktrace.rstrip()) if stacktrace.startswith("  +") else stacktrace.rstrip()

@@ -1,4 +1,4 @@
-"""The widgets that a procedure has shown, with the state in which they are: notebooks keep it, to show them again."""
+"""State of the widgets that a procedure has shown, which notebooks store to show them again."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class Widgets:
     Parameters
     ----------
     limit
-        Characters of state that are kept in all; a widget for which there is no room is left out.
+        Total number of characters of state that are kept; a widget without room is left out.
     """
 
     def __init__(self, limit: int) -> None:
@@ -54,7 +54,7 @@ class Widgets:
             del self._states[model], self._buffers[model]
 
     def metadata(self) -> dict[str, Any]:
-        """Return what the metadata of the notebook says of widgets; empty where there is none."""
+        """Return the notebook's metadata about widgets; empty where there are none."""
         if not self._states:
             return {}
         shown = {model: self._shown(model, state) for model, state in self._states.items()}

@@ -1,7 +1,7 @@
-"""RecordWriter: writes the record of each procedure while it runs, and gives it to whoever asks.
+"""RecordWriter: writes the record of each procedure while it runs, and returns it on request.
 
-What a procedure has said is read from where events are kept, from the last one that the record holds; the tap on the
-bus says only that there is something new. All work on a record is done in threads, one record at a time.
+The events of a procedure are read from the store, from the last one in the record on; the tap on the bus only signals
+that there are new ones. All work on a record is done in threads, one record at a time.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from oet_kernel.system.threads import RECORDS, STATE
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
-"""Seconds between two writings of one record, at least."""
+"""Shortest interval in seconds between two writes of one record."""
 _SHARE = 20.0
-"""How many times longer than a writing took to wait for the next, at least: large records are written less often."""
+"""Shortest interval between two writes as a multiple of a write's duration: large records are written less often."""
 _BATCH = 1000
 
 
 class Runs(Protocol):
-    """Where it is kept what became of procedures."""
+    """Source of the events and summaries of procedures."""
 
     async def events(self, procedure: int, after: int, limit: int) -> Sequence[Event]:
         """Return a procedure's events with numbers above `after`, in order, `limit` at most; empty after the last."""
@@ -42,7 +42,7 @@ class Runs(Protocol):
 
 
 class Timer(Protocol):
-    """Something that is going to happen."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
         """Cancel the call."""
@@ -55,7 +55,7 @@ class _Page:
         self.recorder = Recorder(limit)
         self.reading = asyncio.Lock()
         self.stale = False
-        """Whether something has happened that the file does not show."""
+        """Whether there are events that the file does not contain."""
         self.timer: Timer | None = None
         self.task: asyncio.Task[None] | None = None
         self.delay = INTERVAL
@@ -67,17 +67,17 @@ class RecordWriter:
     Parameters
     ----------
     folder
-        Where they are.
+        Folder of the records.
     runs
-        Where it is kept what became of procedures.
+        Source of the events and summaries of procedures.
     about
-        Says what else is known of a procedure.
+        Returns the facts about a procedure that are not in its events.
     limit
-        Characters of output that a record holds.
+        Largest number of characters of output in a record.
     later
-        Calls a function after some seconds; that of the event loop when None.
+        Calls a function after some seconds; None for the event loop's ``call_later``.
     now
-        Clock, in seconds: the longer a record takes, the less often it is written.
+        Clock in seconds, for the duration of a write.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class RecordWriter:
         self._converting = asyncio.Lock()
 
     def heard(self, event: Event) -> None:
-        """Note that there is something new about a procedure; for `EventBus.tap`, costs next to nothing."""
+        """Record that a procedure has a new event; for `EventBus.tap`, and so cheap."""
         if event.procedure is not None:
             self._touch(event.procedure)
 
     def revisit(self, procedures: Iterable[int]) -> None:
-        """Write the records of procedures anew: a service before this one may have died while it did."""
+        """Schedule new writes of records, since an earlier service may have died before its own."""
         for pid in procedures:
             self._touch(pid)
 
@@ -116,7 +116,7 @@ class RecordWriter:
         Parameters
         ----------
         pid
-            Id of the procedure; one that is no longer listed has its record still.
+            Id of the procedure; an unlisted one may still have a record.
 
         Raises
         ------
@@ -150,7 +150,7 @@ class RecordWriter:
             return await RECORDS.run(to_html, notebook, f"Procedure {pid}")
 
     def remove(self, pid: int) -> None:
-        """Remove the record of a procedure that is going; for a thread, while `writing` is held.
+        """Remove the record of a procedure that is being removed; called in a thread, while `writing` is held.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class RecordWriter:
             log.warning("The record of procedure %d is left behind: %s; 'oet doctor --fix' removes it", pid, error)
 
     async def close(self) -> None:
-        """Write what is not written, at once."""
+        """Write all pending records at once, and wait for it."""
         while busy := {pid: page for pid, page in self._pages.items() if page.stale or page.task is not None}:
             for pid, page in busy.items():
                 if page.timer is not None:
@@ -195,7 +195,7 @@ class RecordWriter:
                 await STATE.run(write_whole, self._path(pid), data)
                 ended = summary.state.inactive
         except ResourceNotFound:
-            ended = True  # an event about a procedure that never was
+            ended = True  # an event of an unknown procedure
         except Exception:
             log.exception("The record of procedure %d could not be written; its events are kept", pid)
         page.delay = max(INTERVAL, _SHARE * (self._now() - began))
@@ -207,7 +207,7 @@ class RecordWriter:
 
     async def _compose(self, pid: int, page: _Page) -> tuple[ProcedureSummary, bytes]:
         async with page.reading:
-            # the summary first: the events are not older than it
+            # the summary first, so that the events are at least as new
             summary = await self._runs.summary(pid)
             while events := await self._runs.events(pid, page.recorder.seq, _BATCH):
                 await STATE.run(_add, page.recorder, events)
