@@ -1,1 +1,1 @@
-"""How values are shown as text: tables, times, colours, Python. Pure; nothing here prints."""
+"""Formatting of values as text: tables, times, colours, Python. Pure functions; nothing here prints."""

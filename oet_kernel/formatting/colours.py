@@ -1,12 +1,12 @@
-"""The colours that states have, in a notebook and on a terminal.
+"""Colours of states, in a notebook and on a terminal.
 
-In a notebook white is readable on each, and each on white (WCAG 2.2, 1.4.3).
+In a notebook white text is readable on each colour, and each colour on white (WCAG 2.2, 1.4.3).
 """
 
 import click
 
 NEUTRAL = "#616161"
-"""Of a state that has no colour of its own."""
+"""Colour of a state without a colour of its own."""
 COLOURS = {
     "READY": "#00796b",
     "PREPARED": "#00796b",
@@ -16,11 +16,11 @@ COLOURS = {
     "FAILED": "#c62828",
     "UNKNOWN": "#c62828",
 }
-"""By the name of a procedure's or an activity's state."""
+"""Colours by the name of a procedure's or an activity's state."""
 CAUTION = COLOURS["STOPPED"]
-"""Of what is not as it should be, and may come right."""
+"""Colour of a problem that may pass."""
 TROUBLE = COLOURS["FAILED"]
-"""Of what has gone wrong."""
+"""Colour of a failure."""
 
 _TERMINAL = {
     "READY": "cyan",
@@ -34,12 +34,12 @@ _TERMINAL = {
 
 
 def coloured(state: str) -> str:
-    """Colour the name of a state, which click takes back where the output is no terminal.
+    """Return the name of a state in its colour, which click removes where the output is not a terminal.
 
     Parameters
     ----------
     state
-        Its name; a number may follow, ``RUNNING 2``.
+        Name of the state; a number may follow, ``RUNNING 2``.
     """
     colour = _TERMINAL.get(state.partition(" ")[0])
     return click.style(state, fg=colour) if colour else state

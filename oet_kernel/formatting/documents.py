@@ -1,4 +1,4 @@
-"""Documents: what commands tell, as tables and paragraphs; a terminal writes text, a notebook HTML."""
+"""Documents: output of commands as tables and paragraphs, shown as text on a terminal and as HTML in a notebook."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from oet_kernel.printable import printable
 
 
 class State(Struct, frozen=True):
-    """A cell that holds the name of a state, which a number may follow, ``RUNNING 2``."""
+    """Cell with the name of a state; a number may follow, ``RUNNING 2``."""
 
     name: str
 
@@ -19,13 +19,13 @@ class State(Struct, frozen=True):
 
 
 class Table(Struct, frozen=True):
-    """Rows under their headers."""
+    """Table of rows under headers."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[object]]
 
     def __str__(self) -> str:
-        # numbers in a name or a path are text, and are not to be aligned or rewritten
+        # numbers in a name or a path are text, and must not be aligned or rewritten
         columns = range(len(self.headers))
         text = [column for column in columns if not all(isinstance(row[column], int) for row in self.rows)]
         rows = [[str(cell) if isinstance(cell, State) else cell for cell in row] for row in self.rows]
@@ -33,11 +33,11 @@ class Table(Struct, frozen=True):
 
 
 class Document(Struct, frozen=True):
-    """Tables and paragraphs, one below the other."""
+    """Sequence of tables and paragraphs."""
 
     parts: Sequence[Table | str]
     gap: str = "\n\n"
-    """What stands between two parts of the text."""
+    """Separator between two parts of the text."""
 
     def __str__(self) -> str:
         return printable(self.gap.join(map(str, self.parts)))

@@ -1,7 +1,7 @@
-"""Reads the free arguments that reach a script: ``'hello' --subarray_id=2 --verbose=true``. Pure.
+"""Parsing of a script's arguments on a command line: ``'hello' --subarray_id=2 --verbose=true``. Pure functions.
 
-Each is sent as the literal that it reads as, with its text beside it where that is another: the service, or the kernel,
-takes the text where the script's annotation says text.
+Each argument is sent as the literal that its text represents, with the text too where the two differ: the service or
+the kernel uses the text where the script's annotation is text.
 """
 
 import ast
@@ -23,24 +23,24 @@ _JSON_WORDS = {"true": True, "false": False, "null": None}
 
 
 class _JsonWords(ast.NodeTransformer):
-    """Gives ``true``, ``false`` and ``null`` their meaning inside a Python literal; what strings hold stays."""
+    """Replace ``true``, ``false`` and ``null`` inside a Python literal by their values; strings are unchanged."""
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return ast.Constant(_JSON_WORDS[node.id]) if node.id in _JSON_WORDS else node
 
 
 def read_value(text: str) -> Any:
-    """Read a value as a JSON or Python literal where it is one, else as text.
+    """Read a value as a JSON or Python literal if it is one, otherwise as text.
 
     Parameters
     ----------
     text
-        As typed.
+        Text as typed.
 
     Returns
     -------
     Any
-        A JSON value; what has no JSON form (a set, bytes, infinity) stays text.
+        JSON value; a literal without JSON form (a set, bytes, infinity) stays text.
     """
     for read in (json.loads, _read_python):
         try:
@@ -52,12 +52,12 @@ def read_value(text: str) -> Any:
 
 def _read_python(text: str) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # '\d' is text like any other here
+        warnings.simplefilter("ignore")  # '\d' is ordinary text here
         return ast.literal_eval(_JsonWords().visit(ast.parse(text.strip(" \t"), mode="eval")))
 
 
 def _plain(value: Any) -> Any:
-    """Give a literal its JSON form; raises ValueError where it has none."""
+    """Return the JSON form of a literal; raises ValueError if it has none."""
     match value:
         case None | bool() | int():
             return value
@@ -77,13 +77,13 @@ def _plain(value: Any) -> Any:
 def read_arguments(words: Sequence[str]) -> ProcedureInput:
     """Read positional and keyword arguments.
 
-    ``--name=value`` and ``--name value`` give a keyword argument, ``--name`` before another option or at the end gives
+    ``--name=value`` and ``--name value`` are keyword arguments, ``--name`` before another option or at the end means
     True; a dash in a name is an underscore.
 
     Parameters
     ----------
     words
-        What stands on the command line, options of its own taken out.
+        Words of the command line, without the command's own options.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def read_arguments(words: Sequence[str]) -> ProcedureInput:
 
 
 def first_positional(words: Sequence[str]) -> int | None:
-    """Return the index of the first word that is a positional argument; None without any.
+    """Return the index of the first positional argument; None if there is none.
 
     Parameters
     ----------
@@ -107,16 +107,16 @@ def first_positional(words: Sequence[str]) -> int | None:
 
 
 def read_command_line(words: Sequence[str]) -> ProcedureInput:
-    """Read arguments of ``main`` as `read_arguments` does, and keep the words for a script that reads them itself."""
+    """Read arguments of ``main`` as `read_arguments` does, and keep the words for a script that parses them itself."""
     given = read_arguments(words)
     typed = Typed() if isinstance(given.typed, UnsetType) else given.typed
     return replace(given, typed=replace(typed, words=[*words])) if words else given
 
 
 def read_call(words: Sequence[str]) -> tuple[str | None, ProcedureInput]:
-    """Read the script (the first positional argument, as it was typed; None without any) and its arguments.
+    """Read the script (the first positional argument as typed; None if there is none) and its arguments.
 
-    Options may stand before it: ``--subarray_id=2 file:///x.py hello``.
+    Options may precede the script: ``--subarray_id=2 file:///x.py hello``.
 
     Parameters
     ----------
@@ -144,20 +144,20 @@ def _read(positional: Sequence[str], named: dict[str, str | None]) -> ProcedureI
 
 
 def call_of(function: FunctionName, given: ProcedureInput) -> str:
-    """Write a call as Python does: ``main('hello', scans=3)``."""
+    """Return a call as Python code: ``main('hello', scans=3)``."""
     named = (f"{name}={value!r}" for name, value in given.kwargs.items())
     return f"{function}({', '.join([*map(repr, given.args), *named])})"
 
 
 def readings(given: ProcedureInput, decided: ProcedureInput | None) -> list[str]:
-    """Say which texts were read as numbers that are written otherwise: an identifier may have been meant.
+    """Return warnings about texts that were read as numbers written differently: identifiers may have been intended.
 
     Parameters
     ----------
     given
-        As it was read here.
+        Arguments as read here.
     decided
-        What the service has made of it; None where it does not tell.
+        Arguments as converted by the service; None if the service does not return them.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def readings(given: ProcedureInput, decided: ProcedureInput | None) -> list[str]
 
 
 def _tell_apart(words: Sequence[str]) -> tuple[list[int], dict[str, str | None]]:
-    """Part positional arguments, given by their index, from named ones; the value of a bare flag is None."""
+    """Separate positional arguments, given by their indices, from named ones; the value of a bare flag is None."""
     positional: list[int] = []
     named: dict[str, str | None] = {}
     waiting: str | None = None

@@ -1,4 +1,4 @@
-"""A call of a script's function, written as Python; pure."""
+"""Calls of a script's function as Python code. Pure functions."""
 
 import keyword
 import unicodedata
@@ -6,18 +6,18 @@ import unicodedata
 from oet_kernel.models import ProcedureInput
 
 _LINE = 100
-"""Characters up to which a call stands on one line."""
+"""Maximum number of characters of a call on one line."""
 
 
 def call(name: str, arguments: ProcedureInput, *, awaited: bool = False) -> str:
-    """Write a call as Python.
+    """Return a call as Python code.
 
     Parameters
     ----------
     name
-        The function.
+        Name of the function.
     arguments
-        JSON values.
+        Arguments, as JSON values.
     awaited
         Whether the function is a coroutine function.
     """
@@ -32,7 +32,7 @@ def call(name: str, arguments: ProcedureInput, *, awaited: bool = False) -> str:
 
 
 def _is_name(key: str) -> bool:
-    """Tell whether a keyword can be written as a name: Python normalises names (PEP 3131), and reserves some."""
-    if keyword.iskeyword(key) or key == "__debug__":  # which the compiler takes for one
+    """Return whether a keyword can be written as a name: Python normalises names (PEP 3131), and reserves some."""
+    if keyword.iskeyword(key) or key == "__debug__":  # reserved by the compiler
         return False
     return key.isidentifier() and unicodedata.normalize("NFKC", key) == key

@@ -1,4 +1,4 @@
-"""Tables of procedures and activities, as existing users know them; pure."""
+"""Tables of procedures and activities, in the layout of the original. Pure functions."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ _ACTIVITY_SCRIPT = (
 
 
 def list_procedures(summaries: Sequence[ProcedureSummary]) -> Document:
-    """Tabulate procedures, a line each, and say where there is more."""
+    """Return a table of procedures, with a hint on further details."""
     rows = [
         (one.id, one.script.script_uri, _second(one.history.process_states), State(one.standing)) for one in summaries
     ]
@@ -27,16 +27,16 @@ def list_procedures(summaries: Sequence[ProcedureSummary]) -> Document:
 
 
 def list_history(summaries: Sequence[ProcedureSummary], more: bool, now: float) -> Document:
-    """Tabulate procedures and how long they ran, a line each, and say where there is more.
+    """Return a table of procedures and their durations, with hints on further procedures and details.
 
     Parameters
     ----------
     summaries
-        The newest first.
+        Procedures, the newest first.
     more
-        Whether there are older ones.
+        Whether there are older procedures.
     now
-        Unix seconds.
+        Present time in Unix seconds.
     """
     rows = [
         (
@@ -58,7 +58,7 @@ def list_history(summaries: Sequence[ProcedureSummary], more: bool, now: float) 
 
 
 def describe_procedure(summary: ProcedureSummary) -> Document:
-    """Tell all about a procedure, table by table."""
+    """Return all details of a procedure as tables."""
     parts: list[Table | str] = [
         Table(["ID", "Script", "URI"], [(summary.id, summary.script.script_uri, summary.uri)]),
         Table(["Time", "State"], _states(summary)),
@@ -90,7 +90,7 @@ def describe_procedure(summary: ProcedureSummary) -> Document:
 
 
 def list_activities(summaries: Sequence[ActivitySummary]) -> Document:
-    """Tabulate activities, a line each, and say where there is more."""
+    """Return a table of activities, with a hint on further details."""
     rows = [
         (
             one.id,
@@ -107,7 +107,7 @@ def list_activities(summaries: Sequence[ActivitySummary]) -> Document:
 
 
 def describe_activity(summary: ActivitySummary) -> Document:
-    """Tell all about an activity, table by table."""
+    """Return all details of an activity as tables."""
     state = State(summary.state.name)
     head = (summary.id, summary.activity_name, summary.sbd_id, summary.sbi_id, summary.procedure_id, state)
     calls = [(name, str(call.args), str(call.kwargs)) for name, call in summary.script_args.items()]
@@ -125,7 +125,7 @@ def describe_activity(summary: ActivitySummary) -> Document:
 
 
 def _states(summary: ProcedureSummary) -> list[tuple[str, State]]:
-    """List times and states; a RUNNING has its number, as it has always had."""
+    """Return times and states; RUNNING is followed by its number, as in the original."""
     rows, runs = [], 0
     for state, at in summary.history.process_states:
         name = state.name
@@ -137,14 +137,14 @@ def _states(summary: ProcedureSummary) -> list[tuple[str, State]]:
 
 
 def _ran(states: Sequence[tuple[ProcedureState, float]], now: float) -> str:
-    """Say how long ``main`` ran, or has been running; nothing where it never did."""
+    """Return the duration of ``main`` so far; empty if it never ran."""
     times = [at for _, at in states] + [now]
     runs = [times[number + 1] - at for number, (state, at) in enumerate(states) if state is ProcedureState.RUNNING]
     return duration(sum(runs)) if runs else ""
 
 
 def _second(states: Sequence[tuple[object, float]]) -> str:
-    """Give the time of the first state, to the second."""
+    """Return the time of the first state, to the second."""
     return datetime.fromtimestamp(states[0][1], UTC).strftime("%Y-%m-%d %H:%M:%S") if states else ""
 
 

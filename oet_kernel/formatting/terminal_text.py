@@ -1,42 +1,42 @@
-"""Text of outputs: its beginning and its end where it is too long, and lines that rewrite themselves once; pure."""
+"""Text of outputs: shortening to beginning and end, and resolving of lines that rewrite themselves. Pure."""
 
 from collections.abc import Callable
 from io import StringIO
 
 _LINE = 1024
-"""Characters of an unfinished line that are kept as they came; a longer one is read as a terminal reads it."""
+"""Characters of an unfinished line that are kept unchanged; a longer line is resolved as on a terminal."""
 
 
 class Text:
-    """Text that can be cut: its beginning and its end stay.
+    """Text that can be shortened to its beginning and its end.
 
     Parameters
     ----------
     text
-        What it begins with.
+        Initial text.
     """
 
     def __init__(self, text: str = "") -> None:
         self._head = ""
-        """The beginning, of one that was cut."""
+        """Beginning of a shortened text."""
         self._tail = _buffer(text)
         self.left_out = 0
-        """Characters between the beginning and the end that were not kept."""
+        """Number of characters removed between the beginning and the end."""
 
     def __len__(self) -> int:
         return len(self._head) + self._tail.tell()
 
     def write(self, text: str) -> None:
-        """Add text."""
+        """Append text."""
         self._tail.write(text)
 
     def cut(self, size: int) -> None:
-        """Keep so many characters, half of the beginning and half of the end, cut at ends of lines where some are near.
+        """Shorten the text, half of it from the beginning and half from the end, at line ends where some are near.
 
         Parameters
         ----------
         size
-            Characters that are kept, at most.
+            Maximum number of characters to keep.
         """
         before = len(self)
         if before <= size:
@@ -58,18 +58,18 @@ class Text:
         Parameters
         ----------
         notice
-            Says that so many characters were left out.
+            Returns a notice for the number of characters left out.
         """
         return self._head + (notice(self.left_out) if self.left_out else "") + self._tail.getvalue()
 
 
 class StreamText:
-    """What was written to a stream, as one sees it: a line that rewrites itself is the last that it showed."""
+    """Text of a stream as shown on a terminal: a line that rewrites itself appears in its last form."""
 
     def __init__(self) -> None:
         self._whole = Text()
         self._line = _buffer()
-        """The line that is not finished."""
+        """Unfinished line."""
         self._longest = _LINE
 
     def __len__(self) -> int:
@@ -77,11 +77,11 @@ class StreamText:
 
     @property
     def left_out(self) -> int:
-        """Characters that were not kept."""
+        """Number of characters that were not kept."""
         return self._whole.left_out
 
     def write(self, text: str) -> None:
-        """Add what was written."""
+        """Append written text."""
         lines, end, rest = text.rpartition("\n")
         if end:
             self._whole.write(rewritten(self._line.getvalue() + lines + end))
@@ -92,12 +92,12 @@ class StreamText:
             self._longest = _LINE + 2 * self._line.tell()
 
     def take(self, *, whole: bool = False) -> str:
-        """Return the finished lines, and keep them no longer.
+        """Return and remove the finished lines.
 
         Parameters
         ----------
         whole
-            Also the line that is not finished.
+            Whether to include the unfinished line.
         """
         taken = self._whole.shown(str)
         self._whole = Text()
@@ -107,7 +107,7 @@ class StreamText:
         return taken
 
     def cut(self, size: int) -> None:
-        """Keep so many characters, of the beginning and of the end."""
+        """Shorten the text to a number of characters, of its beginning and its end."""
         if len(self) <= size:
             return
         if self._line.tell() > size // 4:
@@ -116,15 +116,15 @@ class StreamText:
         self._whole.cut(size - self._line.tell())
 
     def shown(self, notice: Callable[[int], str]) -> str:
-        """Return what one sees."""
+        """Return the text as shown on a terminal."""
         return self._whole.shown(notice) + _seen(self._line.getvalue()).rstrip("\b")
 
 
 def rewritten(text: str) -> str:
-    """Return lines as a terminal shows them: what follows on a carriage return takes the place of what was before.
+    """Return lines as shown on a terminal: text after a carriage return replaces the text before it.
 
-    A backspace goes back by a character. JupyterLab, and ``coalesce_streams`` of nbclient and nbconvert, do the same
-    with carriage returns.
+    A backspace moves back by one character. JupyterLab, and ``coalesce_streams`` of nbclient and nbconvert, treat
+    carriage returns in the same way.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def rewritten(text: str) -> str:
 
 
 def settled(text: str) -> str:
-    """Return text as a terminal shows it when nothing more is written to it.
+    """Return text as shown on a terminal when nothing more is written.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def settled(text: str) -> str:
 
 
 def _seen(line: str) -> str:
-    """Return a line without what it has overwritten; where it is to be overwritten next stays as it was."""
+    """Return a line without overwritten text; the position for further overwriting is kept."""
     text = line.rstrip("\r")
     end = "\r" if len(text) < len(line) else ""
     text = text.rpartition("\r")[2]
@@ -166,6 +166,6 @@ def _seen(line: str) -> str:
 
 
 def _buffer(text: str = "") -> StringIO:
-    buffer = StringIO(newline="")  # line ends stay as they were written
+    buffer = StringIO(newline="")  # line ends are kept as written
     buffer.write(text)
     return buffer

@@ -1,4 +1,4 @@
-"""Points in time and durations, as they are typed and as they are shown; pure."""
+"""Parsing and formatting of points in time and durations. Pure functions."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,20 +13,20 @@ def read_when(text: str, now: float) -> float:
     Parameters
     ----------
     text
-        ISO 8601, ``2026-11-25`` or ``2026-11-25T06:30``, in UTC where it names no zone, as the tables are; or how long
-        ago it is: ``90s``, ``30m``, ``2h``, ``3d``, ``1w``.
+        ISO 8601, ``2026-11-25`` or ``2026-11-25T06:30``, in UTC if it names no zone, as in tables; or the time since
+        then: ``90s``, ``30m``, ``2h``, ``3d``, ``1w``.
     now
-        Unix seconds.
+        Present time in Unix seconds.
 
     Returns
     -------
     float
-        Unix seconds.
+        Time in Unix seconds.
 
     Raises
     ------
     ValueError
-        When it is neither.
+        When the text has neither form.
     """
     if ago := _AGO.fullmatch(text):
         return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}).total_seconds()
@@ -35,12 +35,12 @@ def read_when(text: str, now: float) -> float:
 
 
 def duration(seconds: float) -> str:
-    """Say how long something took, to about three digits.
+    """Return a duration as text, to about three digits.
 
     Parameters
     ----------
     seconds
-        A step back of the clock counts as no time.
+        Duration in seconds; negative values, from a clock that stepped back, count as 0.
     """
     seconds = max(seconds, 0.0)
     if seconds < 59.95:

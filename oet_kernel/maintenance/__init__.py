@@ -1,1 +1,1 @@
-"""Keeping the state folder well: what is removed with time, and what a look over it finds and mends."""
+"""Maintenance of the state folder: retention, and checks with repairs."""

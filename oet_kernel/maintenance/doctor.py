@@ -1,7 +1,7 @@
-"""What ``oet doctor`` does: looks over a state folder, with or without a service at work on it, and mends what it can.
+"""Checks and repairs of ``oet doctor`` in a state folder, with or without a running service.
 
-It opens the database for reading only. It mends only while it holds the folder's lock, so that no service works there
-meanwhile; what a service does at its start of its own accord is told, but is no problem.
+The database is opened read-only. Repairs are made only while the folder's lock is held, so that no service works there
+meanwhile; anything that a service repairs at its start is reported, but not as a problem.
 """
 
 import os
@@ -31,34 +31,34 @@ from oet_kernel.system.process_identity import start_of
 from oet_kernel.system.processes import fork_servers, kill_leftovers, kill_tree, marked
 
 _ENOUGH_BYTES = 100 << 20
-"""Less space than this on the disk is a problem soon."""
+"""Free space on the disk in bytes below which a problem is reported."""
 _RECOVER = "see docs/how-to/recover.md"
 _WITHOUT_KERNEL = frozenset({ProcedureState.CREATING, ProcedureState.PREP_ENV})
 """States in which a procedure may have no kernel yet."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that was looked at."""
+    """Result of one check."""
 
     about: str
-    """What was looked at: folder, lock, disk, database, kernels, procedures, fork servers, leftovers."""
+    """Subject of the check: folder, lock, disk, database, kernels, procedures, fork servers, leftovers."""
     text: str
-    """What was found."""
+    """Description of the finding."""
     problem: bool = False
     remedy: str | None = None
-    """What to do; None where nothing is to be done."""
+    """Action to take; None if none is needed."""
     mended: bool = False
 
 
 class Doctor:
-    """Looks over one state folder.
+    """Check one state folder.
 
     Parameters
     ----------
     folder
-        The state folder.
+        Path of the state folder.
     fix
-        Whether to mend what can be mended safely.
+        Whether to make repairs that are safe.
     """
 
     def __init__(self, folder: Path, *, fix: bool = False) -> None:
@@ -66,16 +66,16 @@ class Doctor:
         self._paths = Layout(folder)
         self._fix = fix
         self._served = False
-        """True when a service, or another who mends, holds the lock."""
+        """True if a service, or another doctor, holds the lock."""
         self._findings: list[Finding] = []
 
     def examine(self) -> list[Finding]:
-        """Look at everything; gives what was found, in the order in which it was looked at."""
+        """Run all checks; return the findings in their order."""
         if not self._folder.is_dir():
             self._note("folder", f"There is no state folder {self._folder}; the first service makes it")
             return self._findings
         with self._lock():
-            self._set_aside()  # before anything else is put there
+            self._set_aside()  # before any other data are set aside
             self._odd()
             self._permissions()
             self._space()
@@ -93,7 +93,7 @@ class Doctor:
             self._leftovers()
         return self._findings
 
-    # --- how it is told
+    # --- findings
 
     def _note(self, about: str, text: str, remedy: str | None = None) -> None:
         self._findings.append(Finding(about=about, text=text, remedy=remedy))
@@ -104,7 +104,7 @@ class Doctor:
     def _tell(
         self, about: str, text: str, remedy: str, mend: Callable[[], None] | None = None, *, problem: bool = False
     ) -> None:
-        """Note what was found, and mend it where that is asked for and can be done."""
+        """Add a finding, and repair it if that is requested and possible."""
         mended = False
         if mend is not None and self._fix and not self._served:
             try:
@@ -117,11 +117,11 @@ class Doctor:
             Finding(about=about, text=text, problem=problem and not mended, remedy=remedy, mended=mended)
         )
 
-    # --- what is looked at
+    # --- checks
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Find out whether a service is at work; none can begin while something is mended."""
+        """Check whether a service is running, and hold the lock so that none can start during repairs."""
         path = self._paths.lock
         if not path.exists():
             self._note("lock", "No service has worked here yet")
@@ -137,7 +137,7 @@ class Doctor:
             return
         except OSError as error:
             self._problem("lock", f"{path} cannot be used: {error}", _RECOVER)
-            self._served = True  # as nobody knows
+            self._served = True  # it is unknown
             yield
             return
         try:
@@ -147,7 +147,7 @@ class Doctor:
             lock.release()
 
     def _odd(self) -> None:
-        """Find what stands in the place of the service's files and folders."""
+        """Find entries of the wrong type in the place of the service's files and folders."""
         for path in find_odd(self._folder):
             self._problem(
                 "folder",
@@ -157,7 +157,7 @@ class Doctor:
             )
 
     def _set_aside(self) -> None:
-        """Name what services could not take, and have kept."""
+        """Find data that services have set aside."""
         folder = self._paths.set_aside
         kept = sorted(folder.iterdir()) if folder.is_dir() else []
         if kept:
@@ -191,7 +191,7 @@ class Doctor:
             aside.close()
 
     def _permissions(self) -> None:
-        """See that nobody else reads what scripts say, or the keys of their kernels."""
+        """Check that other users cannot read scripts' output, or the keys of their kernels."""
         open_to_others = [path for path in self._private() if _mode(path) & 0o077]
         if not open_to_others:
             self._note("folder", f"{self._folder} is private")
@@ -223,7 +223,7 @@ class Doctor:
             self._note("disk", text)
 
     def _database(self) -> Store | None:
-        """Open the database; None when there is none that can be read."""
+        """Open the database; return None if there is none, or it cannot be read."""
         path = self._paths.database
         if not path.exists():
             self._note("database", "There is no database; the first service makes it")
@@ -250,7 +250,7 @@ class Doctor:
         return None
 
     def _work(self, store: Store) -> None:
-        """Compare the procedures that are on record as active with the kernels that there are."""
+        """Compare the active procedures in the store with the existing kernels."""
         active = store.active()
         kernels = store.kernels([row.id for row in active])
         wanted = {Path(kernel.folder) for kernel in kernels.values()}
@@ -259,7 +259,7 @@ class Doctor:
         if not active:
             self._note("procedures", "No procedure is active")
         if self._served:
-            return  # folders without a record are those of its warm kernels
+            return  # folders without a row are those of its warm kernels
         ended = []
         for folder in sorted(self._paths.kernels.glob("*/")):
             if folder in wanted:
@@ -291,7 +291,7 @@ class Doctor:
             )
 
     def _procedure(self, row: ProcedureRow, kernel: KernelRow | None) -> None:
-        """Say of an active procedure whether its kernel is there."""
+        """Report whether the kernel of an active procedure is running."""
         name = f"Procedure {row.id} is {row.procedure.state.name}"
         record = None if kernel is None else find_record(Path(kernel.folder))
         if record is not None and start_of(record.pid) == record.started:
@@ -309,9 +309,9 @@ class Doctor:
             self._problem("procedures", f"{name}, and its kernel is not to be found", remedy)
 
     def _records(self, store: Store) -> None:
-        """Find records whose procedures this database has had and has no more, and writings that were not finished.
+        """Find records of procedures that were removed from this database, and records whose writing was not finished.
 
-        One with a higher id than was ever given is of a database that was put away, and stays.
+        A record with an id that this database has never assigned belongs to another database, and is kept.
         """
         folder = self._paths.records
         found = records_in(folder)
@@ -351,7 +351,7 @@ class Doctor:
                 )
 
     def _leftovers(self) -> None:
-        """Find what was begun and not finished: copies of repositories, and environments, that were under way."""
+        """Find unfinished copies of repositories, and unfinished environments."""
         if self._served:
             return
         left = [path for end in ("new", "old") for path in sorted(self._paths.repositories.glob(f"*.{end}"))]
@@ -390,7 +390,7 @@ def _remove(paths: list[Path]) -> None:
 
 
 def _kernels_of(server: int) -> list[int]:
-    """List the children of a fork server, but for the collector of their output."""
+    """Return the children of a fork server, without the collector of their output."""
     with suppress(psutil.NoSuchProcess):
         return [one.pid for one in psutil.Process(server).children() if one.name() != COLLECTOR_NAME]
     return []
@@ -400,7 +400,7 @@ def _mode(path: Path) -> int:
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except OSError:
-        return 0  # it has gone meanwhile
+        return 0  # removed meanwhile
 
 
 def _read(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Retention: what has ended long ago goes, slice by slice, while the service works."""
+"""Retention: removes procedures that ended long ago, slice by slice, while the service works."""
 
 import asyncio
 import logging
@@ -12,23 +12,23 @@ from oet_kernel.system.supervision import report_fault, supervise
 log = logging.getLogger(__name__)
 
 _EVERY = 3600.0
-"""Seconds between two looks."""
+"""Seconds between two runs."""
 _DAY = 86400.0
 
 
 class Retention:
-    """Removes procedures that have ended, with their events and records, by age and by the size of the database.
+    """Remove ended procedures, with their events and records, by age and by the size of the database.
 
     Parameters
     ----------
     journal
-        Whose store is kept small.
+        Journal whose store is trimmed.
     records
-        The procedures' records.
+        Writer of the procedures' records.
     days
-        What ended longer ago goes.
+        Age in days; procedures that ended earlier are removed.
     most_bytes
-        What ended longest ago goes until the database is no larger.
+        Size in bytes; the procedures that ended first are removed until the database is not larger.
     """
 
     def __init__(self, journal: Journal, records: RecordWriter, days: float, most_bytes: int) -> None:
@@ -39,17 +39,17 @@ class Retention:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Look now, and every hour."""
+        """Start retention: trim now, and every hour."""
         self._task = supervise("retention", self._run())
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop retention."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def trim(self) -> None:
-        """Remove what is to be removed; others write between two slices.
+        """Remove expired procedures; other writes happen between two slices.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class Retention:
             pass
 
     async def _slice(self, before: float) -> bool:
-        # a record that is being written while its procedure goes would come back
+        # a record that is written while its procedure is removed would reappear
         async with self._records.writing:
             return await self._journal.run(
                 lambda: self._journal.store.trim(before, self._most_bytes, self._records.remove)
@@ -73,6 +73,6 @@ class Retention:
                 await self.trim()
             except StoreUnusable as error:
                 log.warning("Nothing could be removed by age or size: %s", error)
-            except Exception as error:  # the next hour is tried all the same
+            except Exception as error:  # retried in the next hour
                 report_fault("retention", error)
             await asyncio.sleep(_EVERY)

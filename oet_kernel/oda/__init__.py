@@ -1,1 +1,1 @@
-"""The observation data archive: scheduling block definitions out, instances in."""
+"""Observation data archive: source of scheduling block definitions, store of instances."""

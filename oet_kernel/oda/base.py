@@ -1,4 +1,4 @@
-"""What activities need of an observation data archive."""
+"""Interface of an observation data archive, as activities need it."""
 
 from typing import Any, Protocol
 
@@ -6,30 +6,30 @@ from oet_kernel.errors import ResourceNotFound
 
 
 class Archive(Protocol):
-    """What an archive must be able to do; its calls may block, and are made in a thread."""
+    """Interface of an archive; its methods may block, and are called in a thread."""
 
     def definition(self, sbd_id: str) -> dict[str, Any]:
-        """Give a scheduling block definition.
+        """Return a scheduling block definition.
 
         Raises
         ------
         ResourceNotFound
-            When there is none with this id.
+            When there is no definition with this id.
         """
 
     def record_instance(self, sbd_id: str, activity_name: str) -> str:
-        """Record that a block is executed now; gives the id of the instance."""
+        """Record the execution of a block; return the id of the instance."""
 
 
 class NoArchive:
-    """What there is when the operator has configured no archive."""
+    """Empty archive, used when the operator has configured none."""
 
     def definition(self, sbd_id: str) -> dict[str, Any]:
-        """Say that there is none."""
+        """Raise ResourceNotFound: no archive is configured."""
         raise ResourceNotFound(
             f"No information available for SBD {sbd_id}: the service has no archive; start it with --archive FOLDER"
         )
 
     def record_instance(self, sbd_id: str, activity_name: str) -> str:
-        """Never called, since there is no definition."""
+        """Raise NotImplementedError; never called, since there is no definition."""
         raise NotImplementedError

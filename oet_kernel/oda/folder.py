@@ -1,4 +1,4 @@
-"""A data archive in a folder: definitions and instances are JSON files."""
+"""Data archive in a folder: definitions and instances are JSON files."""
 
 import re
 import time
@@ -13,12 +13,12 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class FolderArchive:
-    """An archive in a folder: ``<sbd_id>.json`` are the definitions, ``instances/<sbi_id>.json`` what was executed.
+    """Archive in a folder, with definitions in ``<sbd_id>.json`` and executed instances in ``instances/<sbi_id>.json``.
 
     Parameters
     ----------
     folder
-        The folder; must exist.
+        Path of the folder, which must exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +30,7 @@ class FolderArchive:
         Raises
         ------
         ResourceNotFound
-            When there is no such file.
+            When there is no file for this id.
         """
         path = self._folder / f"{sbd_id}.json"
         if not _ID.fullmatch(sbd_id) or not path.is_file():
@@ -39,7 +39,7 @@ class FolderArchive:
         return definition
 
     def record_instance(self, sbd_id: str, activity_name: str) -> str:
-        """Write down the execution of a block; the id is new in this archive."""
+        """Record the execution of a block; return the id of the instance, new in this archive."""
         instances = self._folder / "instances"
         instances.mkdir(exist_ok=True)
         day = time.strftime("%Y%m%d", time.gmtime())
