@@ -1,1 +1,1 @@
-"""The ``oet`` command: one definition of each subcommand, for a terminal and for notebooks."""
+"""Command ``oet``: one definition of each subcommand, for a terminal and for notebooks."""

@@ -1,4 +1,4 @@
-"""``oet attach``: look into the kernel of a procedure."""
+"""``oet attach``: attach to the kernel of a procedure."""
 
 import click
 import msgspec
@@ -39,12 +39,12 @@ def attach(pid: int, control: bool, release: bool, service: ServiceOptions, as_j
 
 
 def describe_kernel(info: KernelInfo) -> Document:
-    """Tell how a kernel is reached, and what may be done there.
+    """Return the description of a kernel's connection, and of the rights there.
 
     Parameters
     ----------
     info
-        What the service says of it.
+        Connection and control of the kernel, from the service.
     """
     pid = info.procedure
     head = f"Procedure {pid} is {info.state.name}; {rights(info)}"
@@ -60,7 +60,7 @@ def describe_kernel(info: KernelInfo) -> Document:
 
 
 def rights(info: KernelInfo) -> str:
-    """Say what may be done with a kernel now."""
+    """Return a sentence on the present rights of attached clients."""
     pid = info.procedure
     if info.control is None:
         said = f"its kernel is read-only. To type code: oet attach {pid} --control"

@@ -1,4 +1,4 @@
-"""A console on the kernel of a procedure: jupyter console, which answers while the script runs."""
+"""Console on the kernel of a procedure: jupyter console, which answers while the script runs."""
 
 import re
 import signal
@@ -25,24 +25,24 @@ _ANSWER_SECONDS = 10.0
 
 
 class SubshellSession(Session):
-    """Sends requests to a subshell of the kernel, whose thread is not the script's."""
+    """Session that sends requests to a subshell of the kernel, whose thread is not the script's."""
 
     subshell_id: str | None = None
 
     def msg_header(self, msg_type: str) -> dict[str, Any]:
-        """Make a header that names the subshell."""
+        """Create a header that names the subshell."""
         header: dict[str, Any] = super().msg_header(msg_type)
         return header if self.subshell_id is None else {**header, "subshell_id": self.subshell_id}
 
     def deserialize(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read a message of the kernel, whose texts are a script's, and go to a terminal."""
+        """Decode a message of the kernel, and make its texts, which come from a script, safe for a terminal."""
         message: dict[str, Any] = super().deserialize(*args, **kwargs)
         message["content"] = _shown(message["content"])
         return message
 
 
 def _shown(value: Any, depth: int = 3) -> Any:
-    """Return the texts in a message without what controls a terminal; nothing is printed that lies deeper."""
+    """Return the texts in a message safe for a terminal; deeper levels than `depth` are not printed."""
     if isinstance(value, str):
         return OutputText().take(value)
     if isinstance(value, list) and depth:
@@ -51,12 +51,12 @@ def _shown(value: Any, depth: int = 3) -> Any:
 
 
 class ConsoleShell(ZMQTerminalInteractiveShell):
-    """Leaves without asking the kernel, and looks at names where nothing may be executed."""
+    """Shell that exits without asking the kernel, and shows names where code may not be executed."""
 
     read_only = True
 
     def run_cell(self, cell: str, store_history: bool = True) -> None:
-        """Have the kernel carry out what was typed, or show a name."""
+        """Send typed code to the kernel, or show a name."""
         if cell.strip() in _LEAVE:
             self.ask_exit()
         elif self.read_only and (found := _NAME.fullmatch(cell.strip())):
@@ -86,7 +86,7 @@ class ConsoleApp(ZMQTerminalIPythonApp):
     Parameters
     ----------
     info
-        The kernel.
+        Connection and control of the kernel.
     """
 
     name = "oet-attach"
@@ -99,7 +99,7 @@ class ConsoleApp(ZMQTerminalIPythonApp):
         return SubshellSession(parent=self)
 
     def init_shell(self) -> None:
-        """Connect."""
+        """Connect to the kernel."""
         JupyterConsoleApp.initialize(self)
         self._create_subshell()
         signal.signal(signal.SIGINT, self.handle_sigint)
@@ -115,7 +115,7 @@ class ConsoleApp(ZMQTerminalIPythonApp):
         self.shell.read_only = self._info.control is None
 
     def init_banner(self) -> None:
-        """Say what may be done here."""
+        """Set the banner, which states the rights in the kernel."""
         say(f"Attached to procedure {self._info.procedure} ({self._info.state.name}); {rights(self._info)}")
         if self.shell.read_only:
             say("Output comes as the script writes it; a name that is typed is inspected. Leave with exit")
@@ -125,7 +125,7 @@ class ConsoleApp(ZMQTerminalIPythonApp):
             say("script is the script, and its names are here. What is typed runs beside it. Leave with exit")
 
     def handle_sigint(self, *args: Any) -> None:
-        """Interrupt what was typed, never the script; where nothing is carried out, begin the line anew."""
+        """Interrupt typed code, never the script; if none is running, clear the line."""
         if not self.shell._executing:
             raise KeyboardInterrupt
         self._ask("interrupt_request")
@@ -154,12 +154,12 @@ class ConsoleApp(ZMQTerminalIPythonApp):
 
 
 def open_console(info: KernelInfo) -> None:
-    """Open a console on a kernel of this machine; returns when the user leaves it.
+    """Run a console on a kernel of this machine until the user leaves it.
 
     Parameters
     ----------
     info
-        The kernel.
+        Connection and control of the kernel.
     """
     with tempfile.NamedTemporaryFile(prefix="oet-kernel-", suffix=".json") as file:  # readable by its owner alone
         file.write(msgspec.json.encode(info.connection))

@@ -1,4 +1,4 @@
-"""``oet doctor``: looks over the state folder of a service."""
+"""``oet doctor``: check the state folder of a service."""
 
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ def doctor(context: click.Context, state_dir: Path | None, fix: bool, as_json: b
     """
     if sys.platform != "linux":
         raise Failure("oet doctor looks over the state folder of a service, and services run on Linux: run it there")
-    # here, since other commands need none of it and are to start fast
+    # imported here, since other commands do not need it and must start fast
     from oet_kernel.maintenance.doctor import Doctor
     from oet_kernel.state.folder import usual_folder
 

@@ -1,4 +1,4 @@
-"""A service for the life of one command, for machines where none runs."""
+"""Embedded service for the life of one command, on machines without a service."""
 
 import os
 import secrets
@@ -21,14 +21,14 @@ from oet_kernel.system.children import inherited
 _READY = "OET API at "
 _PREFIX = "oet-run-"
 _SETTLED = 5.0
-"""Seconds after which a folder that somebody makes has its lock."""
+"""Seconds after which a newly created folder has its lock."""
 _START_DEADLINE = 60.0
 _END_DEADLINE = 15.0
 
 
 @contextmanager
 def _own_folder() -> Iterator[tuple[str, int]]:
-    """Make a folder that is removed afterwards; it has a lock, whose descriptor tells that it is in use."""
+    """Create a folder, and remove it at the end; its lock, whose descriptor is yielded too, marks it as in use."""
     folder: str | None = None
     lock: int | None = None
     try:
@@ -45,14 +45,14 @@ def _own_folder() -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def _signals_later() -> Iterator[None]:
-    """Take a signal that would unwind the stack when what is made here has its name, and can be removed."""
+    """Postpone signals that unwind the stack until the created folder has its name, and can be removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came: list[int] = []
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     usual = {one: signal.getsignal(one) for one in signals}
-    # one that was not set by Python, None, could not be set back
+    # a handler that was not set by Python (None) could not be restored
     before = {one: handler for one, handler in usual.items() if handler not in (signal.SIG_IGN, None)}
     for one in before:
         signal.signal(one, lambda signum, frame: came.append(signum))
@@ -66,7 +66,7 @@ def _signals_later() -> Iterator[None]:
 
 
 def _lock(folder: Path) -> int:
-    import fcntl  # there are none on Windows, where nothing gets here
+    import fcntl  # not available on Windows, where this is never called
 
     from oet_kernel.state.layout import Layout
 
@@ -85,7 +85,7 @@ def _sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             found = folder.lstat()
-            # one that is just being made has no lock yet
+            # a folder that is being created has no lock yet
             if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and found.st_mtime < long_ago:
                 lock = _lock(folder)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -94,9 +94,9 @@ def _sweep() -> None:
 
 @contextmanager
 def embedded_service() -> Iterator[tuple[str, str]]:
-    """Start a service that nobody else finds, and end it, and what it runs, afterwards.
+    """Start a service without a discovery file, and end it with its procedures when the context ends.
 
-    It ends with this process too, however that ends: it watches the pipe that is its standard input.
+    The service also ends with this process, however that ends, since it watches the pipe of its standard input.
 
     Yields
     ------
@@ -106,7 +106,7 @@ def embedded_service() -> Iterator[tuple[str, str]]:
     Raises
     ------
     ClientError
-        When it does not start; with what it said.
+        When the service does not start; the message holds its output.
     """
     if sys.platform != "linux":
         raise ClientError(NEEDS_LINUX)
@@ -128,7 +128,7 @@ def embedded_service() -> Iterator[tuple[str, str]]:
                         stderr=log,
                         env=env,
                         text=True,
-                        pass_fds=[lock],  # the folder is in use as long as either lives
+                        pass_fds=[lock],  # the folder is in use as long as either process lives
                         start_new_session=True,  # Ctrl-C is for this process, which then stops the procedure
                     )
                 deadline = threading.Timer(_START_DEADLINE, process.kill)
@@ -149,7 +149,7 @@ def embedded_service() -> Iterator[tuple[str, str]]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Have the service end, which it does when its standard input does."""
+    """Stop the service by closing its standard input."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.close()

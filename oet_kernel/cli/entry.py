@@ -1,6 +1,6 @@
-"""Where the ``oet`` command begins: a Ctrl-C while it is being imported ends it without a word."""
+"""Entry point of ``oet``: a Ctrl-C while the command is imported ends it silently."""
 
-import _signal  # `signal` without what that imports, in the midst of which a Ctrl-C would be shown with a traceback
+import _signal  # `signal` without its imports, during which a Ctrl-C would show a traceback
 
 
 def main() -> None:
@@ -8,7 +8,7 @@ def main() -> None:
     handler = _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from oet_kernel.system.blocked_imports import blocked
 
-    # httpx imports the libraries of a command of its own where it finds them, which takes long
+    # httpx imports the libraries of its own command if they are installed, which is slow
     with blocked("pygments"):
         from oet_kernel.cli.main import main as run
 

@@ -1,4 +1,4 @@
-"""Following a procedure to its end, and how that end becomes an exit status."""
+"""Following of a procedure to its end, and the exit status of that end."""
 
 import random
 import time
@@ -24,9 +24,9 @@ STATUS = {
     ProcedureState.UNKNOWN: 1,
     ProcedureState.STOPPED: 3,
 }
-"""Exit status for each way in which a procedure can end."""
+"""Exit status for each final state of a procedure."""
 QUIET = ("request", "procedure.pool")
-"""Topics of what is asked of the service: no news to who follows a procedure."""
+"""Topics of requests to the service, which are not printed while a procedure is followed."""
 
 
 def follow(
@@ -37,22 +37,22 @@ def follow(
     on_state: Callable[[ProcedureState], None] = lambda state: None,
     patience: float = RESUME,
 ) -> int:
-    """Print what a procedure says until it ends, and how it ended; also over restarts of the service.
+    """Print the events of a procedure until it ends, and its outcome; restarts of the service are bridged.
 
     Parameters
     ----------
     client
-        Asks the service.
+        Client of the service.
     printer
-        Prints.
+        Prints the events.
     begin
-        Creates or starts the procedure; called once the service has this listener, so that no event is missed.
+        Creates or starts the procedure; called once the service has registered this listener, so that no event is lost.
     pid
-        Id of the procedure, where it is known before.
+        Id of the procedure if it exists already; otherwise None.
     on_state
-        Called with each state that the procedure enters, after it was printed.
+        Called with each state that the procedure enters, after its events are printed.
     patience
-        Seconds for which a service that went away is waited for.
+        Seconds to wait for a service that cannot be reached.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def follow(
     Raises
     ------
     StreamEnded
-        When the service went away, and has not come back.
+        When the connection to the service broke and was not restored in time.
     """
     with client.events(exclude=QUIET, procedure=pid, resume=patience, notices=True) as events:
         summary = begin()
@@ -72,7 +72,7 @@ def follow(
             if not (event.is_notice or concerns(event, summary.id)):
                 continue
             printer.event(event)
-            if event.is_notice and event.topic == LOST:  # what was lost may have been its end
+            if event.is_notice and event.topic == LOST:  # the end may be among the lost events
                 state = patiently(partial(client.find, summary.id), patience).state
             elif (new := entered(event)) is not None:
                 state = new
@@ -89,19 +89,19 @@ def follow(
 
 
 def patiently(ask: Callable[[], T], patience: float) -> T:
-    """Ask a service that may just have gone away until it answers.
+    """Repeat a request to a service that may be unreachable until it answers.
 
     Parameters
     ----------
     ask
-        Does no harm when it is done twice.
+        Sends the request; must be safe to repeat.
     patience
-        Seconds.
+        Timeout in seconds.
 
     Raises
     ------
     ConnectionFailed
-        When it has not answered by then.
+        When the service has not answered in time.
     """
     deadline = time.monotonic() + patience
     for pause in pauses(random.random):
@@ -115,10 +115,9 @@ def patiently(ask: Callable[[], T], patience: float) -> T:
 
 
 def _ended(client: Client, summary: ProcedureSummary, state: ProcedureState) -> ProcedureSummary | None:
-    """Describe a procedure that is said to have ended; None when it has not.
+    """Return the summary of a procedure that an event says has ended; None if it has not.
 
-    Where an original service has forgotten it already, since it keeps only the newest that have ended, its word is
-    taken.
+    A service of the original keeps only the newest ended procedures: if it has forgotten this one, the event counts.
     """
     try:
         now = client.find(summary.id)
@@ -130,7 +129,7 @@ def _ended(client: Client, summary: ProcedureSummary, state: ProcedureState) -> 
 
 
 def _outcome(summary: ProcedureSummary, printer: Printer) -> int:
-    """Say how a procedure ended; gives the exit status."""
+    """Print the outcome of a procedure; return the exit status."""
     if printer.as_json:
         print_json(summary)
     if summary.history.stacktrace:

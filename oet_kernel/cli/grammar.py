@@ -1,7 +1,7 @@
-"""How a command line names what a command acts on, and parts its words from those of a script.
+"""Grammar of command lines: ids of procedures and activities, and words for a script.
 
-One grammar for all commands: the id stands behind the command, or in ``--pid`` (``--aid`` of an activity); a bare
-number there never means anything else. Arguments of a second call stand behind ``--``.
+One grammar for all commands: the id follows the command, or is given by ``--pid`` (``--aid`` for an activity); a bare
+number there never means anything else. Arguments of a second call follow ``--``.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,30 +20,30 @@ _BEHIND = "oet_kernel.cli.grammar.behind"
 
 
 class TwoCalls(Follows):
-    """Keeps what stands behind ``--``, which click would join to what stands before it."""
+    """Command that keeps the words after ``--`` separate, which click would join to those before."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse what stands before ``--``."""
+        """Parse the words before ``--``."""
         at = args.index("--") if "--" in args else len(args)
         ctx.meta[_BEHIND] = args[at + 1 :]
         return super().parse_args(ctx, args[:at])
 
 
 def behind_dashes(context: click.Context) -> list[str]:
-    """Return the words behind ``--``: the arguments of the second call."""
+    """Return the words after ``--``: the arguments of the second call."""
     words: list[str] = context.meta[_BEHIND]
     return words
 
 
 def with_id(kind: ServiceId, absent: str | None) -> Callable[[F], F]:
-    """Add the id of what a command acts on, as an argument and as an option; the command gets it by the option's name.
+    """Add the id that a command acts on, as an argument and as an option; the command gets it by the option's name.
 
     Parameters
     ----------
     kind
         Type of the id.
     absent
-        What is taken without it, for the help: ``the newest``; None where it has to be given.
+        Default for the help, ``the newest``; None if the id is required.
     """
     option = kind.option
 
@@ -70,24 +70,24 @@ def with_id(kind: ServiceId, absent: str | None) -> Callable[[F], F]:
 def read_start(
     words: Sequence[str], behind: Sequence[str], pid: int | None, kind: ServiceId
 ) -> tuple[int | None, ProcedureInput]:
-    """Read which procedure is to be started, and the arguments of its ``main``.
+    """Read the id of the procedure to start, and the arguments of its ``main``.
 
-    The first positional word is the id where it is a number and ``--pid`` has not said it; all behind ``--`` is for
+    The first positional word is the id if it is a number and ``--pid`` is not given; all words after ``--`` are for
     ``main``.
 
     Parameters
     ----------
     words, behind
-        What stands before ``--``, options taken out, and behind it.
+        Words before ``--``, without options, and after it.
     pid
-        What ``--pid`` says.
+        Value of ``--pid``; None without it.
     kind
         Type of the id.
 
     Raises
     ------
     click.UsageError
-        When the first positional word is a number that is no id.
+        When the first positional word is a number, but not a valid id.
     """
     at = first_positional(words)
     if pid is not None or at is None or not _is_number(words[at]):

@@ -1,4 +1,4 @@
-"""``oet history`` and ``oet events``: what was run, and what it said, however long ago."""
+"""``oet history`` and ``oet events``: past procedures, and their events."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from oet_kernel.models import ProcedureState
 
 
 def _when(context: click.Context, option: click.Parameter, given: str | None) -> float | None:
-    """Read a point in time; gives Unix seconds."""
+    """Convert a point in time to Unix seconds."""
     try:
         return None if given is None else read_when(given, time.time())
     except (ValueError, OverflowError):
@@ -23,7 +23,7 @@ def _when(context: click.Context, option: click.Parameter, given: str | None) ->
 
 
 def _states(context: click.Context, option: click.Parameter, given: str) -> tuple[ProcedureState, ...]:
-    """Read the names of states, joined by commas."""
+    """Convert names of states, joined by commas."""
     names = [name.strip().upper() for name in given.split(",") if name.strip()]
     if unknown := [name for name in names if name not in ProcedureState.__members__]:
         known = ", ".join(ProcedureState.__members__)

@@ -1,4 +1,4 @@
-"""The ``oet`` command."""
+"""Command ``oet``."""
 
 import sys
 from collections.abc import Sequence
@@ -70,18 +70,18 @@ for short in (create, list_, start, pause, resume, stop, describe):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command line; exits with its status, and never with a traceback.
+    """Run a command line, and exit with its status, never with a traceback.
 
     Parameters
     ----------
     argv
-        What stands behind ``oet``; that of the process when None.
+        Words after ``oet``; None for those of the process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     open_missing()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # whatever a script says can be printed anywhere
+            stream.reconfigure(errors="backslashreplace")  # any text of a script can be printed in any locale
     try:
         try:
             status = _carry_out(words)
@@ -93,12 +93,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _carry_out(words: list[str]) -> int:
-    """Run a command line, and say what is wrong with it; gives its status."""
+    """Run a command line, and print its error if there is one; return its status."""
     try:
         if unreadable := [word for word in words if not _has_utf8(word)]:
             raise click.UsageError(f"{unreadable[0]!r} is not UTF-8 text")
         result = cli.main(words, prog_name="oet", standalone_mode=False)
-        status = result if isinstance(result, int) else present(result)  # an int is the status of a command's own Exit
+        status = result if isinstance(result, int) else present(result)  # an int is the status of a command's Exit
     except click.ClickException as error:
         said = StringIO()
         error.show(said)
@@ -116,5 +116,5 @@ def _carry_out(words: list[str]) -> int:
 
 
 def _has_utf8(word: str) -> bool:
-    """Tell whether a word of the command line was text: bytes that were none are halves of surrogate pairs in it."""
+    """Return whether a word of the command line was valid UTF-8: other bytes become lone surrogates."""
     return not any("\ud800" <= letter <= "\udfff" for letter in word)

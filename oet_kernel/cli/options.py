@@ -1,4 +1,4 @@
-"""What the commands have in common: their options, and the error that ends one."""
+"""Common options of the commands, and the error that ends a command."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SERVICE = ("server_url", "token", "ca")
-"""Names of the options of `with_service` that say which service."""
+"""Names of the options of `with_service` that identify the service."""
 _ID_DIGITS = 18
-"""Digits of the largest ids: what a database keeps in 64 bits."""
+"""Maximum number of digits of an id, which a database stores in 64 bits."""
 FREE = {"ignore_unknown_options": True, "allow_extra_args": True}
 """Context settings of commands whose further options are arguments of a script."""
 
 
 class ServiceOptions(Struct, frozen=True):
-    """Which service a command is for, as its user has named it."""
+    """Service of a command, as given by the user."""
 
     url: str | None = None
-    """API root; None for what the environment names, or the one service on this machine."""
+    """API root; None for that in the environment, or of the one service on this machine."""
     token: str | None = None
     ca: str | None = None
-    """PEM file of the authority that has issued its certificate."""
+    """PEM file of the authority that issued its certificate; None for the default authorities."""
 
     def client(self, timeout: float = 90.0) -> Client:
         """Create a client of this service.
@@ -41,45 +41,45 @@ class ServiceOptions(Struct, frozen=True):
         Parameters
         ----------
         timeout
-            Seconds that a reply may take.
+            Timeout of a reply in seconds.
         """
         return Client(self.url, self.token, timeout, ca=self.ca)
 
     def async_client(self) -> "AsyncClient":
-        """Create a client of this service for coroutines."""
+        """Create an asynchronous client of this service."""
         from oet_kernel.client import AsyncClient
 
         return AsyncClient(self.url, self.token, ca=self.ca)
 
 
 class MoreOptions(Struct, frozen=True):
-    """The options that a front adds to commands which follow a procedure; it is found as the context's object."""
+    """Options that a front end adds to commands that follow a procedure; stored as the context's object."""
 
     options: Sequence[click.Parameter] = ()
 
 
 class Follows(click.Command):
-    """A command that follows a procedure, for which a notebook, unlike a terminal, need not wait."""
+    """Command that follows a procedure; a notebook, unlike a terminal, need not wait for its end."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """List the command's own parameters and those of the front."""
+        """Return the command's own parameters and those of the front end."""
         front = ctx.find_object(MoreOptions)
         return [*super().get_params(ctx), *(front.options if front else ())]
 
 
 class ServiceId(click.types.IntParamType):
-    """The id of something that the service keeps, which it can complete.
+    """Parameter type of ids of procedures or activities, with completion.
 
     Parameters
     ----------
     noun
-        What it is the id of.
+        Noun for the identified thing.
     option
-        Option that gives it.
+        Option for the id.
     listing
         Command that lists the ids.
     list_ids
-        Asks a service for the ids, each with a word on it.
+        Requests the ids from a service, each with a short description.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ServiceId(click.types.IntParamType):
         self._list_ids = list_ids
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read an id: decimal digits and nothing else."""
+        """Convert an id, which must consist of decimal digits."""
         text = str(value)
         if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS):
             what = f"{text!r} is not a valid integer, as ids of a {self.noun} are; {self._listing!r} shows them"
@@ -99,7 +99,7 @@ class ServiceId(click.types.IntParamType):
         return int(text)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """List the ids that begin so; none where no service answers at once."""
+        """Return the ids with this beginning; none if no service answers at once."""
         try:
             with _asking(ctx) as client:
                 listed = list(self._list_ids(client))
@@ -109,19 +109,19 @@ class ServiceId(click.types.IntParamType):
 
 
 def _asking(ctx: click.Context) -> Client:
-    """Create a client for a completion, which nobody waits long for."""
+    """Create a client with a short timeout, for completions."""
     return ServiceOptions(*(_inherited(ctx, name, ctx.params.get(name)) for name in _SERVICE)).client(timeout=2.0)
 
 
 def main_options(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """List the options of the ``main`` of the procedure that is to be started; none where they are not known.
+    """Return the options of the ``main`` of the procedure to start; none if they are unknown.
 
     Parameters
     ----------
     ctx
-        Of a command that takes a procedure and the arguments of its main.
+        Context of a command with a procedure and the arguments of its main.
     incomplete
-        What they begin with.
+        Beginning of the options.
     """
     words = [word for word in ctx.params.get("words") or () if word.isdecimal()]
     named = ctx.params.get(PROCEDURE_ID.option) or (int(words[0]) if words else None)
@@ -144,12 +144,12 @@ def _activities(client: Client) -> Iterator[tuple[int, str]]:
 
 
 def offered(values: Iterable[tuple[str, str | None]]) -> list[CompletionItem]:
-    """Return completions with a word on each; a shell reads them by lines, and puts them on the command line.
+    """Return completions with descriptions; a shell reads them line by line, and inserts them into the command line.
 
     Parameters
     ----------
     values
-        Those with control characters are left out.
+        Values and descriptions; values with control characters are left out.
     """
     return [
         CompletionItem(value, help=None if text is None else one_line(text))
@@ -159,10 +159,10 @@ def offered(values: Iterable[tuple[str, str | None]]) -> list[CompletionItem]:
 
 
 class StartWords(click.types.UnprocessedParamType):
-    """A procedure and the arguments of its main, of which the first can be completed, and the options."""
+    """Parameter type of a procedure and the arguments of its main, with completion of the id and the options."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """List the ids that begin so, where none has been given; behind ``--`` the options of main."""
+        """Return the ids with this beginning if none is given yet; after ``--`` the options of main."""
         if incomplete.startswith("-"):
             return main_options(ctx, incomplete)
         given = ctx.params.get(param.name or "") or ctx.params.get(PROCEDURE_ID.option)
@@ -170,19 +170,19 @@ class StartWords(click.types.UnprocessedParamType):
 
 
 class CommaList(click.types.StringParamType):
-    """Names joined by commas, which can be completed.
+    """Parameter type of names joined by commas, with completion.
 
     Parameters
     ----------
     names
-        Those that there are.
+        Returns the valid names.
     """
 
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:
         self._names = names
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """List what the last name can be, whatever its case, without those that stand before it."""
+        """Return the completions of the last name, ignoring case, without the names before it."""
         before, comma, last = incomplete.rpartition(",")
         given = before.split(",")
         return [
@@ -193,16 +193,16 @@ class CommaList(click.types.StringParamType):
 
 
 def _topics() -> list[str]:
-    """List the topics of the catalogue, and what they begin with."""
+    """Return the topics of the catalogue, and their beginnings."""
     words = [topic.split(".") for topic in TOPICS]
     return sorted({"all", *(".".join(parts[:count]) for parts in words for count in range(1, len(parts) + 1))})
 
 
 class ScriptWords(click.types.UnprocessedParamType):
-    """A script and its arguments, of which the paths and the options behind ``--`` can be completed."""
+    """Parameter type of a script and its arguments, with completion of paths and of options after ``--``."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """List the folders, scripts and notebooks that begin so; behind ``--`` the options of the second call."""
+        """Return the folders, scripts and notebooks with this beginning; after ``--`` options of the second call."""
         if incomplete.startswith("-"):
             from oet_kernel.cli.scripthelp import second_options  # which imports this module
 
@@ -228,7 +228,7 @@ START_WORDS = StartWords()
 
 
 class Failure(Exception):
-    """Something that ends the command: a sentence on standard error, and a status that is not 0."""
+    """Error that ends the command, with a sentence on standard error and a non-zero status."""
 
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)
@@ -236,14 +236,14 @@ class Failure(Exception):
 
 
 def explain(error: Exception) -> str:
-    """Say what a client was told, in the words that users know."""
+    """Return the message of a client's error, with the original's wording where users know it."""
     if isinstance(error, ApiError):
         return f"Server encountered error {error.status}:\n  {error.type}: {error.message}"
     return str(error)
 
 
 def _inherited(context: click.Context, name: str, value: Any) -> Any:
-    """Take from the groups that a command stands in what was not given to the command itself."""
+    """Return an option's value, taken from the groups of the command if the command itself has none."""
     while not value and context.parent is not None:
         context = context.parent
         value = context.params.get(name)
@@ -255,7 +255,7 @@ def _from_groups(context: click.Context, option: click.Parameter, value: Any) ->
 
 
 def with_service(command: F) -> F:
-    """Add the options that say which service, and how to print; a group's hold for the commands in it.
+    """Add the options for the service and for JSON output; a group's values apply to its commands.
 
     The command gets them as ``service`` and ``as_json``.
     """
@@ -287,7 +287,7 @@ def with_service(command: F) -> F:
 
 
 def with_topics(command: F) -> F:
-    """Add the options that say which events are wanted."""
+    """Add the options for topics to include and to exclude."""
     for option in (
         click.option(
             "--exclude",
@@ -311,12 +311,12 @@ def with_topics(command: F) -> F:
 
 
 def split_topics(joined: str) -> tuple[str, ...]:
-    """Part topics that are joined by commas."""
+    """Split topics that are joined by commas."""
     return tuple(filter(None, joined.split(",")))
 
 
 class ScriptOptions(Struct, frozen=True):
-    """What the options of a command say of its script."""
+    """Options of a command about its script."""
 
     git_repo: str | None
     git_branch: str | None
@@ -327,7 +327,7 @@ class ScriptOptions(Struct, frozen=True):
 
 
 def with_script(command: F) -> F:
-    """Add the options that say where a script comes from and how it is run; the command gets them as ``options``."""
+    """Add the options for the source and the execution of a script; the command gets them as ``options``."""
     names = ScriptOptions.__struct_fields__
 
     @wraps(command)
@@ -349,7 +349,7 @@ def with_script(command: F) -> F:
 
 
 def truth(*names: str, default: bool, help: str) -> Callable[[F], F]:  # noqa: A002 - click's own name
-    """Make an option that is given as ``--name``, ``--name=True`` or ``--name=False``."""
+    """Create an option that is given as ``--name``, ``--name=True`` or ``--name=False``."""
     dashed = [name.replace("_", "-") for name in names if "_" in name]
     return click.option(
         *names,

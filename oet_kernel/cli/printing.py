@@ -1,4 +1,4 @@
-"""Printing: JSON documents, states in their colours, and events without breaking a script's lines."""
+"""Printing of JSON documents, states in colour, and events without breaking a script's lines."""
 
 import re
 import sys
@@ -15,41 +15,41 @@ from oet_kernel.printable import OutputText, printable
 from oet_kernel.topics import OUTPUT_STREAM
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Characters that control a terminal or turn the direction of writing, and that JSON leaves as they are."""
+"""Characters that control a terminal or change the direction of writing, and that JSON does not escape."""
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a text, whose control characters are escaped: whatever it quotes controls no terminal.
+    """Print a text with control characters escaped, so that quoted text cannot control the terminal.
 
     Parameters
     ----------
     text
-        One line or several; colours stay.
+        One line or several; colours are kept.
     err
-        On standard error.
+        Whether to print on standard error.
     """
     click.echo(printable(text), err=err)
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on one line; control characters are escaped as JSON escapes them."""
+    """Print one JSON document on one line, with control characters escaped as in JSON."""
     text = msgspec.json.encode(value).decode()
-    # bytes: JSON is UTF-8 whatever the locale says
+    # bytes: JSON is UTF-8 in any locale
     click.echo(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode())
 
 
 class Printer:
-    """Prints events and what is said between them.
+    """Printer of events, and of lines between them.
 
-    A script's output goes out exactly as it was written, however the kernel has cut it; to a terminal, without what
-    controls it. Whatever else is printed begins on a line of its own.
+    A script's output is printed exactly as written, however the kernel has cut it; on a terminal, with control
+    characters escaped. All other text begins on a new line.
 
     Parameters
     ----------
     as_json
-        Print each event as a JSON object on a line, and nothing else on standard output.
+        Whether to print each event as a JSON object on a line, and nothing else on standard output.
     marks
-        Put the id of its procedure before each line, ``[3] ``, and keep the lines of several apart.
+        Whether to begin each line with the id of its procedure, ``[3] ``, and to keep the lines of several apart.
     """
 
     def __init__(self, as_json: bool, *, marks: bool = False) -> None:
@@ -57,12 +57,12 @@ class Printer:
         self._marks = marks
         self._preparations = Preparations()
         self._unfinished: tuple[str, bool] | None = None
-        """Whose line has no end yet, and whether it is on standard error."""
+        """Source of the unfinished line, and whether it is on standard error; None if there is none."""
         self._texts: dict[tuple[str, bool], OutputText] = {}
-        """What scripts write to a terminal, by procedure and stream."""
+        """Scripts' output to a terminal, by procedure and stream."""
 
     def event(self, event: Event) -> None:
-        """Print an event, if it says anything to who reads it."""
+        """Print an event, if it has a text for users."""
         if event.is_notice:
             self.line(str(describe(event)), err=True)
         elif self.as_json:
@@ -74,7 +74,7 @@ class Printer:
             self.line(owner(event) + text if self._marks else text)
 
     def line(self, text: str, err: bool = False) -> None:
-        """Print a line that is not the script's."""
+        """Print a line that is not a script's output."""
         if self._unfinished is not None and (self._unfinished[1] is err or self._seen()):
             self._finish()
         self._end_colours()
@@ -96,14 +96,14 @@ class Printer:
         self._unfinished = None if text.endswith("\n") else (source, err)
 
     def _end_colours(self) -> None:
-        """Take back the colours that a script has left on, which would hide or colour what is not its own."""
+        """Reset colours that a script has left on, which would hide or colour other text."""
         for (_, err), text in self._texts.items():
             if text.coloured:
                 text.coloured = False
                 click.echo("\x1b[0m", nl=False, err=err)
 
     def _seen(self) -> bool:
-        """Tell whether the unfinished line is on a terminal, where the next line would go on in it."""
+        """Return whether the unfinished line is on a terminal, where the next text would continue it."""
         assert self._unfinished is not None
         return (sys.stderr if self._unfinished[1] else sys.stdout).isatty()
 
@@ -114,6 +114,6 @@ class Printer:
 
 
 def say_readings(given: ProcedureInput, summary: ProcedureSummary, function: FunctionName) -> None:
-    """Print on standard error what `readings` says of a call."""
+    """Print the warnings of `readings` about a call on standard error."""
     for line in readings(given, summary.script_args.get(function)):
         say(f"[{line}]", err=True)

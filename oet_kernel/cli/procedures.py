@@ -72,7 +72,7 @@ def list_(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
 
 class _StartCommand(TwoCalls):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """List the options of the command, and of the main of the procedure."""
+        """Return the options of the command, and of the procedure's main."""
         return [*super().shell_complete(ctx, incomplete), *main_options(ctx, incomplete)]
 
 
@@ -104,7 +104,7 @@ def start(
             say(f"[starting procedure {found}, the newest: {call_of('main', main)}]", err=True)
         say_readings(main, summary, "main")
         started = begun(summary, as_json)
-        return Begun(started.summary) if listen and as_json else started  # the last of the events tells it all
+        return Begun(started.summary) if listen and as_json else started  # the last event holds the summary
 
     return Following(service=service, begin=begin, pid=found, stays=listen, as_json=as_json)
 
@@ -155,7 +155,7 @@ def describe(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
 
 
 def script_from(uri: str, options: ScriptOptions) -> Script:
-    """Name a script from what stands on the command line."""
+    """Return the script for an address and options on the command line."""
     if uri.startswith("git://"):
         if options.git_repo is None:
             raise click.UsageError(f"{uri} is in a git repository: name it with --git-repo")
@@ -177,7 +177,7 @@ def script_from(uri: str, options: ScriptOptions) -> Script:
 
 
 def read_creation(words: Sequence[str], options: ScriptOptions) -> tuple[Script, ProcedureInput]:
-    """Read the script to prepare and the arguments of its ``init``; subarray 1 unless another is given."""
+    """Read the script to prepare, and the arguments of its ``init``; the default subarray is 1."""
     uri, init = read_call(words)
     if uri is None:
         raise click.UsageError("Which script? Name it before its arguments: a path, file:// or git://")
@@ -188,14 +188,14 @@ def read_creation(words: Sequence[str], options: ScriptOptions) -> tuple[Script,
 def created(
     client: Client, script: Script | str, init: ProcedureInput, main: ProcedureInput | None = None
 ) -> ProcedureSummary:
-    """Create a procedure, and say what may have been meant otherwise; `main` is checked where it is known."""
+    """Create a procedure, and print warnings about its arguments; `main` is checked if given."""
     summary = client.create(script, init, main)
     say_readings(init, summary, "init")
     return summary
 
 
 def newest(client: Client) -> ProcedureSummary:
-    """Find the procedure that was created last."""
+    """Return the procedure that was created last."""
     summaries = client.procedures()
     if not summaries:
         raise Failure("There are no procedures; create one with 'oet procedure create'")
@@ -203,7 +203,7 @@ def newest(client: Client) -> ProcedureSummary:
 
 
 def only(client: Client, pid: int | None, is_meant: Callable[[ProcedureSummary], bool], what: str, verb: str) -> int:
-    """Find the procedure that a command is meant for where its user does not say: there must be one."""
+    """Return the given id of a procedure, or that of the only one that matches; raises if not exactly one does."""
     if pid is not None:
         return pid
     found = [one.id for one in client.procedures() if is_meant(one)]
@@ -215,7 +215,7 @@ def only(client: Client, pid: int | None, is_meant: Callable[[ProcedureSummary],
 
 
 def startable(client: Client, pid: int | None) -> int:
-    """Find the procedure to start, and see that it can be."""
+    """Return the id of the procedure to start, and check that it can be started."""
     summary = newest(client) if pid is None else client.procedure(pid)
     if summary.state is not ProcedureState.READY:
         if pid is not None:
@@ -228,7 +228,7 @@ def startable(client: Client, pid: int | None) -> int:
 
 
 def begun(summary: ProcedureSummary, as_json: bool) -> Begun:
-    """Say what a command has made or changed."""
+    """Return the result for a procedure that a command has created or changed."""
     return Begun(summary, _shown(summary, as_json))
 
 

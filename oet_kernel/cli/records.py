@@ -1,4 +1,4 @@
-"""``oet record``: the record of a run, as a file."""
+"""``oet record``: record of a run, as a file."""
 
 import sys
 import webbrowser

@@ -1,4 +1,4 @@
-"""What commands come to: values that a terminal prints (`oet_kernel.cli.terminal`) and a notebook shows."""
+"""Results of commands: values that a terminal prints (`oet_kernel.cli.terminal`) and a notebook shows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,49 +12,49 @@ from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureSummary
 
 
 class Answer(Struct, frozen=True):
-    """What was asked for."""
+    """Answer to a query."""
 
     value: Any
-    """Records, or what has a JSON form."""
+    """Records, or other values with a JSON form."""
     document: Document
-    """The same for a person."""
+    """Answer as text for users."""
     as_json: bool = False
-    """Whether the user wants JSON."""
+    """True if the user wants JSON."""
 
 
 class Begun(Struct, frozen=True):
-    """A procedure that was created or started."""
+    """Procedure that was created or started."""
 
     summary: ProcedureSummary
     answer: Answer | None = None
-    """What is said about it first."""
+    """Answer to print first; None for none."""
 
 
 class Following(Struct, frozen=True, kw_only=True):
-    """A procedure to follow until it ends; nothing has begun yet, so that the service can have the listener first."""
+    """Procedure to follow until it ends; it is begun only after the listener is registered."""
 
     service: ServiceOptions
     begin: Callable[[Client], Begun]
     """Creates or starts the procedure."""
     pid: int | None = None
-    """Id of the procedure, where it is known before."""
+    """Id of the procedure if it exists already; otherwise None."""
     main: ProcedureInput | None = None
-    """What its main is called with once it is READY; None where this is none of the command's business."""
+    """Arguments of its main once it is READY; None if the command does not start it."""
     stays: bool = True
-    """Whether a terminal stays with it until it ends; else it says only what has begun."""
+    """True if a terminal follows it until its end; otherwise only the beginning is printed."""
     until_ready: bool = False
-    """Whether the command is carried out when the procedure is READY; who waits for it does not wait for the end."""
+    """True if the command is complete when the procedure is READY; a waiting caller does not wait for the end."""
     stops: bool = False
-    """Whether an interrupt of a terminal stops the procedure, which is this command's own then."""
+    """True if an interrupt of a terminal stops the procedure, which then belongs to this command."""
     run_abort: bool = False
-    """Whether such a stop runs the abort script."""
+    """True if such a stop runs the abort script."""
     embedded: bool = False
-    """Whether there is no service, and one is to be started first."""
+    """True if there is no service, and an embedded one must be started first."""
     as_json: bool = False
 
 
 class Listening(Struct, frozen=True, kw_only=True):
-    """Events to hear until the user has heard enough."""
+    """Events to print until the user interrupts."""
 
     service: ServiceOptions
     topics: tuple[str, ...]
@@ -63,7 +63,7 @@ class Listening(Struct, frozen=True, kw_only=True):
 
 
 class Said(Struct, frozen=True, kw_only=True):
-    """What a procedure has said up to now."""
+    """Past events of a procedure."""
 
     service: ServiceOptions
     pid: int
@@ -73,14 +73,14 @@ class Said(Struct, frozen=True, kw_only=True):
 
 
 class Attaching(Struct, frozen=True, kw_only=True):
-    """A kernel to look into: a terminal opens a console on it, what is no terminal is told how."""
+    """Kernel to attach to: a terminal opens a console on it, any other front end shows its connection."""
 
     info: KernelInfo
     answer: Answer
-    """How it is reached."""
+    """Connection of the kernel."""
     leave: Callable[[], None] | None
-    """Gives control back when the console is left; None where it was not taken."""
+    """Releases control when the console is left; None if it was not acquired."""
 
 
 Result = Answer | Following | Listening | Said | Attaching | None
-"""None: the command has printed what there was to say."""
+"""Result of a command; None if it has printed its output itself."""

@@ -1,4 +1,4 @@
-"""``oet run``: a script from its creation to its end, with a service of its own where there is none."""
+"""``oet run``: runs a script from its creation to its end, with an embedded service if there is none."""
 
 import os
 
@@ -22,7 +22,7 @@ from oet_kernel.state import discovery
 
 
 class _RunCommand(TwoCalls, ScriptCommand):
-    """The help tells of the script; what stands behind ``--`` is kept."""
+    """Command whose help describes the script, and which keeps the words after ``--``."""
 
 
 @click.command(cls=_RunCommand, context_settings=FREE)

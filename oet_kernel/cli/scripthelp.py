@@ -1,4 +1,4 @@
-"""What a script takes, in the help of the commands that it is given to: ``oet run observe.py --help``."""
+"""Arguments of a script in the help of commands: ``oet run observe.py --help``."""
 
 import errno
 import os
@@ -21,37 +21,37 @@ _WORDS = "oet_kernel.cli.scripthelp.words"
 
 
 class ScriptCommand(Follows):
-    """A command whose first argument is a script."""
+    """Command whose first argument is a script."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the words, since help is printed before they are told apart."""
+        """Parse the words, and keep them for the help, which is printed before they are parsed."""
         ctx.meta[_WORDS] = list(args)
         return super().parse_args(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help, in which nothing that a script says controls a terminal."""
+        """Return the help, with texts of a script made safe for a terminal."""
         return printable(super().get_help(ctx))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Describe the script that stands on the command line, if there is one."""
+        """Write the description of the script on the command line, if there is one."""
         super().format_epilog(ctx, formatter)
         if (script := _script_of(ctx)) is not None:
             describe(script, formatter)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """List the options of the command, and of the ``init`` of the script that stands before."""
+        """Return the options of the command, and of the ``init`` of the script before."""
         return [*super().shell_complete(ctx, incomplete), *_options(ctx, "init", incomplete)]
 
 
 def second_options(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """List the options behind ``--``: those of ``main``, or of ``init`` where the command calls nothing else.
+    """Return the options after ``--``: those of ``main``, or of ``init`` if the command calls only that.
 
     Parameters
     ----------
     ctx
-        Of a command whose first argument is a script.
+        Context of a command whose first argument is a script.
     incomplete
-        What they begin with.
+        Beginning of the options.
     """
     return _options(ctx, "main" if isinstance(ctx.command, TwoCalls) else "init", incomplete)
 
@@ -75,7 +75,7 @@ def _options(ctx: click.Context, function: Literal["init", "main"], incomplete: 
 
 
 def _script_of(ctx: click.Context) -> str | None:
-    """Find the script that stands on the command line."""
+    """Return the script on the command line; None if there is none."""
     words = [word for word in ctx.meta.get(_WORDS, []) if word not in ctx.help_option_names]
     given, *_ = ctx.command.make_parser(ctx).parse_args(words)
     typed = given["words"]
@@ -86,20 +86,20 @@ def _read(script: str) -> "Reading":
     from oet_kernel.scripts.notebook_schema import read_file  # only help and completion need it
 
     path = _path(script)
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would block
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), script)
     return read_file(path, path.read_bytes())
 
 
 def describe(script: str, formatter: click.HelpFormatter) -> None:
-    """Write what a script says of itself, and what its functions take.
+    """Write the docstring of a script, and the arguments of its functions.
 
     Parameters
     ----------
     script
-        Its path or URI.
+        Path or URI of the script.
     formatter
-        Takes the text.
+        Receives the text.
     """
     from oet_kernel.scripts.signature.bindings import ScriptUnreadable  # only help and completion need it
 
@@ -113,7 +113,7 @@ def describe(script: str, formatter: click.HelpFormatter) -> None:
             formatter.write_text(f"What it takes cannot be read here: {getattr(error, 'strerror', None) or error}")
             return
         paragraphs = (reading.docstring or "It says nothing of itself.").split("\n\n")
-        # what is indented is an example, and its lines stay as they are
+        # indented lines are examples, and are kept unchanged
         formatter.write_text("\n\n".join(f"\b\n{one}" if one.startswith(" ") else one for one in paragraphs))
     if reading.main is not None and reading.main.command_line:
         with formatter.section("Arguments"):

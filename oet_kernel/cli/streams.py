@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or read by nobody any more."""
+"""Handling of standard streams that are closed, full, or without a reader."""
 
 import errno
 import os
@@ -12,30 +12,30 @@ from contextlib import contextmanager, suppress
 from oet_kernel.cli.printing import say
 
 CLOSED_PIPE = 141
-"""Exit status where nobody reads the output any more: what a shell shows for programs that SIGPIPE ends."""
+"""Exit status if the reader of the output has left: the same as for programs ended by SIGPIPE."""
 
 
 def open_missing() -> None:
     """Open the null device for each standard stream that is closed.
 
-    So that no file or connection gets its descriptor, and what is printed goes nowhere instead of to an error.
+    Otherwise a file or connection could get its descriptor, and printing would fail.
     """
     for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
-            # the lowest free descriptor is this one: those before it are open by now
+            # this is the lowest free descriptor: those before it are open by now
             null = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", closefd=null != descriptor))
 
 
 def cannot_write(error: OSError) -> int:
-    """Say why output could not be written, unless its reader has left; gives the exit status.
+    """Print the reason why output could not be written, unless its reader has left; return the exit status.
 
     Parameters
     ----------
     error
-        Of a write to a standard stream, or of another file.
+        Error of a write to a standard stream or another file.
     """
-    # what is left in the buffers is not to be tried again when the process ends
+    # buffered data must not be written again when the process ends
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -52,15 +52,15 @@ def cannot_write(error: OSError) -> int:
 
 
 class _ReaderLeft(BaseException):
-    """Raised wherever the main thread waits; a library of connections would take an OSError for one of its own."""
+    """Exception raised in a waiting main thread; a network library would treat an OSError as its own."""
 
 
 @contextmanager
 def until_reader_leaves() -> Iterator[None]:
-    """Raise BrokenPipeError in the main thread once the reader of standard output has left, though nothing is printed.
+    """Raise BrokenPipeError in the main thread once the reader of standard output has left, even if nothing is printed.
 
-    So that ``oet listen | grep -q READY`` ends with the line that it waits for, and not with the next event. Where
-    standard output is no pipe, or the system cannot wait for its reader, nothing happens before the next print.
+    With it ``oet listen | grep -q READY`` ends at the matching line, not at the next event. If standard output is not a
+    pipe, or the system cannot wait for its reader, the error comes with the next print.
     """
     import select
 
@@ -78,17 +78,17 @@ def until_reader_leaves() -> Iterator[None]:
 
     def has_left(timeout: float | None) -> bool:
         poll = select.poll()
-        poll.register(output, 0)  # an error and a hang-up are told unasked
+        poll.register(output, 0)  # errors and hang-ups are always reported
         poll.register(ended, 0)
         return any(one == output for one, _ in poll.poll(timeout))
 
     def wait() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # else Ctrl-C may come here, and wake nobody
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # or Ctrl-C may arrive here, and wake no other
         if has_left(None):
             signal.pthread_kill(main, signal.SIGPIPE)
 
     def on_signal(signum: int, frame: object) -> None:
-        if has_left(0):  # else it is of a connection, whose write says so itself
+        if has_left(0):  # otherwise it is of a connection, whose write reports it
             raise _ReaderLeft
 
     before = signal.signal(signal.SIGPIPE, on_signal)

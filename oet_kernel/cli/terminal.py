@@ -1,4 +1,4 @@
-"""A terminal: prints what commands come to."""
+"""Terminal front end: prints results of commands."""
 
 import math
 import signal
@@ -21,18 +21,18 @@ from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureState, Proced
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NO_SERVICE = "[no service is running: starting one {}; nothing of it is kept: oet serve keeps history and records]"
-"""Said where a service of one's own is started, which lives for what stands in the braces."""
+"""Notice printed when an embedded service is started, with its lifetime in braces."""
 _PATIENCE = 5.0
-"""Seconds for which an embedded service is waited for: it can cut a listener off, and does not come back."""
+"""Seconds to wait for an embedded service, which can cut a listener off but is never restarted."""
 
 
 def present(result: Result) -> int:
-    """Print a result, and stay with what is to be followed.
+    """Print a result, and follow its procedure or events.
 
     Parameters
     ----------
     result
-        Of a command.
+        Result of a command.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def present(result: Result) -> int:
 
 
 def show(answer: Answer) -> None:
-    """Print an answer, as JSON if the user wants it so."""
+    """Print an answer, as JSON if requested."""
     if answer.as_json:
         print_json(answer.value)
     else:
@@ -69,7 +69,7 @@ def show(answer: Answer) -> None:
 
 
 def listen(listening: Listening) -> None:
-    """Print events as they happen, also those that happened while the service was away; ends by an interrupt."""
+    """Print events as they happen, and those missed while the service was unreachable, until an interrupt."""
     with (
         listening.service.client() as client,
         client.events(listening.topics, listening.exclude, resume=math.inf, notices=True) as events,
@@ -81,7 +81,7 @@ def listen(listening: Listening) -> None:
 
 
 def tell(said: Said) -> None:
-    """Print what a procedure has said."""
+    """Print the past events of a procedure."""
     printer = Printer(said.as_json)
     with said.service.client() as client:
         for event in client.procedure_events(said.pid, topics=said.topics, exclude=said.exclude):
@@ -89,12 +89,12 @@ def tell(said: Said) -> None:
 
 
 def _attach(attaching: Attaching) -> None:
-    """Open a console, where there is a terminal and the kernel can be reached; else say how."""
+    """Open a console if there is a terminal and the kernel can be reached; otherwise print its connection."""
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     if attaching.answer.as_json or not interactive or not _reachable(attaching.info):
         show(attaching.answer)
         return
-    from oet_kernel.cli.console import open_console  # takes long to import
+    from oet_kernel.cli.console import open_console  # slow to import
 
     try:
         open_console(attaching.info)
@@ -104,7 +104,7 @@ def _attach(attaching: Attaching) -> None:
 
 
 def _reachable(info: KernelInfo) -> bool:
-    """Tell whether a kernel is on this machine, and this user's."""
+    """Return whether a kernel is on this machine and belongs to this user."""
     connection = info.connection
     here = info.host == socket.gethostname()
     return here and (connection.transport != "ipc" or Path(f"{connection.ip}-{connection.shell_port}").is_socket())
@@ -118,7 +118,7 @@ def _follow(following: Following) -> int:
             unwinding = stack.enter_context(_Unwinding())
             say(NO_SERVICE.format("for this command"), err=True)
             service = ServiceOptions(*stack.enter_context(embedded_service()))
-            stack.callback(unwinding.hold)  # before the service is ended
+            stack.callback(unwinding.hold)  # before the service is stopped
         client = stack.enter_context(service.client())
         if not following.stays:
             if (answer := following.begin(client).answer) is not None:
@@ -131,7 +131,7 @@ def _follow(following: Following) -> int:
 
 
 class _Unwinding:
-    """Has SIGTERM and SIGHUP unwind the stack as Ctrl-C does, once; the status is 128 + signal, as of a shell."""
+    """Handler by which SIGTERM and SIGHUP unwind the stack once, as Ctrl-C does; the status is 128 + signal."""
 
     def __init__(self) -> None:
         signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -139,7 +139,7 @@ class _Unwinding:
 
     def __enter__(self) -> Self:
         for one, handler in self._before.items():
-            if handler != signal.SIG_IGN:  # as by nohup
+            if handler != signal.SIG_IGN:  # ignored, as by nohup
                 signal.signal(one, self._on_signal)
         return self
 
@@ -148,7 +148,7 @@ class _Unwinding:
             signal.signal(one, handler)
 
     def hold(self) -> None:
-        """Take no further signal: what is being removed is removed whole."""
+        """Ignore further signals, so that removals are completed."""
         for one in self._before:
             signal.signal(one, signal.SIG_IGN)
 
@@ -160,16 +160,16 @@ class _Unwinding:
 
 
 class _Run:
-    """One procedure that a command follows.
+    """Procedure that a command follows.
 
     Parameters
     ----------
     client
-        Asks the service.
+        Client of the service.
     printer
-        Prints.
+        Prints the events.
     following
-        What to begin, and what an interrupt does.
+        Procedure to begin, and the effect of an interrupt.
     """
 
     def __init__(self, client: Client, printer: Printer, following: Following) -> None:
@@ -182,7 +182,7 @@ class _Run:
         self._patience = _PATIENCE if following.embedded else RESUME
 
     def carry_out(self) -> int:
-        """Begin, and follow the procedure to its end; gives the exit status."""
+        """Begin the procedure, and follow it to its end; return the exit status."""
         with ExitStack() as stack:
 
             def begin() -> ProcedureSummary:
@@ -210,7 +210,7 @@ class _Run:
                 raise Failure(f"Procedure {self._pid} {left}; {how}", status) from None
             except ApiError:
                 if self._pid is not None and not self._started:
-                    self._client.stop(self._pid, abort=False)  # prepared for this command alone
+                    self._client.stop(self._pid, abort=False)  # it was prepared for this command only
                 raise
 
     def _start_when_ready(self, state: ProcedureState) -> None:
@@ -219,7 +219,7 @@ class _Run:
             self._started = True
 
     def _start(self) -> None:
-        """Start it, once: a service that went away before it answered may have taken the order."""
+        """Start the procedure once: a service that broke off before its reply may have accepted the request."""
         assert self._pid is not None
         if self._tried and "main" in self._client.procedure(self._pid).script_args:
             return
@@ -230,20 +230,20 @@ class _Run:
 
 @contextmanager
 def stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
-    """Stop the procedure at the first Ctrl-C or SIGTERM, and go on to its last words; the second interrupts.
+    """Stop the procedure at the first Ctrl-C or SIGTERM, and print its last events; the second signal interrupts.
 
     Parameters
     ----------
     client
-        Says where the service is. The stop has connections of its own: the second Ctrl-C closes these at any moment.
+        Client with the service's address. The stop has connections of its own: the second Ctrl-C may close these at any time.
     pid
-        Of the procedure.
+        Id of the procedure.
     abort
-        Whether the abort script is to run.
+        Whether to run the abort script.
     """
 
     def stop() -> None:
-        # not in the signal's handler, which may have interrupted a print
+        # not in the signal handler, which may have interrupted a print
         say(f"\n[stopping procedure {pid}; Ctrl-C again to leave it]", err=True)
         try:
             at = client.address
@@ -269,7 +269,7 @@ def stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
 
 
 def _await_others(client: Client, printer: Printer) -> None:
-    """Follow what still runs in a service that ends with this command: the abort script of a stop."""
+    """Follow the procedures that are still running in an embedded service: the abort script of a stop."""
     for other in client.procedures():
         if not other.state.inactive:
             follow(
