@@ -235,7 +235,7 @@ def stop_on_interrupt(client: Client, pid: int, abort: bool) -> Iterator[None]:
     Parameters
     ----------
     client
-        Client with the service's address. The stop has connections of its own: the second Ctrl-C may close these at any time.
+        Client with the service's address. The stop has a client of its own: the second Ctrl-C may close this one.
     pid
         Id of the procedure.
     abort

@@ -1,4 +1,4 @@
-"""The magics of a notebook: ``%load_ext oet_kernel``."""
+"""Magics for notebooks: ``%load_ext oet_kernel``."""
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -14,7 +14,7 @@ def load(shell: InteractiveShell) -> None:
     Parameters
     ----------
     shell
-        Of a notebook's kernel, or of a terminal.
+        Shell of a notebook's kernel, or of a terminal.
     """
     unload(shell)
     magics = OetMagics(shell)
@@ -23,7 +23,7 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take the magics away, and end what they do in the background; procedures go on.
+    """Remove the magics, and stop their background work; procedures go on.
 
     Parameters
     ----------

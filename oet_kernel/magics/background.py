@@ -1,4 +1,4 @@
-"""Background: a thread with an event loop of its own, so that events are heard while a cell runs."""
+"""Background: a thread with an event loop of its own, so that events are received while a cell runs."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Background:
-    """Runs coroutines until it is closed."""
+    """Thread that runs coroutines until it is closed."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -17,18 +17,18 @@ class Background:
         self._thread.start()
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine, which reports its own failures.
+        """Start a coroutine, which must report its own failures.
 
         Parameters
         ----------
         coroutine
-            It sees nothing of the cell that starts it: what it displays belongs to the cell that runs then, which is
-            the one that a frontend listens to.
+            Coroutine to run, without the context of the cell that starts it: its displays belong to the cell that runs
+            at the time, which is the one that a frontend listens to.
         """
         self._loop.call_soon_threadsafe(self._start, coroutine, context=Context())
 
     def close(self) -> None:
-        """Cancel what runs, and end the thread."""
+        """Cancel all coroutines, and end the thread."""
         self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._end()))
         self._thread.join()
         self._loop.close()

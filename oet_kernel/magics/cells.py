@@ -1,4 +1,4 @@
-"""Cells as scripts: the text of a cell, in a file that the service can read."""
+"""Cells as scripts: the text of a cell in a file that the service can read."""
 
 import hashlib
 import os
@@ -10,33 +10,33 @@ import platformdirs
 
 
 def default_folder() -> Path:
-    """Name the folder for cells; services of the same user on the same machine can read it."""
+    """Return the default folder for cells, which services of the same user on the same machine can read."""
     return platformdirs.user_state_path("oet") / "cells"
 
 
 def store(folder: Path, name: str, cell: str) -> Path:
-    """Write a cell into a file that is named for what it holds; what is there already is left as it is.
+    """Write a cell to a file named by its content; an existing file is left unchanged.
 
-    The magic's own line comes first, as a comment: lines have the numbers in a traceback that they have in the cell.
+    The magic's own line is the first, as a comment, so that lines have the same numbers in tracebacks as in the cell.
 
     Parameters
     ----------
     folder
-        Made if it is not there.
+        Folder of the file; created if it is missing.
     name
-        Of the procedure; a name that a variable can have.
+        Name of the procedure, a valid name of a variable.
     cell
-        What stands below the magic.
+        Text of the cell below the magic.
 
     Returns
     -------
     Path
-        ``NAME-<hash>.py``, absolute.
+        Absolute path of the file, ``NAME-<hash>.py``.
 
     Raises
     ------
     click.UsageError
-        When the name is none, or the folder cannot be written to.
+        When the name is not valid, or the folder cannot be written.
     """
     if not (name.isidentifier() and name.isascii()):
         raise click.UsageError(f"{name!r} is no name that a variable can have; write %%oet_procedure NAME [OPTIONS]")

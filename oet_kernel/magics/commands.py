@@ -1,6 +1,6 @@
-"""The commands behind ``%oet`` and ``%%oet_procedure``: those of the command line, and what only a notebook has.
+"""Commands of ``%oet`` and ``%%oet_procedure``: those of the command line, and further ones for notebooks.
 
-Every command of ``oet`` is there, the same object; a new one needs nothing here.
+Every command of ``oet`` is included as the same object; a new one needs no change here.
 """
 
 from collections import ChainMap
@@ -22,15 +22,15 @@ _VARIABLE = "oet_kernel.magics.variable"
 
 
 class Notebook(MoreOptions, frozen=True, kw_only=True):
-    """The object of a notebook's contexts."""
+    """Object of the click contexts in a notebook."""
 
     session: Session
     cell: str = ""
-    """What stands below a cell magic."""
+    """Text below a cell magic."""
 
 
 def notebook(session: Session, cell: str = "") -> Notebook:
-    """Make the object of the contexts of one magic."""
+    """Create the object of the click contexts of one magic."""
     wait = click.Option(
         ["--wait"],
         is_flag=True,
@@ -42,17 +42,17 @@ def notebook(session: Session, cell: str = "") -> Notebook:
 
 
 def _note_wait(context: click.Context, option: click.Parameter, given: bool) -> None:
-    # the context is one of several when a command carries out another
+    # a command that invokes another has several contexts
     context.meta[_WAIT] = given or waits(context)
 
 
 def waits(context: click.Context) -> bool:
-    """Tell whether the user wants the cell to last as long as what it begins."""
+    """Return whether the user wants the cell to last as long as the work that it starts."""
     return bool(context.meta.get(_WAIT))
 
 
 def variable(context: click.Context) -> str | None:
-    """Name the variable that the result goes to: a cell magic cannot stand behind ``=``."""
+    """Return the name of the variable for the result, since a cell magic cannot follow ``=``."""
     name: str | None = context.meta.get(_VARIABLE)
     return name
 
@@ -120,4 +120,4 @@ COMMANDS = click.Group(
     help=cli.help,
     context_settings=cli.context_settings,
 )
-"""What stands behind ``%oet``."""
+"""Command group of ``%oet``."""

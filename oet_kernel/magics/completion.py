@@ -1,4 +1,4 @@
-"""Completion behind ``%oet`` and ``%%oet_procedure``: commands, options, ids and paths, as click knows them."""
+"""Completion for ``%oet`` and ``%%oet_procedure``: commands, options, ids and paths, from click."""
 
 import re
 import shlex
@@ -15,12 +15,12 @@ _LINE = re.compile(r"(?:^|=)\s*(%oet|%%oet_procedure)\s+(.*)$")
 
 
 def matcher(session: Session) -> Callable[[CompletionContext], SimpleMatcherResult]:
-    """Make the function that IPython asks.
+    """Return the completion function for IPython.
 
     Parameters
     ----------
     session
-        Knows the service whose procedures can be named.
+        Session with the service whose procedures can be completed.
     """
 
     @context_matcher()
@@ -31,7 +31,7 @@ def matcher(session: Session) -> Callable[[CompletionContext], SimpleMatcherResu
         words, fragment = split(found[2])
         command: click.Command = COMMANDS if found[1] == "%oet" else oet_procedure
         offered = complete(command, found[1], words, fragment, session)
-        # of --pid=3 only what stands behind the sign is completed
+        # in --pid=3 only the part after the sign is completed
         fragment = fragment.rpartition("=")[2] if fragment.startswith("-") else fragment
         return SimpleMatcherResult(
             completions=[SimpleCompletion(text, type="oet") for text in offered],
@@ -44,33 +44,33 @@ def matcher(session: Session) -> Callable[[CompletionContext], SimpleMatcherResu
 
 
 def split(line: str) -> tuple[list[str], str]:
-    """Part the words that are complete from the one that is being typed.
+    """Split a line into its complete words and the word that is being typed.
 
     Parameters
     ----------
     line
-        What stands behind the magic, up to the cursor.
+        Text after the magic, up to the cursor.
     """
     before, _, fragment = line.rpartition(" ")
     try:
         return shlex.split(before), fragment
-    except ValueError:  # the cursor is inside quotes
+    except ValueError:  # the cursor is within quotes
         return before.split(), fragment
 
 
 def complete(command: click.Command, name: str, words: list[str], fragment: str, session: Session) -> list[str]:
-    """List what can stand where the cursor is.
+    """Return the completions at the cursor.
 
     Parameters
     ----------
     command
-        The magic's.
+        Command of the magic.
     name
-        The magic's.
+        Name of the magic.
     words
-        Complete words behind it.
+        Complete words after the magic.
     fragment
-        What the completed word begins with.
+        Beginning of the word to complete.
     session
         As for `matcher`.
     """

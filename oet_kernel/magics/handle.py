@@ -1,4 +1,4 @@
-"""ProcedureHandle: a procedure that a notebook follows."""
+"""ProcedureHandle: procedure that a notebook follows."""
 
 import asyncio
 import time
@@ -25,24 +25,24 @@ from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.topics import STATECHANGE
 
 _FRAME = 0.1
-"""Seconds between two pictures at least: a script that says much does not flood the notebook."""
+"""Minimum number of seconds between two updates, so that a script with much output does not flood the notebook."""
 _TICK = 1.0
-"""Seconds after which the duration is shown anew, if nothing else has changed."""
+"""Seconds after which the duration is updated, if nothing else has changed."""
 
 
 class ProcedureHandle(Shown):
-    """A procedure; ``await`` it for its end.
+    """Handle of a procedure; ``await`` it for its end.
 
-    Its picture changes in place while it lasts: state, duration, what it announced last, output, error.
+    Its display is updated in place: state, duration, last announcement, output, error.
 
     Parameters
     ----------
     shell
-        Where it is shown.
+        Shell in which it is shown.
     following
-        What to begin, and what then.
+        Procedure to begin, and how to follow it.
     pictures
-        Whether it shows the newest picture of the script; not where all are shown besides.
+        Whether to show the newest picture of the script; False where all pictures are shown separately.
     """
 
     def __init__(self, shell: InteractiveShell, following: Following, *, pictures: bool = True) -> None:
@@ -67,42 +67,42 @@ class ProcedureHandle(Shown):
 
     @property
     def summary(self) -> ProcedureSummary:
-        """All that is known about the procedure now."""
+        """Present summary of the procedure."""
         return self._known().summary
 
     @property
     def output(self) -> str:
-        """What the script has printed since it is followed, its standard error included; of much, the newest part."""
+        """Output of the script since it is followed, including standard error; only the newest part of much output."""
         return self._known().output
 
     @property
     def progress(self) -> str:
-        """What was announced last."""
+        """Last announcement."""
         return self._known().progress
 
     @property
     def error(self) -> str | None:
-        """The stack trace of a procedure that has failed."""
+        """Stack trace of a failed procedure; None otherwise."""
         return self._known().error
 
     def pause(self, at: str | None = None) -> None:
-        """Have the procedure wait at a checkpoint; does not wait until it is there.
+        """Pause the procedure at a checkpoint, without waiting until it gets there.
 
         Parameters
         ----------
         at
-            Pattern of the checkpoint's whole name, as of file names: ``scan *``; None for the next one.
+            Pattern of the checkpoint's whole name, as for file names: ``scan *``; None for the next checkpoint.
         """
         with self._following.service.client() as client:
             client.pause(self.id, at)
 
     def resume(self) -> None:
-        """Let the procedure go on."""
+        """Resume the procedure."""
         with self._following.service.client() as client:
             client.resume(self.id)
 
     def stop(self, run_abort: bool = True) -> str:
-        """End the procedure.
+        """Stop the procedure.
 
         Parameters
         ----------
@@ -112,25 +112,25 @@ class ProcedureHandle(Shown):
         Returns
         -------
         str
-            What the service says to it.
+            Message of the service.
         """
         with self._following.service.client() as client:
             return client.stop(self.id, abort=run_abort)
 
     def wait(self, timeout: float | None = None) -> ProcedureSummary:
-        """Wait for the end, in code that cannot ``await``.
+        """Wait for the procedure's end, in code that cannot ``await``.
 
         Parameters
         ----------
         timeout
-            Seconds; None for as long as it takes.
+            Timeout in seconds; None for no limit.
 
         Raises
         ------
         TimeoutError
-            When it has not ended by then.
+            When the procedure has not ended in time.
         ClientError
-            When nothing is heard of it any more.
+            When the connection to the service is lost for good.
         """
         try:
             return self._ended.result(timeout)
@@ -141,37 +141,37 @@ class ProcedureHandle(Shown):
         return self._until_ended().__await__()
 
     def begin(self, start: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-        """Begin, and return when the procedure is there.
+        """Begin the procedure, and return when it is created.
 
         Parameters
         ----------
         start
-            Runs a coroutine in the background.
+            Starts a coroutine in the background.
 
         Raises
         ------
         ClientError
-            When the service refuses, or is not there.
+            When the service refuses the request, or is not reached.
         """
         start(self._follow())
         self._begun.result()
 
     def hear(self) -> "SimpleQueue[Event | None]":
-        """Give all events about the procedure from the first, or from now on; None stands at the end."""
+        """Return a queue of all events about the procedure from the first, or from now on; None marks the end."""
         ear: SimpleQueue[Event | None] = SimpleQueue()
         self._ears.append(ear)
         return ear
 
     async def _until_ended(self) -> ProcedureSummary:
         try:
-            # shielded: a cell that is interrupted while it waits does not end this handle
+            # shielded: a cell that is interrupted while waiting does not end this handle
             return await asyncio.shield(asyncio.wrap_future(self._ended))
         finally:
-            # what executes notebooks unattended (nbclient) takes no notice of what changes between two cells
+            # programs that execute notebooks unattended (nbclient) ignore changes between two cells
             self._refresh()
 
     def lasts(self, event: Event) -> bool:
-        """Tell whether what was asked for goes on after an event."""
+        """Return whether the requested work continues after an event."""
         ready = event.service_topic == STATECHANGE and entered(event) is ProcedureState.READY
         return not (ready and self._following.until_ready)
 
@@ -187,7 +187,7 @@ class ProcedureHandle(Shown):
         return self._view
 
     async def _follow(self) -> None:
-        """Follow the procedure; its last picture stands before anybody is told that it has ended."""
+        """Follow the procedure; its last update is shown before waiting callers learn of its end."""
         painter = asyncio.create_task(self._paint())
         error: Exception | None = None
         try:
@@ -196,14 +196,14 @@ class ProcedureHandle(Shown):
         except asyncio.CancelledError:
             error = ClientError("The procedure is not followed any more: the magics were unloaded")
             raise
-        except Exception as raised:  # whatever it is, it is for those who wait
+        except Exception as raised:  # any exception is raised to waiting callers
             error = raised
         finally:
             painter.cancel()
             self._tell(error)
 
     def _tell(self, error: Exception | None) -> None:
-        """Show how it has ended, then let those know who wait."""
+        """Show the outcome, then release waiting callers."""
         if error is not None and self._view is not None and not self._view.state.inactive:
             self._view = msgspec.structs.replace(self._view, trouble=explain(error))
         try:
@@ -220,7 +220,7 @@ class ProcedureHandle(Shown):
                     future.set_exception(error)
 
     async def _listen(self, client: AsyncClient) -> None:
-        """Hear events until the procedure has ended; a stream that breaks off is taken up again."""
+        """Receive events until the procedure has ended; a broken stream is resumed."""
         pid, heard_before = self._following.pid, False
         while True:
             heard = False
@@ -242,7 +242,7 @@ class ProcedureHandle(Shown):
                 heard_before = True
 
     async def _catch_up(self, client: AsyncClient) -> int:
-        """Begin, the first time; later ask what has become of the procedure meanwhile; gives its id."""
+        """Begin the procedure at the first call; later request its present state. Return its id."""
         if self._view is None:
             begun = await asyncio.to_thread(self._begin)
             self._view = View(begun.summary)
@@ -265,7 +265,7 @@ class ProcedureHandle(Shown):
             await self._start(client)
 
     async def _start(self, client: AsyncClient) -> None:
-        """Start what was created to run, once; what may not start is ended again, as nobody else will."""
+        """Start a procedure that was created to run, once; stop it if it may not start, as no other client will."""
         summary = self.summary
         if (main := self._following.main) is None or "main" in summary.script_args:
             return
@@ -281,9 +281,9 @@ class ProcedureHandle(Shown):
             self._view = msgspec.structs.replace(self._known(), summary=known)
 
     async def _has_ended(self, client: AsyncClient) -> bool:
-        """Tell whether the service too says that it has ended: a script can publish any state.
+        """Return whether the service confirms the end of the procedure, since a script can publish any state.
 
-        One that the service has forgotten is as it was seen last.
+        A procedure that the service has forgotten keeps its last known state.
         """
         if self.state.inactive:
             try:
@@ -294,7 +294,7 @@ class ProcedureHandle(Shown):
         return self.state.inactive
 
     async def _paint(self) -> None:
-        """Show what has changed, at most so often; and the time that passes."""
+        """Show changes at a limited rate, and the passing time."""
         while True:
             passes = self._view is not None and self._view.passes
             with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""EventListener: the newest events, in the output of a cell."""
+"""EventListener: display of the newest events in the output of a cell."""
 
 import asyncio
 from collections import deque
@@ -20,22 +20,22 @@ from oet_kernel.printable import printable
 from oet_kernel.topics import OUTPUT_STREAM
 
 _KEPT = 10_000
-"""How many events are kept."""
+"""Maximum number of events that are kept."""
 _LINES = 20
-"""How many are shown."""
+"""Maximum number of events that are shown."""
 _FRAME = 0.1
-"""Seconds between two pictures at least."""
+"""Minimum number of seconds between two updates."""
 
 
 class EventListener(Shown):
-    """Hears events until it is stopped.
+    """Listener to events until it is stopped.
 
     Parameters
     ----------
     shell
-        Where it is shown.
+        Shell in which it is shown.
     listening
-        Which events.
+        Selection of events.
     """
 
     def __init__(self, shell: InteractiveShell, listening: Listening) -> None:
@@ -51,33 +51,33 @@ class EventListener(Shown):
 
     @property
     def events(self) -> list[Event]:
-        """What was heard, the newest last; of much, the newest part."""
+        """Received events, the newest last; only the newest ones of many."""
         return list(self._events)
 
     def begin(self, start: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-        """Begin to listen; no event from the return on is missed.
+        """Start to listen; no event after the return is missed.
 
         Parameters
         ----------
         start
-            Runs a coroutine in the background.
+            Starts a coroutine in the background.
 
         Raises
         ------
         ClientError
-            When the service refuses, or is not there.
+            When the service refuses the request, or is not reached.
         """
         start(self._listen())
         self._begun.result()
 
     def hear(self) -> "SimpleQueue[Event | None]":
-        """Give the events from now on; None stands at the end."""
+        """Return a queue of the events from now on; None marks the end."""
         ear: SimpleQueue[Event | None] = SimpleQueue()
         self._ears.append(ear)
         return ear
 
     def stop(self) -> None:
-        """Hear no more."""
+        """Stop listening."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopped.set)
 
@@ -94,7 +94,7 @@ class EventListener(Shown):
         return [marked(text, owner(event)) for event in newest if (text := _line(event, preparations)) is not None]
 
     async def _listen(self) -> None:
-        """Hear events until told to stop, or until the stream ends."""
+        """Receive events until stopped, or until the stream ends."""
         self._loop = asyncio.get_running_loop()
         hearing = asyncio.create_task(self._hear())
         painter = asyncio.create_task(self._paint())
@@ -123,7 +123,7 @@ class EventListener(Shown):
                     self._changed.set()
                     for ear in self._ears:
                         ear.put(event)
-        except Exception as error:  # shown in the cell: nobody waits for it
+        except Exception as error:  # shown in the cell: no caller awaits it
             self._trouble = explain(error)
             if not self._begun.done():
                 self._begun.set_exception(error)

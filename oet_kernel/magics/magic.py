@@ -20,7 +20,7 @@ _VARIABLE = re.compile(r"\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\}")
 
 
 class RequestFailed(Exception):
-    """What the service, or the user, has ended: shown as a sentence, since a traceback would tell nothing."""
+    """A request failed or was interrupted; shown as a sentence, since a traceback would not help."""
 
     def _render_traceback_(self) -> list[str]:
         return [printable(str(self))]
@@ -34,7 +34,7 @@ class OetMagics(Magics):
         super().__init__(shell)
         self.session = Session(shell)
 
-    @no_var_expand  # braces are JSON as often as variables
+    @no_var_expand  # braces may also be JSON
     @line_magic
     def oet(self, line: str) -> Shown | None:
         """Prepare, run, watch and stop procedures: the commands of oet, and connect; %oet --help lists them.
@@ -69,7 +69,7 @@ class OetMagics(Magics):
             raise RequestFailed(_advised(error)) from None
 
     def _expand(self, word: str) -> str:
-        """Put in the values of variables; what is none stays as it was typed."""
+        """Return a word with variables replaced by their values; unknown ones stay as typed."""
 
         def value(found: re.Match[str]) -> str:
             first, *attributes = found[1].split(".")
@@ -88,7 +88,7 @@ def _usage(error: click.ClickException, name: str) -> str:
 
 
 def _advised(error: Exception) -> str:
-    """Say what to do where the service's own advice is for whoever runs it."""
+    """Return an error's message, with advice for notebooks where the service's own is for operators."""
     advice = "name a folder there with %oet connect --cells FOLDER to run cells"
     refused = getattr(error, "type", None) == "ScriptNotAllowed"
     return f"{explain(error)}; {advice}" if refused else explain(error)

@@ -1,4 +1,4 @@
-"""Pictures that scripts display, as a notebook may show them: never what could run there; pure."""
+"""Pictures displayed by scripts, in forms safe for a notebook, without executable content. Pure functions."""
 
 import re
 from base64 import b64encode
@@ -13,37 +13,37 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
 
 
 class Picture(Struct, frozen=True):
-    """A picture of a script."""
+    """Picture displayed by a script."""
 
     mime: str
     data: str
-    """Base64."""
+    """Data of the picture, in base64."""
     text: str = ""
-    """What stands for it."""
+    """Alternative text."""
     display_id: str | None = None
-    """By what it can be changed."""
+    """Id by which it can be updated; None without."""
     update: bool = False
-    """Whether it takes the place of one that was displayed before."""
+    """True if it replaces an earlier picture with the same id."""
 
     @property
     def html(self) -> str:
-        """The picture as an element; an SVG runs no scripts there."""
+        """Picture as an HTML element, in which an SVG runs no scripts."""
         return f"<img alt='{escape(self.text)}' src='data:{self.mime};base64,{self.data}'>"
 
     @property
     def bundle(self) -> dict[str, str]:
-        """The picture by MIME type, for a display."""
+        """Picture by MIME type, for a display."""
         shown = {"text/html": self.html} if self.mime == _SVG else {self.mime: self.data}
         return {"text/plain": self.text, **shown}
 
 
 def picture_of(fields: dict[str, Any]) -> Picture | None:
-    """Return the picture of a display; None for one that has none.
+    """Return the picture of a display; None if it has none.
 
     Parameters
     ----------
     fields
-        Of the event.
+        Fields of the event.
     """
     data = fields.get("data")
     if not isinstance(data, dict):

@@ -1,4 +1,4 @@
-"""NotebookPrinter: what a procedure says, in the output of a cell."""
+"""NotebookPrinter: events of a procedure in the output of a cell."""
 
 import msgspec
 from IPython.core.interactiveshell import InteractiveShell
@@ -11,15 +11,15 @@ from oet_kernel.topics import OUTPUT_DISPLAY, OUTPUT_STREAM
 
 
 class NotebookPrinter(Printer):
-    """Prints lines when they are finished, as they are at last, and shows pictures.
+    """Printer of lines in their final form, once they are finished, and of pictures.
 
-    What is printed into a cell cannot be taken back, so a progress bar would leave each of its states in the notebook.
+    Printed text in a cell cannot be withdrawn, so that a progress bar would leave each of its states in the notebook.
     The handle of the procedure shows a line while it is being written.
 
     Parameters
     ----------
     shell
-        Where pictures are shown.
+        Shell in which pictures are shown.
     as_json
         As for `Printer`.
     """
@@ -28,10 +28,10 @@ class NotebookPrinter(Printer):
         super().__init__(as_json)
         self._shell = shell
         self._streams: dict[tuple[str, bool], tuple[Event, StreamText]] = {}
-        """What each stream has not finished, and its newest event."""
+        """Newest event and unfinished text of each stream."""
 
     def event(self, event: Event) -> None:
-        """Print an event, if it says anything to who reads it."""
+        """Print an event, if it has a text for users."""
         if self.as_json or event.is_notice:
             super().event(event)
         elif event.service_topic == OUTPUT_STREAM:
@@ -47,7 +47,7 @@ class NotebookPrinter(Printer):
             super().event(event)
 
     def close(self) -> None:
-        """Print what was never finished."""
+        """Print unfinished lines."""
         for event, text in self._streams.values():
             self._write(event, text.take(whole=True))
         self._streams.clear()

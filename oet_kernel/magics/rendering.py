@@ -1,4 +1,4 @@
-"""How a notebook shows documents, procedures and events: HTML, and the same as text; pure."""
+"""Rendering of documents, procedures and events for notebooks, as HTML and as text. Pure functions."""
 
 from collections.abc import Iterable
 from html import escape
@@ -11,29 +11,29 @@ from oet_kernel.magics.view import View
 from oet_kernel.printable import printable
 
 _LINES = 8
-"""Lines of output on a card."""
+"""Number of lines of output on a card."""
 
 
 def document_html(document: Document) -> str:
-    """Write a document.
+    """Return a document as HTML.
 
     Parameters
     ----------
     document
-        What a command tells.
+        Document of a command.
     """
     return "".join(_table(part) if isinstance(part, Table) else _pre(part.strip()) for part in document.parts)
 
 
 def card_html(view: View | None, now: float, *, picture: bool = True) -> str:
-    """Write what is known about a procedure.
+    """Return the card of a procedure as HTML.
 
     Parameters
     ----------
     view
-        None before the service has created it.
+        Known data of the procedure; None before its creation.
     now
-        Unix seconds.
+        Present time in Unix seconds.
     picture
         Whether to show the newest picture of the script.
     """
@@ -60,14 +60,14 @@ def card_html(view: View | None, now: float, *, picture: bool = True) -> str:
 
 
 def card_text(view: View | None, now: float) -> str:
-    """Write the same as text.
+    """Return the card of a procedure as text.
 
     Parameters
     ----------
     view
-        None before the service has created it.
+        Known data of the procedure; None before its creation.
     now
-        Unix seconds.
+        Present time in Unix seconds.
     """
     if view is None:
         return "Procedure: requested"
@@ -78,7 +78,7 @@ def card_text(view: View | None, now: float) -> str:
 
 
 def events_html(lines: Iterable[str], trouble: str | None) -> str:
-    """Write the newest events, a line each, and why there are no more."""
+    """Return the newest events as HTML, one line each, and the reason why the stream ended, if it did."""
     return _pre("\n".join([*lines, *([f"[{trouble}]"] if trouble else [])]) or "[listening]")
 
 

@@ -1,4 +1,4 @@
-"""Session: what the magics of one notebook share: the service, the thread that hears events, the folder for cells."""
+"""Session: state shared by the magics of one notebook: service, background thread, folder for cells."""
 
 import atexit
 import os
@@ -26,19 +26,19 @@ _NAMED_BY = ("OET_URL", "OET_TOKEN", "OET_CA", "OET_REST_URI")
 
 
 class Interrupted(Exception):
-    """An interrupt has ended a wait; the cells behind are not to run."""
+    """An interrupt has ended a wait; the following cells must not run."""
 
 
 class Session:
-    """One notebook's part in a service.
+    """Session of one notebook with a service.
 
-    Which service it is stands in the environment of the kernel (``OET_URL``, ``OET_TOKEN``), where the clients and the
+    The service is named in the environment of the kernel (``OET_URL``, ``OET_TOKEN``), where the clients and the
     ``oet`` of a shell escape find it too.
 
     Parameters
     ----------
     shell
-        Where results are shown.
+        Shell in which results are shown.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -46,47 +46,47 @@ class Session:
         self._background: Background | None = None
         self._embedded = ExitStack()
         self._own: tuple[str, str] | None = None
-        """API root and token of the embedded service; None before it is asked for."""
+        """API root and token of the embedded service; None before its start."""
         self._before: dict[str, str | None] | None = None
-        """What the environment said before this session named a service; None while it names none."""
+        """Environment variables before this session named a service; None while it names none."""
         self.cells: Path = default_folder()
         atexit.register(self.close)
 
     def connect(self, url: str | None, token: str | None, ca: str | None = None) -> str:
-        """Talk to this service from now on; without one, to that which the command line would find; gives its API root.
+        """Use this service from now on, or without `url` the one that the command line finds; return its API root.
 
         Raises
         ------
         ClientError
-            When it does not answer; then nothing is named any more.
+            When the service does not answer; then no service is named any more.
         """
         self._disconnect()
         return self._name(url, token, ca)
 
     def embed(self) -> str:
-        """Talk to a service that lives as long as this kernel, and the first time start it; gives its API root."""
+        """Use an embedded service, which ends with this kernel; start it at the first call, and return its API root."""
         self._disconnect()
         if self._own is not None:
             with suppress(ClientError):
                 return self._name(*self._own)
-            self._embedded.close()  # it has ended by itself
+            self._embedded.close()  # the service has ended by itself
         self._own = self._embedded.enter_context(embedded_service())
         return self._name(*self._own)
 
     def present(self, result: Result, wait: bool) -> Shown | None:
-        """Show a result in the cell; what lasts goes on in the background.
+        """Show a result in the cell; lasting work goes on in the background.
 
         Parameters
         ----------
         result
-            Of a command.
+            Result of a command.
         wait
-            Whether the cell lasts as long, and shows events as a terminal does.
+            Whether the cell waits for the end, and shows events as a terminal does.
         """
         match result:
             case None:
                 return None
-            case Attaching():  # a console in a notebook would wait for somebody to type
+            case Attaching():  # a console in a notebook would wait for input
                 return self.present(result.answer, wait)
             case Answer(as_json=True):
                 show(result)
@@ -113,7 +113,7 @@ class Session:
                 return listener
 
     def close(self) -> None:
-        """Follow nothing any more, and end an embedded service."""
+        """Stop following, and end an embedded service."""
         atexit.unregister(self.close)
         if self._background is not None:
             self._background.close()
@@ -132,7 +132,7 @@ class Session:
             handle.show()
         if events is not None:
             heard = takewhile(handle.lasts, iter(events.get, None))
-            if handle.changes:  # else the terminal shows lines that rewrite themselves
+            if handle.changes:  # otherwise the terminal shows lines that rewrite themselves
                 with closing(NotebookPrinter(self._shell, following.as_json)) as printer:
                     self._stay(handle, heard, printer, following.run_abort)
             else:
@@ -143,7 +143,7 @@ class Session:
         return handle
 
     def _stay(self, handle: ProcedureHandle, events: Iterator[Event], printer: Printer, run_abort: bool) -> None:
-        """Print events until there are no more; an interrupt stops the procedure, a second one leaves it."""
+        """Print events until the end; an interrupt stops the procedure, a second one ends the wait."""
         try:
             _print(events, printer)
         except KeyboardInterrupt:
@@ -167,9 +167,9 @@ class Session:
         return self._background
 
     def _name(self, url: str | None, token: str | None, ca: str | None = None) -> str:
-        """Put the service into the environment, if it answers; gives its API root."""
+        """Name the service in the environment, if it answers; return its API root."""
         with Client(url, token, ca=ca) as client:
-            client.procedures()  # the token is tried too, unlike with a health check
+            client.procedures()  # unlike a health check, this tests the token too
             address = client.address
         self._before = {name: os.environ.get(name) for name in _NAMED_BY}
         os.environ["OET_URL"] = address.url

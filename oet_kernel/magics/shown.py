@@ -1,4 +1,4 @@
-"""Shown: a result that stands in the output of its cell, and changes there; `Told`: an answer that does not change."""
+"""`Shown`: result that is updated in the output of its cell; `Told`: answer that does not change."""
 
 from typing import Any
 from uuid import uuid4
@@ -11,26 +11,26 @@ from oet_kernel.magics.rendering import document_html
 
 
 class Shown:
-    """A result of a magic, shown once in each cell whose value it is.
+    """Result of a magic, shown once in each cell whose value it is.
 
-    A magic shows it at once, since it may stand anywhere in its cell, or be assigned; when it is the value of the
-    same cell too, it is not shown again.
+    A magic shows it at once, since the magic may be anywhere in its cell, or be assigned; if the result is also the
+    value of the same cell, it is not shown again.
 
     Parameters
     ----------
     shell
-        The shell of the notebook, or of a terminal, where what is shown does not change.
+        Shell of the notebook, or of a terminal, where results are not updated.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self.changes = hasattr(shell, "kernel")
-        """Whether what is shown can change afterwards."""
+        """True if displays can be updated."""
         self._displays: list[str] = []
         self._shown_in: int | None = None
 
     def show(self) -> None:
-        """Show it in the cell that runs."""
+        """Show the result in the running cell."""
         self._ipython_display_()
         self._shown_in = self._shell.execution_count
 
@@ -49,7 +49,7 @@ class Shown:
         self._displays.append(display_id)
 
     def _refresh(self) -> None:
-        """Show what has changed, wherever this is shown."""
+        """Update all displays of the result."""
         if self.changes:
             for display_id in tuple(self._displays):
                 self._publish(display_id, update=True)
@@ -60,14 +60,14 @@ class Shown:
 
 
 class Told(Shown):
-    """An answer of the service.
+    """Answer of the service.
 
     Parameters
     ----------
     shell
-        Where it is shown.
+        Shell in which it is shown.
     answer
-        What a command has come to.
+        Result of a command.
     """
 
     def __init__(self, shell: InteractiveShell, answer: Answer) -> None:
@@ -76,7 +76,7 @@ class Told(Shown):
 
     @property
     def value(self) -> Any:
-        """The records that were asked for."""
+        """Requested records."""
         return self._answer.value
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""View: what is known about a procedure that is followed, and what an event adds to it; pure."""
+"""View: known data of a followed procedure, and their changes by events. Pure functions."""
 
 import click
 from msgspec import Struct
@@ -14,63 +14,63 @@ from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.printable import printable
 
 OUTPUT_LIMIT = 200_000
-"""Characters of output that are kept, the newest."""
+"""Maximum number of characters of output that are kept, the newest."""
 _SHOWN = 10_000
-"""Characters of output that are looked at for its last lines."""
+"""Number of characters of output that are searched for its last lines."""
 _PICTURE = 1_000_000
-"""Characters of a picture that is shown, at most: it is sent anew whenever something else has changed."""
+"""Maximum number of characters of a shown picture, which is sent again at every update."""
 _NO_NEWS = ("procedure.lifecycle", "procedure.pool", "procedure.output.widget", "request")
-"""Topics whose events are no progress: what they say is in the state."""
+"""Topics whose events are not progress: the state holds their content."""
 
 
 class View(Struct, frozen=True):
-    """What is known about a procedure."""
+    """Known data of a procedure."""
 
     summary: ProcedureSummary
     progress: str = ""
-    """What was announced last."""
+    """Last announcement."""
     output: str = ""
-    """What the script has printed."""
+    """Output of the script."""
     picture: Picture | None = None
-    """The picture that was displayed last."""
+    """Last displayed picture; None if there is none."""
     error: str | None = None
-    """Stack trace, or why the procedure could not be started."""
+    """Stack trace, or reason why the procedure could not be started; None otherwise."""
     trouble: str | None = None
-    """Why nothing is heard of it; None while all is well."""
+    """Reason why no events arrive; None if there is no problem."""
 
     @property
     def state(self) -> ProcedureState:
-        """Its state."""
+        """State of the procedure."""
         return self.summary.state
 
     @property
     def name(self) -> str:
-        """File name of its script."""
+        """File name of the script."""
         return script_name(self.summary.script.script_uri)
 
     @property
     def lines(self) -> list[str]:
-        """The newest lines of output, as a terminal shows them but for their colours; none is blank at the end."""
+        """Newest lines of output, as on a terminal but without colours, and without blank lines at the end."""
         shown = settled(click.unstyle(self.output[-_SHOWN:])).rstrip()
         return printable(shown).split("\n") if shown else []
 
     @property
     def last_line(self) -> str:
-        """The last line of output that is not blank."""
+        """Last line of output that is not blank."""
         return self.lines[-1].strip() if self.lines else ""
 
     @property
     def passes(self) -> bool:
-        """Whether its time passes: not when it has ended, nor while it waits for its start."""
+        """True if its duration increases: not after its end, nor while it waits for its start."""
         return not (self.state.inactive or self.state is ProcedureState.READY)
 
     def seconds(self, now: float) -> float:
-        """Tell how long it has been running, or, before that, being prepared.
+        """Return the duration of ``main`` in seconds, or before that of the preparation.
 
         Parameters
         ----------
         now
-            Unix seconds.
+            Present time in Unix seconds.
         """
         states = self.summary.history.process_states
         since = next((at for state, at in states if state is ProcedureState.RUNNING), states[0][1] if states else now)
@@ -78,16 +78,16 @@ class View(Struct, frozen=True):
 
 
 def see(view: View, event: Event, now: float) -> View:
-    """Add what an event says.
+    """Return the view after an event.
 
     Parameters
     ----------
     view
-        What was known before.
+        View before the event.
     event
-        About the view's procedure.
+        Event about the view's procedure.
     now
-        Unix seconds.
+        Present time in Unix seconds.
     """
     match event.service_topic:
         case topics.STATECHANGE:
@@ -110,10 +110,10 @@ def see(view: View, event: Event, now: float) -> View:
 
 
 def missed(view: View, why: str) -> View:
-    """Note in the output that something of it may be missing."""
+    """Return the view with a notice in the output that some of it may be missing."""
     return replace(view, output=f"{view.output}\n[some events are missing: {why}]\n")
 
 
 def refreshed(view: View, summary: ProcedureSummary) -> View:
-    """Take over what the service says now."""
+    """Return the view with a new summary from the service."""
     return replace(view, summary=summary, error=summary.history.stacktrace or view.error, trouble=None)
