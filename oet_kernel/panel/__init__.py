@@ -1,7 +1,7 @@
-"""The control panel for notebooks: procedures at a glance, and the buttons that an operator needs.
+"""Control panel for notebooks: overview of procedures, and buttons for operators.
 
-The model (`model`, `log`, `form`) is pure; `session` talks to the service; the rest are widgets. Nothing else of this
-package imports it, so that only who opens a panel imports ipywidgets.
+The model (`model`, `log`, `form`) is pure; `session` communicates with the service; the rest are widgets. No other part
+of this package imports it, so that only a panel imports ipywidgets.
 """
 
 from oet_kernel.panel.panel import ControlPanel

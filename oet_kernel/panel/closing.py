@@ -1,15 +1,15 @@
-"""Closing a widget with those in it: a box that is closed leaves its children open."""
+"""Closing of a widget with its children, which a closed box leaves open."""
 
 from ipywidgets import Widget
 
 
 def close_all(widget: Widget) -> None:
-    """Close a widget and all below it.
+    """Close a widget and all its descendants.
 
     Parameters
     ----------
     widget
-        A box or any other widget.
+        Box or any other widget.
     """
     for child in getattr(widget, "children", ()):
         close_all(child)

@@ -1,4 +1,4 @@
-"""The form that makes a procedure: which script, and what its ``init`` takes."""
+"""Form for creating a procedure: script, and arguments of its ``init``."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from oet_kernel.panel.session import PanelSession
 
 _NONE = ("(choose a script)", "")
 _OPEN: dict[str, Any] = {"x-open": "what it takes is not known"}
-"""Schema of a function of which nothing is known."""
+"""Schema of an unknown function."""
 
 
 class CreateForm(VBox):
-    """Asks which script to prepare, and with which arguments.
+    """Form for the script to prepare, and its arguments.
 
     Parameters
     ----------
     session
-        The panel's.
+        Session of the panel.
     doing
-        The panel's.
+        Runner of the panel's callbacks.
     """
 
     def __init__(self, session: PanelSession, doing: Doing) -> None:
@@ -73,7 +73,7 @@ class CreateForm(VBox):
         self.create.on_click(doing.doing(self._create))
 
     async def list_scripts(self) -> None:
-        """Offer the scripts that the service has now."""
+        """Show the scripts that the service lists now."""
         listing = await self._session.scripts()
         chosen = self.script.value
         names = _short([one.uri for one in listing.scripts])
@@ -84,15 +84,15 @@ class CreateForm(VBox):
         self.note.value = note_html(listing.message or "")
 
     def _chosen(self) -> None:
-        """Take the script that was picked instead of one that was typed."""
+        """Use the selected script instead of a typed one."""
         if self.script.value:
             if self.path.value:
-                self.path.value = ""  # which describes it
+                self.path.value = ""  # this also shows the script's arguments
             else:
                 self._doing.begin(self._describe())
 
     async def _describe(self) -> None:
-        """Ask what the script takes."""
+        """Show the arguments of the script."""
         if self.path.value and self.script.value:
             self.script.value = ""
         uri = self._uri
@@ -137,7 +137,7 @@ class CreateForm(VBox):
 
 
 def _short(uris: list[str]) -> list[str]:
-    """Give the paths below the folder that all are in."""
+    """Return the paths relative to their common folder."""
     folders = [uri.split("/")[:-1] for uri in uris]
     common = 0
     while folders and all(len(one) > common and one[common] == folders[0][common] for one in folders):

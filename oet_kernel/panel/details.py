@@ -1,4 +1,4 @@
-"""The selected procedure: all about it, what its ``main`` takes, and the buttons that command it."""
+"""Details of the selected procedure: its data, arguments of its ``main``, and buttons."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ from oet_kernel.panel.session import PanelSession
 
 
 class Details(VBox):
-    """Shows the selected procedure, and commands it.
+    """Widget that shows and controls the selected procedure.
 
     Parameters
     ----------
     session
-        The panel's.
+        Session of the panel.
     doing
-        The panel's.
+        Runner of the panel's callbacks.
     """
 
     def __init__(self, session: PanelSession, doing: Doing) -> None:
@@ -30,13 +30,13 @@ class Details(VBox):
         self._doing = doing
         self._row: Row | None = None
         self._asked: int | None = None
-        """The procedure whose ``main`` the form asks for."""
+        """Id of the procedure whose ``main`` the form is for; None if there is none."""
         self._starting: set[int] = set()
-        """Procedures that a start is under way to; it takes no second one."""
+        """Ids of procedures with an unanswered start, which get no second one."""
         self._pausing: set[int] = set()
-        """The same of pauses, and of their ends."""
+        """Ids of procedures with an unanswered pause or resume."""
         self._stopping: set[int] = set()
-        """The same of stops."""
+        """Ids of procedures with an unanswered stop."""
         self._here = False
         self.about = HTML()
         self.arguments = ArgumentForm()
@@ -58,7 +58,7 @@ class Details(VBox):
         self._label("")
 
     def show(self, model: PanelModel) -> None:
-        """Show the selected procedure of a model."""
+        """Update the widget from a model."""
         row = model.shown
         self._row = row
         self._here = model.connection.link is Link.HERE
@@ -89,11 +89,11 @@ class Details(VBox):
         busy = row is None or not self._here or row.id in self._pausing
         self.pause.disabled = busy or row is None or not row.pausable
         self.resume.disabled = busy or row is None or row.summary.pause is None
-        # whatever the panel believes of the connection, a stop is worth the try
+        # a stop is always tried, whatever the known state of the connection
         self.stop.disabled = self.stop_only.disabled = row is None or row.state.inactive or row.id in self._stopping
 
     async def _ask(self, row: Row) -> None:
-        """Ask for the arguments of ``main``."""
+        """Show the form for the arguments of ``main``."""
         schema: dict[str, Any] | None
         try:
             schema = (await self._session.schema(row.summary.script.script_uri)).main
@@ -146,7 +146,7 @@ class Details(VBox):
 
     @contextmanager
     def _under_way(self, pid: int, commands: set[int]) -> Iterator[None]:
-        """While a command is under way to a procedure, its button takes no other."""
+        """Disable a procedure's button while its command is unanswered."""
         commands.add(pid)
         self._enable()
         try:

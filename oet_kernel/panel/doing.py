@@ -1,4 +1,4 @@
-"""Doing: what a button sets off runs on the panel's event loop, wherever the click arrives, and says how it went."""
+"""Doing: runs callbacks of buttons on the panel's event loop, whatever the thread, and shows their results."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -11,9 +11,9 @@ from oet_kernel.panel.rendering import message_html
 
 
 class Doing:
-    """Runs coroutines on one event loop, and shows their failures.
+    """Runner of coroutines on one event loop, which shows their failures.
 
-    A frontend's message may be handled in another thread than the one that runs the loop, so callbacks only schedule.
+    A frontend's message may be handled in a thread other than the loop's, so callbacks only schedule the work.
     """
 
     def __init__(self) -> None:
@@ -27,22 +27,22 @@ class Doing:
         self.message = HTML()
 
     def on_loop(self, function: Callable[[], object]) -> Callable[[Any], None]:
-        """Make a callback for a widget, whose own argument is left out.
+        """Return a callback for a widget that calls a function without the widget's argument.
 
         Parameters
         ----------
         function
-            Called on the loop.
+            Function to call on the loop.
         """
         return lambda _: self.call(function)
 
     def doing(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
-        """Make a callback for a widget that runs a coroutine.
+        """Return a callback for a widget that runs a coroutine.
 
         Parameters
         ----------
         work
-            Makes the coroutine.
+            Creates the coroutine.
         """
         return self.on_loop(lambda: self.begin(work()))
 
@@ -51,27 +51,27 @@ class Doing:
         self._loop.call_soon_threadsafe(function)
 
     def later(self, seconds: float, function: Callable[[], object]) -> None:
-        """Call a function on the loop after a while; on the loop only."""
+        """Call a function on the loop after a delay in seconds; call this on the loop only."""
         self._loop.call_later(seconds, function)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine; on the loop only."""
+        """Start a coroutine as a task; call this on the loop only."""
         task = self._loop.create_task(self._report(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     def say(self, text: str, *, trouble: bool = False) -> None:
-        """Show what came of it."""
+        """Show the result of an action."""
         self.message.value = message_html(text, trouble=trouble)
 
     def end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Cancel what runs, and run one thing more; from any thread, and also when the loop has ended.
+        """Cancel all tasks, and run a last coroutine; may be called from any thread, and after the loop has ended.
 
         Parameters
         ----------
         last
-            Makes the coroutine.
+            Creates the coroutine.
         """
         if not self._loop.is_closed():
             self.call(lambda: self._end(last()))
@@ -86,5 +86,5 @@ class Doing:
             await work
         except ClientError as error:
             self.say(str(error), trouble=True)
-        except Exception as error:  # shown to the user: nobody awaits this task
+        except Exception as error:  # shown to the user: no caller awaits this task
             self.say(f"{type(error).__name__}: {error}", trouble=True)

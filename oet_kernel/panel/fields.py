@@ -1,4 +1,4 @@
-"""The fields of a form as widgets."""
+"""Widgets for the fields of a form."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -24,7 +24,7 @@ from oet_kernel.panel.rendering import message_html, note_html
 
 
 class ArgumentForm(VBox):
-    """Asks for the arguments of a function."""
+    """Form for the arguments of a function."""
 
     children: tuple[Widget, ...]
 
@@ -35,12 +35,12 @@ class ArgumentForm(VBox):
         self._complaints: dict[str, HTML] = {}
 
     def show(self, schema: Mapping[str, Any] | None) -> None:
-        """Ask for what a function takes.
+        """Show the fields for the arguments of a function.
 
         Parameters
         ----------
         schema
-            JSON Schema of its arguments by name; None where there is no such function, and nothing to ask.
+            JSON Schema of the arguments by name; None for no function, and no fields.
         """
         self.fields = fields_of(schema)
         self.inputs = {field.name: make_input(field) for field in self.fields}
@@ -54,14 +54,14 @@ class ArgumentForm(VBox):
             close_all(widget)
 
     def read(self) -> ProcedureInput | None:
-        """Give the arguments; None when some are wrong, which then is said at their fields."""
+        """Return the arguments; None if some are not valid, with messages at their fields."""
         filled = fill(self.fields, {name: widget.value for name, widget in self.inputs.items()})
         for name, shown in self._complaints.items():
             shown.value = message_html(filled.complaints.get(name, ""), trouble=True)
         return None if filled.complaints else filled.arguments
 
     def _left(self, field: Field, change: Mapping[str, Any]) -> None:
-        """Show the integer that is sent."""
+        """Show the integer that will be sent, when the field is left."""
         shown, note = left(field, change["new"])
         if shown != change["new"]:
             self.inputs[field.name].value = shown
@@ -73,12 +73,12 @@ class ArgumentForm(VBox):
 
 
 def make_input(field: Field) -> ValueWidget:
-    """Make the widget that a field is filled into.
+    """Create the input widget of a field.
 
     Parameters
     ----------
     field
-        What is asked for.
+        Field of the form.
     """
     usual: dict[str, Any] = {
         "tooltip": field.hint,
@@ -88,13 +88,13 @@ def make_input(field: Field) -> ValueWidget:
     }
     match field.kind:
         case Kind.CHOICE:
-            # by number, since a Dropdown takes None for nothing chosen
+            # by number, since None means no selection to a Dropdown
             labels = [(label, number) for number, (label, _) in enumerate(field.choices)]
             return Dropdown(options=labels, value=field.first_choice, **usual)
         case Kind.FLAG:
             return Checkbox(value=field.default, **usual)
         case kind:
-            # numbers are typed: a number field of the browser shows 2.7 where 2 is sent, and the mouse wheel changes it
+            # numbers are typed as text: a browser's number field shows 2.7 for 2, and the mouse wheel changes it
             usual["value"] = field.default_text if field.default is not UNSET and field.default is not None else ""
             usual["placeholder"] = "required" if field.required else "none" if field.nullable else field.default_text
             if kind is Kind.JSON:

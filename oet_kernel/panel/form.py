@@ -1,4 +1,4 @@
-"""A form for the arguments of a function: its fields, made from a JSON Schema, and what was filled in; pure."""
+"""Model of a form for a function's arguments: fields from a JSON Schema, and their values. Pure functions."""
 
 import json
 import math
@@ -16,13 +16,13 @@ from oet_kernel.scripts.signature.typed import choose
 from oet_kernel.scripts.signature.validation import mismatch
 
 _NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
-"""A number as it may be typed."""
+"""Pattern of a typed number."""
 _LARGEST = 2**63
-"""Beyond it, what was typed stays, to be refused or taken as it is."""
+"""Bound of integers; text of larger ones is kept as typed, to be refused or accepted as it is."""
 
 
 class Kind(Enum):
-    """What is filled into a field."""
+    """Kind of a field's input."""
 
     CHOICE = "one of several values"
     FLAG = "true or false"
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 
 class Place(Enum):
-    """How an argument reaches the function."""
+    """Way in which an argument is passed to the function."""
 
     BY_NAME = "by name"
     BY_POSITION = "by position"
@@ -61,66 +61,66 @@ _PYTHON: dict[str, type | tuple[type, ...]] = {
 
 
 class Field(Struct, frozen=True, kw_only=True):
-    """One argument."""
+    """Field of one argument."""
 
     name: str
     kind: Kind
     place: Place = Place.BY_NAME
     by_position: bool = False
-    """Whether it may be given by position."""
+    """True if it may be given by position."""
     required: bool = False
     default: Any = UNSET
-    """What the function takes without it; unset where it has none, or where it is no JSON value."""
+    """Default of the argument; unset if there is none, or if it is not a JSON value."""
     default_text: str = ""
-    """The default, to be shown."""
+    """Default as shown text."""
     choices: tuple[tuple[str, Any], ...] = ()
-    """Labels and values, of a CHOICE; `UNSET` stands for nothing chosen."""
+    """Labels and values of a CHOICE; `UNSET` stands for no selection."""
     types: tuple[str, ...] = ()
-    """JSON types that are good; empty for any."""
+    """Valid JSON types; empty for any."""
     schema: dict[str, Any] = {}
-    """What the argument may be."""
+    """JSON Schema of the argument."""
     unit: str = ""
     description: str = ""
 
     @property
     def nullable(self) -> bool:
-        """Whether an empty field means null."""
+        """True if an empty field means null."""
         return "null" in self.types
 
     @property
     def first_choice(self) -> int:
-        """Number of the choice that is made at first: the default, or that nothing is chosen."""
+        """Number of the initial choice: the default, or no selection."""
         return next((number for number, (_, value) in enumerate(self.choices) if _same(value, self.default)), 0)
 
     @property
     def label(self) -> str:
-        """Its name and unit, and a star where it has to be filled in."""
+        """Name and unit, and a star if the field is required."""
         unit = f" [{self.unit}]" if self.unit else ""
         return f"{self.name}{unit}{' *' if self.required else ''}"
 
     @property
     def hint(self) -> str:
-        """All that is known of it, in one paragraph."""
+        """Description of the argument, in one paragraph."""
         needs = "required" if self.required else f"default: {self.default_text}" if self.default_text else ""
         what = self.kind.value if self.kind is not Kind.CHOICE else ""
         return "; ".join(filter(None, (" ".join(self.description.split()), what, needs)))
 
 
 class Filled(Struct, frozen=True):
-    """What a form holds."""
+    """Values of a form."""
 
     arguments: ProcedureInput
     complaints: dict[str, str]
-    """What is wrong, by the name of the field; the arguments are of no use then."""
+    """Error messages by field name; if there are any, the arguments must not be used."""
 
 
 def fields_of(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
-    """Make the fields of a function.
+    """Create the fields of a function.
 
     Parameters
     ----------
     schema
-        JSON Schema of its arguments by name; None where the script has no such function.
+        JSON Schema of the arguments by name; None if the script has no such function.
     """
     if schema is None:
         return ()
@@ -134,19 +134,19 @@ def fields_of(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
 
 
 def fill(fields: Sequence[Field], values: Mapping[str, Any]) -> Filled:
-    """Read what was filled in.
+    """Convert the input of a form to arguments.
 
     Parameters
     ----------
     fields
-        The fields of the form.
+        Fields of the form.
     values
-        Text, numbers, truth values, or the numbers of choices, by the name of the field.
+        Text, numbers, booleans, or numbers of choices, by field name.
 
     Returns
     -------
     Filled
-        The arguments as they are seen; or what is wrong with them.
+        Arguments as shown in the form, or error messages.
     """
     read: dict[str, Any] = {}
     complaints: dict[str, str] = {}
@@ -163,16 +163,16 @@ def fill(fields: Sequence[Field], values: Mapping[str, Any]) -> Filled:
 
 
 def left(field: Field, text: str) -> tuple[str, str]:
-    """Return what a field shows once it is left, and a note where that is not what was typed.
+    """Return the text of a field when it is left, and a note if it differs from the typed text.
 
-    An integer field shows the integer that is sent, and never a fraction that is not.
+    An integer field shows the integer that will be sent, never a fraction.
 
     Parameters
     ----------
     field
-        The field.
-    text
-        What was typed.
+        Field of the form.
+        text
+        Typed text.
     """
     if field.kind is not Kind.INTEGER or not _NUMBER.fullmatch(text.strip()):
         return text, ""
@@ -184,7 +184,7 @@ def left(field: Field, text: str) -> tuple[str, str]:
 
 
 def _with_texts(arguments: ProcedureInput, fields: Sequence[Field], values: Mapping[str, Any]) -> ProcedureInput:
-    """Add what was typed where nothing is known of the argument: the kernel may know that a text is meant."""
+    """Add the typed texts of arguments of unknown type: the kernel may know that text is expected."""
     unknown = (one.name for one in fields if one.kind is Kind.ANY and not one.types)
     texts = {name: values[name] for name in unknown if name in values}
     positional = [one.name for one in fields if one.by_position]
@@ -204,12 +204,12 @@ def _with_texts(arguments: ProcedureInput, fields: Sequence[Field], values: Mapp
 
 
 def _arranged(fields: Sequence[Field], read: dict[str, Any], complaints: dict[str, str]) -> ProcedureInput:
-    """Put each argument where it belongs; adds to the complaints where that cannot be done."""
+    """Return the arguments by position and by name; add complaints where that is not possible."""
     further = {one.place: read[one.name] for one in fields if one.name in read}
     rest: list[Any] = further.get(Place.REST, [])
     others: dict[str, Any] = further.get(Place.OTHERS, {})
     named = [one for one in fields if one.place in (Place.BY_NAME, Place.BY_POSITION)]
-    # what comes after them by position needs all before it to be given so too
+    # a later argument by position requires all earlier ones by position
     positional = [one for one in named if one.place is Place.BY_POSITION or (rest and one.by_position)]
     given = [number for number, one in enumerate(positional, 1) if one.name in read]
     args: list[Any] = []
@@ -274,7 +274,7 @@ def _kind(
 def _choices(
     options: list[tuple[str, Any]], schema: Mapping[str, Any], default: Any, required: bool
 ) -> tuple[tuple[str, Any], ...]:
-    """Add what stands for no choice, where no value is the default."""
+    """Return the choices, with one for no selection if no value is the default."""
     if any(_same(value, default) for _, value in options):
         return tuple(options)
     nothing = "choose" if required else f"default: {schema['x-default']}" if "x-default" in schema else "default"
@@ -286,7 +286,7 @@ def _further(name: str, place: Place, json_type: str, description: str) -> Field
 
 
 def _read(field: Field, value: Any) -> Any:
-    """Read one field; unset when the default is meant. Raises ValueError with what is wrong."""
+    """Convert the input of one field; unset for the default. Raises ValueError with the error message."""
     if field.kind is Kind.CHOICE:
         value = field.choices[value][1]
     elif isinstance(value, str):
@@ -297,7 +297,7 @@ def _read(field: Field, value: Any) -> Any:
         return UNSET
     if not _same(value, field.default):
         return value
-    # what is seen is what is sent: the subarray too, by which procedures keep apart
+    # the shown value is sent: the subarray too, by which procedures are kept apart
     return UNSET if value is None else field.default
 
 
@@ -343,7 +343,7 @@ def _expected(field: Field, text: str) -> str:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Compare as JSON does: 1 is 1.0, and not true."""
+    """Return whether two JSON values are equal: 1 equals 1.0, but not true."""
     return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
 
 

@@ -1,4 +1,4 @@
-"""The archive: all procedures that ever were, a page at a time."""
+"""Archive view: all procedures that ever were, by page."""
 
 from collections.abc import AsyncIterator
 
@@ -15,14 +15,14 @@ _STATES = [("any state", ""), *((state.name, state.name) for state in ProcedureS
 
 
 class History(VBox):
-    """Looks for procedures, also those that are not listed any more; what is found can be selected.
+    """Search for procedures, listed or not; results can be selected.
 
     Parameters
     ----------
     session
-        The panel's.
+        Session of the panel.
     doing
-        The panel's.
+        Runner of the panel's callbacks.
     """
 
     def __init__(self, session: PanelSession, doing: Doing) -> None:
@@ -56,14 +56,14 @@ class History(VBox):
         found = self._found
         if found is None:
             return
-        self.more.disabled = True  # two cannot read on at once
+        self.more.disabled = True  # only one search may read on at a time
         page: list[ProcedureSummary] = []
         async for one in found:
             page.append(one)
             if len(page) == _PAGE:
                 break
         if found is not self._found:
-            return  # somebody looks for something else by now
+            return  # another search has been started meanwhile
         first = not self.rows.children
         rows = [self._row(summary, tabbable=first and not number) for number, summary in enumerate(page)]
         self.rows.children = (*self.rows.children, *rows)
@@ -71,7 +71,7 @@ class History(VBox):
         self._note.value = note_html("" if self.rows.children else "There are none.")
 
     def _row(self, summary: ProcedureSummary, *, tabbable: bool) -> HBox:
-        """Return a line; the Tab key reaches the first one, and arrow keys the others from there."""
+        """Return the row of a procedure; the Tab key reaches the first row, arrow keys the others from there."""
         select = Button(
             description=f"#{summary.id}",
             tooltip=f"Select procedure {summary.id}",

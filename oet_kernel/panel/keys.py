@@ -1,4 +1,4 @@
-"""What a panel does in the browser: keys and the focus stay in it, and a click shows while the kernel is busy."""
+"""Browser side of a panel: keeps keys and focus in it, and shows clicks that wait for a busy kernel."""
 
 from html import escape
 from importlib.resources import files
@@ -7,10 +7,10 @@ from ipywidgets import HTML
 
 
 class Keys(HTML):
-    """Brings the program ``keys.js`` into the page, and shows the click that waits for the kernel.
+    """Widget that loads the program ``keys.js`` into the page, and shows the click that waits for the kernel.
 
-    Widgets of ipywidgets know nothing of keys. HTML that is put into a page runs a program where a picture of it
-    cannot be loaded; where a page forbids that, the panel works without it.
+    Widgets of ipywidgets do not handle keys. HTML inserted into a page runs a program through the error handler of a
+    picture that cannot be loaded; if the page forbids that, the panel works without it.
     """
 
     def __init__(self) -> None:

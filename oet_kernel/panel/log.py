@@ -1,4 +1,4 @@
-"""The log of a panel: the newest entries, bounded in number and in size, and the lines that they make; pure."""
+"""Log of a panel: the newest entries, bounded in number and size, and their lines. Pure functions."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,30 +12,30 @@ from oet_kernel.client.event_texts import describe
 from oet_kernel.formatting.terminal_text import settled
 
 MOST_ENTRIES = 2_000
-"""Entries that are kept, the newest."""
+"""Maximum number of entries that are kept, the newest."""
 MOST_TEXT = 1_000_000
-"""Characters that are kept in all entries together."""
+"""Maximum number of characters in all entries together."""
 LONGEST = 20_000
-"""Characters of one entry, the newest."""
+"""Maximum number of characters of one entry, the newest."""
 
 
 class Entry(Struct, frozen=True):
-    """What an event says to a person."""
+    """Log entry for an event."""
 
     id: int
-    """The event's number; 0 for what is not numbered."""
+    """Number of the event; 0 if it has none."""
     at: float
-    """When it was published where that is known, else when it was heard; Unix seconds."""
+    """Time of publication if known, otherwise of reception, in Unix seconds."""
     pid: int | None
-    """The procedure that it is about."""
+    """Id of the procedure that it is about; None if it is about none."""
     topic: str
     text: str
     stream: str = ""
-    """``stdout`` or ``stderr`` for what a script writes there, whose text may end amid a line."""
+    """``stdout`` or ``stderr`` for output of a script, which may end within a line; empty for other entries."""
 
 
 class Line(Struct, frozen=True):
-    """One line as it is shown."""
+    """Line as shown."""
 
     at: float
     pid: int | None
@@ -45,24 +45,24 @@ class Line(Struct, frozen=True):
 
 
 class Log(Struct, frozen=True):
-    """Entries in the order in which they were published."""
+    """Entries in the order of publication."""
 
     entries: tuple[Entry, ...] = ()
     size: int = 0
-    """Characters in all of them."""
+    """Number of characters in all entries."""
 
     @property
     def last_id(self) -> int:
-        """Number of the newest event."""
+        """Number of the newest event; 0 if there is none."""
         return self.entries[-1].id if self.entries else 0
 
     def add(self, new: Iterable[Entry]) -> "Log":
-        """Add entries, and let go of the oldest where there are too many.
+        """Return the log with entries added, and the oldest removed if there are too many.
 
         Parameters
         ----------
         new
-            In their order; all later than those that are there.
+            Entries in order, all later than the present ones.
         """
         added = tuple(new)
         entries = (*self.entries, *added)
@@ -75,29 +75,29 @@ class Log(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True):
-    """Which entries are wanted."""
+    """Filter of entries."""
 
     pid: int | None = None
-    """Only those about this procedure; None for all."""
+    """Id of the only procedure whose entries are wanted; None for all."""
     topics: tuple[str, ...] = ()
-    """Topics or beginnings of topics; empty for all."""
+    """Topics or beginnings of topics to include; empty for all."""
 
     def wants(self, entry: Entry) -> bool:
-        """Tell whether an entry is to be shown."""
+        """Return whether an entry passes the filter."""
         if self.pid is not None and entry.pid != self.pid:
             return False
         return not self.topics or any(topics.under(entry.topic, prefix) for prefix in self.topics)
 
 
 def entry_of(event: Event, heard_at: float) -> Entry | None:
-    """Say an event in words; None for one that says nothing to a person.
+    """Return the entry for an event; None for an event that is not shown.
 
     Parameters
     ----------
     event
-        From the stream, or from what the service keeps.
+        Event from the stream, or from the service's store.
     heard_at
-        Unix seconds; stands in for the time of an event that has none.
+        Time of reception in Unix seconds, used for an event without a time.
     """
     text = _text(event)
     if text is None:
@@ -109,12 +109,12 @@ def entry_of(event: Event, heard_at: float) -> Entry | None:
 
 
 def subject(event: Event) -> int | None:
-    """Tell which procedure an event is about; None where it is about none.
+    """Return the id of the procedure that an event is about; None if it is about none.
 
     Parameters
     ----------
     event
-        From the stream of any service.
+        Event from the stream of any service.
     """
     result, command = event.fields.get("result"), event.fields.get("cmd")
     told: list[Any] = [event.msg_src]
@@ -126,14 +126,14 @@ def subject(event: Event) -> int | None:
 
 
 def lines(entries: Iterable[Entry], most: int) -> list[Line]:
-    """Give the newest lines of entries; what a script has written in pieces is joined.
+    """Return the newest lines of entries, with pieces of a script's output joined.
 
     Parameters
     ----------
     entries
-        In their order.
+        Entries in order.
     most
-        How many lines.
+        Maximum number of lines.
     """
     shown: list[Line] = []
     unfinished: dict[tuple[int | None, str], int] = {}
@@ -156,7 +156,7 @@ def lines(entries: Iterable[Entry], most: int) -> list[Line]:
 
 
 def _settled(line: Line) -> Line:
-    """Leave out what a line has overwritten of itself, as a progress bar does."""
+    """Return a line without text that it has overwritten, as a progress bar does."""
     return Line(line.at, line.pid, line.topic, settled(line.text), line.stream)
 
 
@@ -169,6 +169,6 @@ def _text(event: Event) -> str | None:
         case topics.STACKTRACE:
             return str(event.fields.get("stacktrace") or "").rstrip().rpartition("\n")[2] or None
         case topic if topics.under(topic, "procedure.lifecycle") and topic not in topics.PAUSES:
-            return None  # the state has said it
+            return None  # already shown by the state
         case _:
             return (describe(event) or "").removeprefix("- ") or None

@@ -1,4 +1,4 @@
-"""The log, with filters."""
+"""Widget of the log, with filters."""
 
 from ipywidgets import HTML, Combobox, Dropdown, HBox, Layout, ToggleButton, VBox
 
@@ -9,19 +9,19 @@ from oet_kernel.panel.rendering import log_html
 from oet_kernel.panel.session import PanelSession
 
 _LINES = 300
-"""Lines that are shown."""
+"""Maximum number of lines shown."""
 _TOPICS = ("user", "procedure.output", "procedure.lifecycle", "scan", "subarray", "request")
 
 
 class LogView(VBox):
-    """Shows what was said, the newest last.
+    """Widget that shows log entries, the newest last.
 
     Parameters
     ----------
     session
-        The panel's.
+        Session of the panel.
     doing
-        The panel's.
+        Runner of the panel's callbacks.
     """
 
     def __init__(self, session: PanelSession, doing: Doing) -> None:
@@ -57,7 +57,7 @@ class LogView(VBox):
             widget.observe(doing.on_loop(lambda: self.show(session.model)), "value")
 
     def show(self, model: PanelModel) -> None:
-        """Show the log of a model."""
+        """Update the widget from a model."""
         if self.hold.value:
             return
         prefixes = tuple(filter(None, (word.strip() for word in self.topics.value.split(","))))

@@ -1,7 +1,7 @@
-"""What a panel knows: procedures, the one that is selected, the log, the connection; pure.
+"""Model of a panel: procedures, selection, log, connection. Pure functions.
 
-A model is an immutable value, and what happens gives another one: an event of the stream (`hear`), a list from the
-service (`listed`), a choice of the user (`chosen`). State comes from the service only, so that all panels agree.
+A model is an immutable value; each change returns a new one: an event of the stream (`hear`), a list from the service
+(`listed`), a selection by the user (`chosen`). State comes from the service only, so that all panels agree.
 """
 
 from enum import Enum
@@ -17,11 +17,11 @@ from oet_kernel.panel.log import Entry, Filter, Log, entry_of, subject
 from oet_kernel.procedure import TRANSITIONS
 
 _NO_NEWS = ("procedure", "request", "activity", "connection")
-"""Topics of the service itself; the others are what a script says of its progress."""
+"""First words of the service's own topics; events on others are announcements of scripts."""
 
 
 class Link(Enum):
-    """How a panel and its service stand."""
+    """State of the connection between a panel and its service."""
 
     CONNECTING = "connecting"
     HERE = "connected"
@@ -30,79 +30,79 @@ class Link(Enum):
 
 
 class Connection(Struct, frozen=True):
-    """How a panel and its service stand, and why."""
+    """State of the connection between a panel and its service, with the reason."""
 
     link: Link = Link.CONNECTING
     why: str = ""
 
 
 class Row(Struct, frozen=True):
-    """A procedure, as far as it got."""
+    """Procedure in the panel."""
 
     summary: ProcedureSummary
     said: str = ""
-    """What its script has announced last."""
+    """Last announcement of its script."""
 
     @property
     def id(self) -> int:
-        """Its id."""
+        """Id of the procedure."""
         return self.summary.id
 
     @property
     def state(self) -> ProcedureState:
-        """Its state."""
+        """State of the procedure."""
         return self.summary.state
 
     @property
     def script(self) -> str:
-        """File name of its script."""
+        """File name of the script."""
         return script_name(self.summary.script.script_uri)
 
     @property
     def subarray(self) -> str:
-        """The subarray that it was given; empty without."""
+        """Id of its subarray as text; empty if it has none."""
         given = self.summary.subarray_id
         return "" if given is None else str(given)
 
     @property
     def pausable(self) -> bool:
-        """Whether a pause may be asked for."""
+        """True if a pause may be requested."""
         return not self.state.inactive and self.summary.pause is None
 
     @property
     def startable(self) -> bool:
-        """Whether ``main`` may be called now."""
+        """True if ``main`` may be called now."""
         return self.state is ProcedureState.READY and "main" not in self.summary.script_args
 
 
 class PanelModel(Struct, frozen=True, kw_only=True):
-    """What a panel knows."""
+    """Model of a panel."""
 
     rows: dict[int, Row] = {}
-    """The procedures that the service lists, by id."""
+    """Procedures listed by the service, by id."""
     selected: int | None = None
     visited: Row | None = None
-    """The selected procedure where it is one of the archive, which is not listed."""
+    """Selected procedure if it comes from the archive and is not listed; otherwise None."""
     live: Log = Log()
-    """What was heard since the panel is there."""
+    """Events received since the panel was opened."""
     past: Log = Log()
-    """What the selected procedure has said up to when it was selected."""
+    """Events of the selected procedure before its selection."""
     connection: Connection = Connection()
     stale: bool = True
-    """Whether the service has to be asked for its list again."""
+    """True if the service's list must be requested again."""
 
     @property
     def shown(self) -> Row | None:
-        """The selected procedure."""
+        """Selected procedure; None if there is none."""
         return self.rows.get(self.selected, self.visited) if self.selected is not None else None
 
     def log(self, wanted: Filter) -> list[Entry]:
-        """List entries; of the selected procedure also what it has said before.
+        """Return the entries that pass a filter, including earlier ones of the selected procedure.
 
         Parameters
         ----------
         wanted
-            Which ones.
+            Filter of entries.
         """
         entries = self.live.entries
         if wanted.pid is not None and wanted.pid == self.selected:
@@ -111,16 +111,16 @@ class PanelModel(Struct, frozen=True, kw_only=True):
 
 
 def hear(model: PanelModel, event: Event, now: float) -> PanelModel:
-    """Give the model after an event.
+    """Return the model after an event.
 
     Parameters
     ----------
     model
-        What was known before.
+        Model before.
     event
-        Of the service, or a notice of the client about the connection.
+        Event of the service, or notice of the client about the connection.
     now
-        Unix seconds.
+        Present time in Unix seconds.
     """
     why = str(event.fields.get("why", ""))
     match event.topic if event.id is None else "":
@@ -138,14 +138,14 @@ def hear(model: PanelModel, event: Event, now: float) -> PanelModel:
 
 
 def listed(model: PanelModel, summaries: list[ProcedureSummary]) -> PanelModel:
-    """Give the model after the service has listed its procedures.
+    """Return the model after the service has listed its procedures.
 
     Parameters
     ----------
     model
-        What was known before.
+        Model before.
     summaries
-        In order of creation, and no older than the events that were heard.
+        Summaries in order of creation, not older than the received events.
     """
     rows = {one.id: Row(one, model.rows[one.id].said if one.id in model.rows else "") for one in summaries}
     left = model.rows.get(model.selected) if model.selected is not None else None
@@ -157,16 +157,16 @@ def listed(model: PanelModel, summaries: list[ProcedureSummary]) -> PanelModel:
 
 
 def chosen(model: PanelModel, pid: int, visited: ProcedureSummary | None = None) -> PanelModel:
-    """Give the model after the user has selected a procedure.
+    """Return the model after the user has selected a procedure.
 
     Parameters
     ----------
     model
-        What was known before.
+        Model before.
     pid
         Id of the procedure.
     visited
-        The procedure, where it comes from the archive.
+        Summary of the procedure if it comes from the archive; otherwise None.
     """
     row = None if visited is None else Row(visited)
     stale = model.stale or (row is None and pid not in model.rows)
@@ -174,22 +174,22 @@ def chosen(model: PanelModel, pid: int, visited: ProcedureSummary | None = None)
 
 
 def remembered(model: PanelModel, pid: int, entries: list[Entry]) -> PanelModel:
-    """Give the model after the service has told what a procedure has said before.
+    """Return the model after the past events of a procedure have been read.
 
     Parameters
     ----------
     model
-        What was known before.
+        Model before.
     pid
-        Id of the procedure; when another one is selected by now, nothing changes.
+        Id of the procedure; no change if another one is selected meanwhile.
     entries
-        In their order.
+        Entries in order.
     """
     return replace(model, past=Log().add(entries)) if pid == model.selected else model
 
 
 def _followed(model: PanelModel, event: Event, entry: Entry | None, now: float) -> PanelModel:
-    """Change the row that an event is about."""
+    """Return the model with the row changed that an event is about."""
     pid = subject(event)
     if pid is None:
         return model
@@ -199,17 +199,17 @@ def _followed(model: PanelModel, event: Event, entry: Entry | None, now: float) 
     if event.service_topic == topics.STATECHANGE:
         return _entered(model, row, entered(event), now)
     if event.service_topic in topics.PAUSES:
-        return replace(model, stale=True)  # the service's list has it
+        return replace(model, stale=True)  # the service's list holds it
     if entry is None or any(topics.under(event.topic, prefix) for prefix in _NO_NEWS):
         return model
     return _with(model, replace(row, said=entry.text.removeprefix("Script message: ")))
 
 
 def _entered(model: PanelModel, row: Row, state: ProcedureState | None, now: float) -> PanelModel:
-    """Follow a state, but for one that the list of the service was ahead of, or that a script has made up."""
+    """Return the model after a state, unless the service's list was already ahead of it, or a script has forged it."""
     if state is None or state not in TRANSITIONS[row.state]:
         return model
-    # arguments and the stack trace are in the service's list
+    # the service's list holds arguments and the stack trace
     stale = model.stale or state.inactive or state in (ProcedureState.READY, ProcedureState.RUNNING)
     return replace(_with(model, replace(row, summary=in_state(row.summary, state, now))), stale=stale)
 
@@ -219,7 +219,7 @@ def _with(model: PanelModel, row: Row) -> PanelModel:
 
 
 def _anew(model: PanelModel) -> PanelModel:
-    """Begin anew: the ids of procedures and events may be those of others now."""
+    """Return a reset model: the ids may belong to other procedures and events now."""
     entries = [replace(one, id=0, pid=None) for one in model.live.entries]
     return PanelModel(live=Log().add(entries), connection=Connection(Link.HERE))
 

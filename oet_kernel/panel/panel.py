@@ -1,4 +1,4 @@
-"""ControlPanel: procedures at a glance, and what an operator does with them."""
+"""ControlPanel: overview and control of procedures."""
 
 from pathlib import Path
 
@@ -17,28 +17,28 @@ from oet_kernel.panel.rendering import STYLE, connection_html
 from oet_kernel.panel.session import PanelSession
 
 _FRAME = 0.1
-"""Seconds between two pictures at least."""
+"""Minimum number of seconds between two updates."""
 
 
 class ControlPanel(VBox):
-    """Shows what the procedures of a service do, live, and creates, starts, pauses and stops them.
+    """Panel that shows the procedures of a service live, and creates, starts, pauses and stops them.
 
-    What it shows comes from the service's event stream. Buttons answer while no cell of the notebook runs; a cell that
-    computes has their clicks wait until it ends, and ``oet stop`` in a terminal works all the while.
+    Its data come from the service's event stream. Buttons respond while no cell of the notebook runs; clicks during a
+    running cell wait until it ends, while ``oet stop`` in a terminal works at any time.
 
     Parameters
     ----------
     url
         API root; without it ``OET_URL``, or the service of this user on this machine, of which there must be one.
     token
-        Its token; without it ``OET_TOKEN``, or what the service on this machine has left for its user.
+        Token of the service; without it ``OET_TOKEN``, or that in the discovery file of the service on this machine.
     ca
-        PEM file of the authority that has issued the service's certificate; without it as for the clients.
+        PEM file of the authority that issued the service's certificate; None for the same default as of the clients.
 
     Raises
     ------
     RuntimeError
-        Outside a notebook and a coroutine: no event loop runs there.
+        When no event loop runs, as outside of notebooks and coroutines.
     ClientError
         When no service is named, and several run on this machine.
     """
@@ -72,7 +72,7 @@ class ControlPanel(VBox):
         self._draw()
 
     def close(self) -> None:
-        """Take the panel away, and listen no more; procedures go on."""
+        """Close the panel, and stop listening; procedures go on."""
         self.doing.end(self.session.close)
         for child in self.children:
             close_all(child)

@@ -1,4 +1,4 @@
-"""The list of procedures, a line each."""
+"""List of procedures, one row each."""
 
 from ipywidgets import HTML, Button, HBox, Layout, VBox
 
@@ -10,7 +10,7 @@ from oet_kernel.panel.session import PanelSession
 
 
 class ProcedureRow(HBox):
-    """One procedure; its button selects it."""
+    """Row of one procedure; its button selects it."""
 
     def __init__(self) -> None:
         self.select = Button(layout=Layout(width="60px", flex="0 0 auto"))
@@ -20,16 +20,16 @@ class ProcedureRow(HBox):
         super().__init__([self.select, self.state, self.about], layout=Layout(align_items="center", flex="0 0 auto"))
 
     def show(self, row: Row, *, selected: bool, tabbable: bool) -> None:
-        """Show how far a procedure got.
+        """Update the row from a procedure.
 
         Parameters
         ----------
         row
-            The procedure.
-        selected
-            Whether it is the one that is shown in full.
+            Procedure of the row.
+            selected
+            Whether it is the selected procedure.
         tabbable
-            Whether the Tab key reaches it; the others are reached from it by arrow keys.
+            Whether the Tab key reaches it; arrow keys lead from it to the other rows.
         """
         self.select.tabbable = tabbable
         self.select.description = f"#{row.id}"
@@ -40,14 +40,14 @@ class ProcedureRow(HBox):
 
 
 class ProcedureList(VBox):
-    """All procedures that the service lists, the newest first.
+    """List of the procedures that the service lists, the newest first.
 
     Parameters
     ----------
     session
-        The panel's.
+        Session of the panel.
     doing
-        The panel's.
+        Runner of the panel's callbacks.
     """
 
     def __init__(self, session: PanelSession, doing: Doing) -> None:
@@ -60,7 +60,7 @@ class ProcedureList(VBox):
         super().__init__([HTML(title_html("Procedures")), self.note, self.box])
 
     def show(self, model: PanelModel) -> None:
-        """Show the procedures of a model."""
+        """Update the list from a model."""
         gone = [self.rows.pop(pid) for pid in list(self.rows) if pid not in model.rows]
         entry = model.selected if model.selected in model.rows else max(model.rows, default=None)
         for pid, row in model.rows.items():

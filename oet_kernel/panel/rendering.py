@@ -1,7 +1,7 @@
-"""How a panel shows what it knows, as HTML; pure.
+"""Rendering of a panel's model as HTML. Pure functions.
 
-Colours are those of the frontend's theme where it has them, so that dark themes stay readable; a state is always a
-word too, never a colour alone.
+Colours are those of the frontend's theme if it has them, so that dark themes stay readable; a state is always shown as
+a word too, never by a colour alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,17 +32,17 @@ STYLE = """<style>
 
 
 def title_html(text: str) -> str:
-    """Write the title of a part."""
+    """Return the title of a section."""
     return f"<b style='display:inline-block;margin-top:8px'>{escape(text)}</b>"
 
 
 def connection_html(connection: Connection, url: str) -> str:
-    """Write how panel and service stand.
+    """Return the state of the connection.
 
     Parameters
     ----------
     connection
-        What is known.
+        Connection of the panel.
     url
         API root of the service.
     """
@@ -52,17 +52,17 @@ def connection_html(connection: Connection, url: str) -> str:
 
 
 def state_html(state: ProcedureState) -> str:
-    """Write a state."""
+    """Return a state."""
     return _badge(state.name, COLOURS.get(state.name, NEUTRAL))
 
 
 def pause_html(pause: Pause) -> str:
-    """Write a pause."""
+    """Return a pause."""
     return _badge(str(pause), CAUTION)
 
 
 def row_html(row: Row) -> str:
-    """Write what a procedure is about, and what it has said last, in a line."""
+    """Return one line with a procedure's script and last announcement."""
     pause = row.summary.pause
     paused = "" if pause is None else f"{pause_html(pause)} "
     about = f"{row.script} · subarray {row.subarray}" if row.subarray else row.script
@@ -72,7 +72,7 @@ def row_html(row: Row) -> str:
 
 
 def details_html(row: Row | None) -> str:
-    """Write all about a procedure but its output."""
+    """Return all details of a procedure except its output."""
     if row is None:
         return f"<span style='color:{_QUIET}'>No procedure is selected.</span>"
     summary = row.summary
@@ -97,23 +97,23 @@ def details_html(row: Row | None) -> str:
 
 
 def log_html(lines: Iterable[Line], *, with_pid: bool) -> str:
-    """Write lines of the log, in a box that keeps the newest in sight.
+    """Return lines of the log, in a box that keeps the newest visible.
 
     Parameters
     ----------
     lines
-        In their order.
+        Lines in order.
     with_pid
-        Whether to say which procedure each is about.
+        Whether to show the id of the procedure of each line.
     """
     rows = "\n".join(_line(line, with_pid) for line in lines)
     empty = f"<span style='color:{_QUIET}'>Nothing was said yet.</span>"
-    # a box that is filled from its foot, as its style says, stays at the foot when lines are added
+    # a box that is filled from its bottom, by its style, stays at the bottom when lines are added
     return f"<div class='oet-log' role='log' tabindex='0' aria-label='Log'><pre>{rows or empty}</pre></div>"
 
 
 def found_html(summary: ProcedureSummary) -> str:
-    """Write a procedure of the archive in a line."""
+    """Return one line for a procedure of the archive."""
     row = Row(summary)
     states = summary.history.process_states
     when = _time(states[0][1], "%Y-%m-%d %H:%M:%S") if states else ""
@@ -123,7 +123,7 @@ def found_html(summary: ProcedureSummary) -> str:
 
 
 def message_html(text: str, *, trouble: bool) -> str:
-    """Write an answer of the service, or what is wrong."""
+    """Return an answer of the service, or an error message."""
     if not text:
         return ""
     colour = TROUBLE if trouble else "inherit"
@@ -131,7 +131,7 @@ def message_html(text: str, *, trouble: bool) -> str:
 
 
 def note_html(text: str) -> str:
-    """Write what explains something."""
+    """Return an explanatory note."""
     return f"<span style='color:{_QUIET}'>{escape(text)}</span>" if text else ""
 
 

@@ -1,4 +1,4 @@
-"""A panel's dealings with the service: it listens, asks and commands; widgets are told that the model has changed."""
+"""Communication of a panel with the service: events, queries and commands; reports changes of the model."""
 
 import asyncio
 import math
@@ -17,13 +17,13 @@ from oet_kernel.panel.log import MOST_ENTRIES, Entry, entry_of
 from oet_kernel.panel.model import Connection, Link, PanelModel, chosen, hear, listed, remembered
 
 _UNHEARD = ("request.procedure.list", "request.activity.list", "procedure.pool", "activity.pool")
-"""Topics that tell of questions, and not of what goes on."""
+"""Topics of queries, which are not shown."""
 
 
 class PanelSession:
-    """Keeps a model as the service is.
+    """Session that keeps a model up to date with the service.
 
-    Everything runs on one event loop; nothing here is called from another thread.
+    All methods run on one event loop, and must not be called from another thread.
 
     Parameters
     ----------
@@ -42,21 +42,21 @@ class PanelSession:
 
     @property
     def url(self) -> str:
-        """API root of the service, wherever it is now."""
+        """Present API root of the service."""
         return self._client.address.url
 
     async def listen(self) -> None:
-        """Follow the service until cancelled, or until it refuses; a service that is away is waited for."""
+        """Follow the service until cancelled, or until it refuses; retry while it cannot be reached."""
         self._set(replace(self.model, connection=Connection(Link.CONNECTING)))
         await self._client.close()
         try:
-            self._client = self._new()  # which looks for the service anew
+            self._client = self._new()  # the new client looks up the service again
             async with self._client.events(exclude=_UNHEARD, resume=math.inf, notices=True) as events:
                 self._set(replace(self.model, connection=Connection(Link.HERE)))
                 await self._refresh()
                 async for event in events:
                     self._set(hear(self.model, event, time.time()))
-                    # in between events, so that a list is never older than what was heard
+                    # between events, so that a list is never older than the received events
                     if self.model.stale and self.model.connection.link is Link.HERE:
                         await self._refresh()
         except ClientError as error:
@@ -69,57 +69,57 @@ class PanelSession:
         await self._client.close()
 
     async def create(self, script: Script, init: ProcedureInput) -> ProcedureSummary:
-        """Prepare a script, and select its procedure."""
+        """Create a procedure from a script, and select it."""
         made = await self._client.create(script, init)
         self.select(made.id)
         return made
 
     async def start(self, pid: int, main: ProcedureInput) -> ProcedureSummary:
-        """Run ``main`` of a procedure that is READY."""
+        """Start ``main`` of a procedure that is READY."""
         return await self._client.start(pid, main)
 
     async def pause(self, pid: int) -> None:
-        """Have a procedure wait at its next checkpoint."""
+        """Pause a procedure at its next checkpoint."""
         await self._client.pause(pid)
 
     async def resume(self, pid: int) -> None:
-        """Let a procedure go on."""
+        """Resume a procedure."""
         await self._client.resume(pid)
 
     async def stop(self, pid: int, *, abort: bool) -> str:
-        """End a procedure; gives the service's message."""
+        """Stop a procedure; return the service's message."""
         return await self._client.stop(pid, abort=abort)
 
     async def scripts(self) -> ScriptList:
-        """List the scripts in the folders of the service."""
+        """Return the scripts in the folders of the service."""
         return await self._client.scripts()
 
     async def schema(self, script: str) -> ScriptSchema:
-        """Say what a script takes."""
+        """Return the schemas of a script's arguments."""
         return await self._client.schema(script)
 
     def select(self, pid: int, visited: ProcedureSummary | None = None) -> None:
-        """Select a procedure, and begin to read what it has said before.
+        """Select a procedure, and start to read its past events.
 
         Parameters
         ----------
         pid
             Id of the procedure.
         visited
-            The procedure, where it comes from the archive.
+            Summary of the procedure if it comes from the archive; otherwise None.
         """
         self._set(chosen(self.model, pid, visited))
         self._recall()
 
     def archive(self, script: str, state: ProcedureState | None) -> AsyncIterator[ProcedureSummary]:
-        """Give all procedures that ever were, the newest first.
+        """Iterate over all procedures that ever were, the newest first.
 
         Parameters
         ----------
         script
-            With this in the URI of the script; empty for all.
+            Text in the URI of the script; empty for all.
         state
-            In this state; None for all.
+            State to include; None for all.
         """
         query: dict[str, Any] = {"states": (state,)} if state else {}
         return self._client.archive(script=script or None, **query)
@@ -129,7 +129,7 @@ class PanelSession:
         try:
             summaries = await self._client.procedures()
         except ClientError:
-            return  # it has gone away again, which the stream will say; the list stays stale
+            return  # the service is unreachable again, which the stream will report; the list stays stale
         self._set(listed(self.model, summaries))
         if self.model.selected != before:
             self._recall()
@@ -141,7 +141,7 @@ class PanelSession:
             self._recalling = asyncio.create_task(self._read_past(self.model.selected))
 
     async def _read_past(self, pid: int) -> None:
-        """Read what a procedure has said before; of much, the newest part is kept."""
+        """Read the past events of a procedure; only the newest part of many is kept."""
         newest: deque[Entry] = deque(maxlen=MOST_ENTRIES)
         now = time.time()
         try:
