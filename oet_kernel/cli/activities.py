@@ -67,7 +67,7 @@ def list_(aid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
 @with_id(ACTIVITY_ID, "the newest")
 @with_service
 def describe(aid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
-    """Tell all about an activity."""
+    """Show an activity: states, script, arguments."""
     with service.client() as client:
         if aid is None:
             summaries = client.activities()

@@ -128,7 +128,7 @@ def stop(pid: int | None, run_abort: bool, service: ServiceOptions, as_json: boo
 )
 @with_service
 def pause(pid: int | None, at: str | None, service: ServiceOptions, as_json: bool) -> Answer:
-    """Have a procedure wait at a checkpoint, until it is resumed."""
+    """Pause a procedure at its next checkpoint, until it is resumed."""
     with service.client() as client:
         found = only(client, pid, lambda one: one.state is ProcedureState.RUNNING, "running", "pause")
         return _shown(client.pause(found, at), as_json)
@@ -138,7 +138,7 @@ def pause(pid: int | None, at: str | None, service: ServiceOptions, as_json: boo
 @with_id(PROCEDURE_ID, "the only one that is paused")
 @with_service
 def resume(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
-    """Let a procedure go on that is paused, or is to be."""
+    """Resume a procedure that is paused, or is to be."""
     with service.client() as client:
         found = only(client, pid, lambda one: one.pause is not None, "paused", "resume")
         return _shown(client.resume(found), as_json)
@@ -148,7 +148,7 @@ def resume(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
 @with_id(PROCEDURE_ID, "the newest")
 @with_service
 def describe(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
-    """Tell all about a procedure: times and states, calls, stack trace; also of one that is not listed any more."""
+    """Show a procedure: times and states, calls, stack trace; also one that is not listed any more."""
     with service.client() as client:
         summary = client.find(pid) if pid is not None else newest(client)
     return Answer(summary, tables.describe_procedure(summary), as_json)

@@ -7,6 +7,8 @@ import pytest
 
 from tests.faults.scenarios import ALL
 
+pytestmark = pytest.mark.timeout(600)  # ten seconds of work, on a machine that does nothing else
+
 
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
 def test_nothing_is_lost_doubled_or_left_half_done(scenario):
