@@ -27,7 +27,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     history: int = 10
     """Maximum number of inactive procedures that are listed."""
     kernels: int = 200
-    """Maximum number of active procedures; kernels that are kept after a failure count too."""
+    """Maximum number of active procedures, and of these together with the kernels kept after a failure."""
     ladder: Ladder = Ladder()
     """Duration of each step of a stop."""
     kernel_deadline: float = KERNEL_DEADLINE

@@ -84,9 +84,9 @@ class PanelModel(Struct, frozen=True, kw_only=True):
     visited: Row | None = None
     """Selected procedure if it comes from the archive and is not listed; otherwise None."""
     live: Log = Log()
-    """Events received since the panel was opened."""
+    """Log of the events received since the panel was opened."""
     past: Log = Log()
-    """Events of the selected procedure before its selection."""
+    """Log of the events of the selected procedure before its selection."""
     connection: Connection = Connection()
     stale: bool = True
     """True if the service's list must be requested again."""

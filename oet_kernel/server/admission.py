@@ -281,7 +281,7 @@ class BoundedServer(HTTPServer):
 
 
 class GuardedServerApp(ServerApp):
-    """Jupyter server that serves one extension alone, with bounds for all its routes."""
+    """A Jupyter server that serves one extension alone, with bounds for all its routes."""
 
     @default("identity_provider_class")
     def _default_identity_provider_class(self) -> type[IdentityProvider]:

@@ -60,7 +60,7 @@ _TOLD_AND_DONE = {"help", "h", "help-all", "version", "V"}
 
 
 class OetServerApp(GuardedServerApp):
-    """Stand-alone server, on the port that existing clients use."""
+    """The server when it runs stand-alone: on the port where existing clients look."""
 
     port_default_value = 5000
     interrupted = False
@@ -85,7 +85,7 @@ class OetServerApp(GuardedServerApp):
 
 
 class OetApp(ExtensionApp):
-    """Server extension that runs procedures, each in a Jupyter kernel of its own."""
+    """Prepares, runs, watches and stops procedures, each in a Jupyter kernel of its own."""
 
     name = "oet"
     app_name = "Observation Execution Tool"

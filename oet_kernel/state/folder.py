@@ -97,7 +97,7 @@ class StateFolder:
         return Path(tempfile.mkdtemp(dir=self.layout.kernels, prefix=""))
 
     def kernel_folders(self) -> list[Path]:
-        """Return the folders of kernels that exist."""
+        """Return the existing folders of kernels."""
         return sorted(one for one in self.layout.kernels.glob("*/") if not one.is_symlink())
 
     def owns(self, folder: Path) -> bool:

@@ -173,7 +173,7 @@ def fork_servers(runtime: str) -> list[int]:
         listens = "--socket" in words and words[words.index("--socket") + 1].startswith(f"{runtime}/fork-")
         if listens and process.info["name"] not in (KERNEL_NAME, COLLECTOR_NAME):
             found[process.pid] = process.info["ppid"]
-    return [pid for pid, parent in found.items() if parent not in found]  # a fork server's child is not yet a kernel
+    return [pid for pid, parent in found.items() if parent not in found]  # without children that are not yet kernels
 
 
 def _name(pid: int) -> str:
