@@ -42,7 +42,7 @@ from oet_kernel.store.sqlite import Store
 from oet_kernel.system.processes import fork_servers, kill_tree, marked
 
 TOKEN = "test-token"
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 # the same examples in every run, so that a failure is of the change at hand; new ones by --hypothesis-profile=explore
 # a loaded machine draws them slowly, which says nothing of a strategy

@@ -134,7 +134,7 @@ def cut(site: Stand, random: Random, request: Request, longest: float = _LONGEST
     moment = random.uniform(0, longest)
     time.sleep(max(0.0, request.sent + moment - time.monotonic()))
     site.kill()
-    request.join(10)
+    request.join(60)
     site.start(f"--warm-kernels={random.choice([0, 0, 1])}")
 
 

@@ -224,7 +224,7 @@ async def bench_in_trouble(tmp_path, monkeypatch):
 async def test_no_state_is_shown_before_its_events_are_written(bench, monkeypatch):
     pid = await bench.ready(NOTHING)
     write, may_write = bench.journal.store.write, threading.Event()
-    monkeypatch.setattr(bench.journal.store, "write", lambda unit: (may_write.wait(10), write(unit)))
+    monkeypatch.setattr(bench.journal.store, "write", lambda unit: (may_write.wait(60), write(unit)))
     starting = asyncio.create_task(bench.start(pid))
     await asyncio.sleep(0)
     assert "main" in bench.service._registry.find(pid).procedure.calls
@@ -281,7 +281,7 @@ async def test_stop_ends_a_script_that_talks_while_nothing_can_be_written(bench_
     with bench.trouble():
         with pytest.raises(StoreUnusable):
             await bench.create(NOTHING)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert (await bench.service.stop(StopProcessCommand(pid))).stopped
         assert not kernel.alive
         assert bench.service.summarise([pid])[0].state is S.STOPPED

@@ -77,9 +77,9 @@ def test_interrupt_reaches_what_is_typed_in_another_thread(console):
 
     thread = threading.Thread(target=typed)
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     console.interrupt()
-    thread.join(10)
+    thread.join(60)
     assert outcome == ["interrupted"]
 
 

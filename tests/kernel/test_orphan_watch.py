@@ -8,7 +8,7 @@ import pytest
 from oet_kernel.kernel.orphan_watch import OrphanWatch
 from oet_kernel.kernel_manager.journal_reader import JournalReader
 
-DEADLINE = 10
+DEADLINE = 60
 
 
 @pytest.fixture

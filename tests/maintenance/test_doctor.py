@@ -201,7 +201,7 @@ def test_process_that_a_kernel_left_behind_is_ended(folder):
         assert one.problem
         assert str(left.pid) in one.text
         assert [one.mended for one in found(folder, "kernels", fix=True)] == [True]
-        assert left.wait(10) == -signal.SIGKILL
+        assert left.wait(60) == -signal.SIGKILL
 
 
 @pytest.mark.anyio

@@ -95,7 +95,7 @@ async def test_record_that_is_being_written_while_its_procedure_is_to_go_does_no
 
     def slowly(path, data):
         writing.set()
-        assert may_write.wait(10)
+        assert may_write.wait(60)
         write_whole(path, data)
 
     monkeypatch.setattr(keeper_module, "write_whole", slowly)
@@ -150,7 +150,7 @@ async def test_crash_between_record_and_procedure_leaves_a_procedure_that_goes_n
 
 async def test_end_of_the_service_amid_a_removal_leaves_the_journal_at_work(shelf):
     held, may_go = threading.Event(), threading.Event()
-    holding = asyncio.create_task(shelf.journal.run(lambda: (held.set(), may_go.wait(10))))
+    holding = asyncio.create_task(shelf.journal.run(lambda: (held.set(), may_go.wait(60))))
     await asyncio.to_thread(held.wait, 10)
     shelf.retention.start()
     await asyncio.sleep(0)

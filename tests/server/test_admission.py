@@ -38,7 +38,7 @@ def test_path_and_query_have_16_kilobytes():
 def test_large_body_without_a_credential_is_cut_off_on_every_route(server, path, chunked):
     url = httpx.URL(server.url)
     length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 100000000"
-    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+    with socket.create_connection((url.host, url.port), timeout=60) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\nHost: {url.host}\r\n{length}\r\n\r\n".encode())
         sent, piece = 0, (b"10000\r\n" if chunked else b"") + b"x" * 65536 + (b"\r\n" if chunked else b"")
         with suppress(OSError):
@@ -76,7 +76,7 @@ def test_idle_connections_leave_descriptors_to_a_service_that_has_few(tmp_path):
         pid = server.create("def main(): pass\n")
         server.until(pid, "READY")
         url = httpx.URL(server.url)
-        idle = [socket.create_connection((url.host, url.port), timeout=10) for _ in range(200)]
+        idle = [socket.create_connection((url.host, url.port), timeout=60) for _ in range(200)]
         try:
             assert server.http.get("/health").status_code == 200
             stopped = server.http.put(f"/procedures/{pid}", json={"state": "STOPPED"})

@@ -185,7 +185,7 @@ def test_no_script_is_given_a_secret_of_its_service(tmp_path):
 @pytest.mark.parametrize("path", ["/api/v1.0/procedures", "/api/me", "/login"])
 def test_service_without_a_token_serves_its_own_names_and_pages_alone(open_server, path, host, headers, status):
     url = httpx.URL(open_server.url)
-    connection = http.client.HTTPConnection(url.host, url.port, timeout=10)
+    connection = http.client.HTTPConnection(url.host, url.port, timeout=60)
     sent = {name: value.format(port=url.port) for name, value in headers.items()}
     connection.request("GET", path, headers={"Host": host.format(port=url.port), **sent})
     reply = connection.getresponse()

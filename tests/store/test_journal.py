@@ -29,7 +29,7 @@ class Disk(Store):
         self.may_write.set()
 
     def write(self, unit):
-        self.may_write.wait(10)
+        self.may_write.wait(60)
         if self.full:
             raise StoreUnusable("the disk is full")
         self.units += 1
@@ -119,7 +119,7 @@ async def test_full_disk_holds_events_back_says_so_and_loses_none(journal, caplo
         await journal.settled()
     assert [event.seq for event in journal.heard] == [1]
     journal.store.full = False
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await journal.written()
     await journal.settled()
     assert journal.trouble is None
@@ -134,7 +134,7 @@ async def test_trouble_that_comes_while_somebody_waits_is_told_at_once(journal):
     await asyncio.sleep(0)
     journal.store.full = True
     journal.store.may_write.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(StoreUnusable):
             await waiting
     journal.store.full = False
@@ -145,7 +145,7 @@ async def test_end_of_the_service_on_a_full_disk_is_an_end_and_says_what_is_lost
     journal.store.full = True
     publish(journal)
     publish(journal)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await journal.close()
     assert "2 events are lost with the end of the service" in caplog.text
 
@@ -205,10 +205,10 @@ async def test_row_that_the_database_refuses_is_set_aside_and_holds_nothing_up(j
     publish(journal, n=1)
     REFUSED[what](journal)
     publish(journal, n=2)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await journal.settled()
     publish(journal, n=3)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await journal.settled()
     assert journal.trouble is None
     assert journal.set_aside.counts["rows"] == 1
@@ -247,6 +247,6 @@ async def test_whoever_hears_of_a_commit_and_raises_does_not_keep_others_waiting
 
     journal = Journal(Store(path), raising)
     publish(journal)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await journal.settled()
     await journal.close()
