@@ -135,7 +135,7 @@ def test_full_disk_is_told_stops_what_is_to_stop_and_loses_nothing(on_small_disk
         assert start.status_code == 507
         began = time.monotonic()
         assert site.stop(running).status_code == 200
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         assert site.describe(running)["state"] in ("STOPPED", "FAILED")
         assert len(site.kernels()) == 1, "the one that waits"
     assert follower.state(running, "STOPPED", "FAILED"), "what could not be written then is written now"

@@ -232,7 +232,7 @@ async def test_fifty_kernels_that_talk_while_they_are_shut_down_end_promptly(tmp
         pids = await asyncio.gather(*(bench.ready(text) for _ in range(5)))
         began = asyncio.get_running_loop().time()
         await asyncio.gather(*(stop(bench, pid) for pid in pids))
-        assert asyncio.get_running_loop().time() - began < 5
+        assert asyncio.get_running_loop().time() - began < 9.5, "one that hangs takes ten"
         assert all("at exit" in bench.output(pid) for pid in pids)
     await bench.service.close()
     bench.state.close()
