@@ -110,96 +110,94 @@ class OetApp(ExtensionApp):
         "log_level": "WARN",
     }
 
-    scripts_roots = List(Unicode(), help="Folders that scripts on this machine may come from; empty for any.").tag(
+    scripts_roots = List(Unicode(), help="Folders that scripts may be read from; empty allows any folder.").tag(
         config=True
     )
     repositories = List(
         Unicode(),
-        help="Addresses of git repositories that scripts may come from, or their beginnings; empty for any where "
-        "there are no script roots either.",
+        help="Git repositories that scripts may be read from, by address or its beginning; empty allows any, unless "
+        "scripts_roots is set.",
     ).tag(config=True)
-    max_scripts = Integer(1000, min=1, help="How many scripts in these folders are listed.").tag(config=True)
-    abort_script = Unicode("", help="Script that a stop with abort runs on the subarray; empty for none.").tag(
+    max_scripts = Integer(1000, min=1, help="Maximum number of scripts listed from these folders.").tag(config=True)
+    abort_script = Unicode("", help="Script run on the subarray by a stop with abort; empty disables abort.").tag(
         config=True
     )
-    archive = Unicode("", help="Folder of scheduling block definitions; empty for none.").tag(config=True)
-    state_dir = Unicode(help="Folder for what outlasts the service: ids, kernels' journals, checkouts.").tag(
-        config=True
-    )
-    history = Integer(10, min=0, help="How many inactive procedures stay listed.").tag(config=True)
-    max_kernels = Integer(200, min=1, help="How many procedures may be active at once.").tag(config=True)
+    archive = Unicode("", help="Folder of scheduling block definitions; empty disables activities.").tag(config=True)
+    state_dir = Unicode(help="State folder: database, kernels' journals, records, checkouts.").tag(config=True)
+    history = Integer(10, min=0, help="Number of inactive procedures that stay listed.").tag(config=True)
+    max_kernels = Integer(200, min=1, help="Maximum number of active procedures.").tag(config=True)
     keep_failed_seconds = Float(
-        600.0, min=0, help="How long the kernel of a procedure that has failed stays, to be looked into; 0 for not."
+        600.0,
+        min=0,
+        help="Seconds that the kernel of a failed procedure is kept for post-mortem inspection; 0 disables.",
     ).tag(config=True)
     exit_seconds = Float(
         EXIT_SECONDS,
         min=0,
-        help="What the threads and exit handlers of a script have to end when its main has; 0 for no limit.",
+        help="Seconds for threads and exit handlers of a script to end after main; 0 for no limit.",
     ).tag(config=True)
-    starting_kernels = Integer(4, min=1, help="How many kernel processes are started at the same instant.").tag(
+    starting_kernels = Integer(4, min=1, help="Maximum number of kernel processes started at the same time.").tag(
         config=True
     )
-    fork = Bool(True, help="Whether kernels are forked from a process that has imported what they need.").tag(
-        config=True
-    )
+    fork = Bool(True, help="Fork kernels from a process that has imported their modules.").tag(config=True)
     preload = List(
-        Unicode(), help="Modules that this process imports too, such as numpy,astropy; none that start threads."
+        Unicode(), help="Modules imported by the fork server, such as numpy,astropy; not modules that start threads."
     ).tag(config=True)
-    warm_kernels = Integer(1, min=0, help="How many kernels are started ahead of their scripts.").tag(config=True)
-    interrupt_seconds = Float(2.0, min=0, help="What a stop gives a script to end after an interrupt.").tag(config=True)
-    terminate_seconds = Float(1.0, min=0, help="What a stop gives the process after SIGTERM, before SIGKILL.").tag(
+    warm_kernels = Integer(1, min=0, help="Number of kernels started ahead of their scripts.").tag(config=True)
+    interrupt_seconds = Float(2.0, min=0, help="Grace period in seconds between interrupt and SIGTERM.").tag(
         config=True
     )
+    terminate_seconds = Float(1.0, min=0, help="Grace period in seconds between SIGTERM and SIGKILL.").tag(config=True)
     orphan_seconds = Float(
-        3600.0, min=0, help="How long a kernel without a service waits, its script done, before it ends; 0 for ever."
+        3600.0, min=0, help="Seconds that a kernel without a service lives after its script has ended; 0 for ever."
     ).tag(config=True)
-    exclusive = Bool(True, help="Whether one procedure at a time runs on a subarray.").tag(config=True)
+    exclusive = Bool(True, help="Run one procedure at a time on each subarray.").tag(config=True)
     kernel_seconds = Float(
-        KERNEL_DEADLINE, min=0.1, help="Seconds that a kernel has to start, and to begin what it was asked for."
+        KERNEL_DEADLINE, min=0.1, help="Seconds for a kernel to start, and to begin each request."
     ).tag(config=True)
-    abort_seconds = Float(60.0, min=0, help="What the abort script has to get ready.").tag(config=True)
-    announce_lists = Bool(False, help="Whether each listing is also an event, as in the original.").tag(config=True)
-    body_limit = Integer(10 << 20, min=1, help="Bytes that the body of a request may have.").tag(config=True)
-    max_connections = Integer(MOST_CONNECTIONS, min=1, help="Connections that may be open at once.").tag(config=True)
+    abort_seconds = Float(60.0, min=0, help="Seconds for the abort script to be READY.").tag(config=True)
+    announce_lists = Bool(False, help="Publish each listing as an event, as the original does.").tag(config=True)
+    body_limit = Integer(10 << 20, min=1, help="Maximum size of a request body in bytes.").tag(config=True)
+    max_connections = Integer(MOST_CONNECTIONS, min=1, help="Maximum number of open connections.").tag(config=True)
     max_address_connections = Integer(
-        MOST_OF_ADDRESS, min=1, help="Connections that may be open from one address; behind a proxy, all are from its."
+        MOST_OF_ADDRESS, min=1, help="Maximum number of open connections from one address; a proxy counts as one."
     ).tag(config=True)
     heartbeat = Float(15.0, min=0.01, help="Seconds between comments on a silent event stream.").tag(config=True)
-    listener_bytes = Integer(QUEUE_BYTES, min=1, help="Bytes a listener may lag behind before it is cut off.").tag(
+    listener_bytes = Integer(QUEUE_BYTES, min=1, help="Bytes a listener may lag behind before it is disconnected.").tag(
         config=True
     )
-    record_bytes = Integer(OUTPUT_LIMIT, min=0, help="Characters of output that the record of a run holds.").tag(
+    record_bytes = Integer(OUTPUT_LIMIT, min=0, help="Characters of output kept in the record of a run.").tag(
         config=True
     )
-    git_seconds = Float(120.0, min=0, help="What fetching from a git repository may take.").tag(config=True)
-    environment_seconds = Float(900.0, min=0, help="What building a script's environment may take.").tag(config=True)
-    uv = Bool(True, help="Whether uv builds environments where it is installed; pip does elsewhere.").tag(config=True)
+    git_seconds = Float(120.0, min=0, help="Seconds for fetching from a git repository.").tag(config=True)
+    environment_seconds = Float(900.0, min=0, help="Seconds for building the environment of a script.").tag(config=True)
+    uv = Bool(True, help="Build environments with uv where it is installed, otherwise with pip.").tag(config=True)
     keep_checkouts = Integer(
         10,
         min=1,
-        help="How many checkouts of ended procedures, unused environments and repositories are kept.",
+        help="Number of checkouts of ended procedures, of unused environments and of repositories kept.",
     ).tag(config=True)
-    keep_days = Float(
-        365.0, min=0, help="For how long procedures that have ended are kept, with their events and records."
-    ).tag(config=True)
+    keep_days = Float(365.0, min=0, help="Days that ended procedures are kept, with their events and records.").tag(
+        config=True
+    )
     keep_bytes = Integer(
-        20 << 30, min=0, help="Bytes that the database may have before the oldest procedures that have ended go."
+        20 << 30, min=0, help="Size of the database in bytes above which the oldest ended procedures are removed."
     ).tag(config=True)
-    power_safe = Bool(
-        False, help="Whether each event is flushed to the disk, to outlast a loss of power too; it then takes longer."
-    ).tag(config=True)
+    power_safe = Bool(False, help="Flush each event to disk, so that it survives a loss of power; slower.").tag(
+        config=True
+    )
     detach = Bool(
-        True, help="Whether SIGTERM leaves procedures at work, for the next service to take up; Ctrl-C stops them."
+        True, help="Leave procedures running at SIGTERM for the next service to adopt; Ctrl-C stops them."
     ).tag(config=True)
     insecure_no_token = Bool(
         False, help="Set by --insecure-no-token: anybody who reaches the port may run scripts."
     ).tag(config=True)
     open_at_start = Bool(
         False,
-        help="Whether a Jupyter server takes the state folder when it starts, and not when procedures are first asked "
-        "for; oet serve always does.",
+        help="Take the state folder when a Jupyter server starts, not at the first request for procedures; oet serve "
+        "always does.",
     ).tag(config=True)
-    until_stdin_closes = Bool(False, help="End when standard input ends: the life of an embedded service.").tag(
+    until_stdin_closes = Bool(False, help="End the service when standard input ends; used by embedded services.").tag(
         config=True
     )
 
