@@ -15,6 +15,7 @@ from tornado.log import LogFormatter
 import oet_kernel
 from oet_kernel.bounds import OutOfBounds, check_topic
 from oet_kernel.cli.console import _shown
+from oet_kernel.cli.main import cli
 from oet_kernel.cli.main import main as cli_main
 from oet_kernel.cli.options import offered
 from oet_kernel.cli.printing import Printer, print_json
@@ -224,7 +225,7 @@ def test_completions_are_one_line_each_without_what_controls_a_terminal(text):
 @pytest.mark.parametrize("text", [*CONTROLS, "\n1$(touch x)\n"])
 def test_completed_options_of_a_script_are_one_line_each(tmp_path, text):
     (tmp_path / "x.py").write_text(f"def init(a={text!r}): ...\ndef main(): ...\n")
-    completing = ShellComplete(oet_kernel.cli.cli, {}, "oet", "_OET_COMPLETE")
+    completing = ShellComplete(cli, {}, "oet", "_OET_COMPLETE")
     (item,) = [one for one in completing.get_completions(["run", str(tmp_path / "x.py")], "--") if one.value == "--a"]
     assert not has_controls(item.help)
 
