@@ -23,7 +23,7 @@ from oet_kernel.kernel_manager.journal_reader import JournalReader
 from oet_kernel.kernel_manager.session import KernelRecord, OnExit, OnFault, OnRecords
 from oet_kernel.kernel_manager.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.models import Connection
-from oet_kernel.protocol import CONNECTION_FILE, Changes, Hello, PrepareRequest, Record, Request
+from oet_kernel.protocol import CONNECTION_FILE, OUTPUT_FILE, Changes, Hello, PrepareRequest, Record, Request
 from oet_kernel.settings import KERNEL_DEADLINE, Ladder
 from oet_kernel.system.process_context import Bounds, Surroundings, need_start
 from oet_kernel.system.process_identity import read_identity, start_of
@@ -320,7 +320,7 @@ class LocalKernel:
         env = {**self._surroundings.environment, MARK: str(self.folder)}
         try:
             await provide_packages(python)
-            with open(self.folder / "stdio.log", "ab") as stdio:  # noqa: ASYNC230 - a new file in our own folder
+            with open(self.folder / OUTPUT_FILE, "ab") as stdio:  # noqa: ASYNC230 - a new file in our own folder
                 await manager.start_kernel(
                     env=env,
                     cwd=self._surroundings.folder,
@@ -585,7 +585,7 @@ class LocalKernel:
         lines = text.splitlines()[-_LAST_LINES:] if fatal < 0 else text[fatal:].splitlines()
         if lines:
             said += ["Last output:", *lines]
-        stdio = self.folder / "stdio.log"
+        stdio = self.folder / OUTPUT_FILE
         written = stdio.read_bytes()[-_LAST_BYTES:].decode(errors="replace") if stdio.exists() else ""
         fatal = written.rfind(_FATAL)  # Python 3.14 adds the C stack behind Python's
         errors = (written[-4096:] if fatal < 0 else written[fatal:]).strip()

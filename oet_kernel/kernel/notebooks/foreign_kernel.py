@@ -25,6 +25,7 @@ from oet_kernel.kernel.encoding import encode
 from oet_kernel.kernel.iopub import Publisher
 from oet_kernel.kernel.notebooks.cells import RunEnded
 from oet_kernel.models import ProcedureInput
+from oet_kernel.protocol import OUTPUT_FILE
 from oet_kernel.system.blocked_imports import blocked
 
 START_DEADLINE = 60.0
@@ -106,7 +107,7 @@ class ForeignCells:
         self._publish = publish
         self._notebook = notebook
         self._coroutines = coroutines
-        self._stdio = folder / "stdio.log"
+        self._stdio = folder / OUTPUT_FILE
         context = zmq.Context()
         context.rcvhwm = 0  # a burst waits here instead of being dropped there
         address = {"transport": "ipc", "ip": sockets} if sockets and _speaks_ipc(self._spec) else {}
