@@ -4,6 +4,7 @@ Typed immutable records, with the same meaning in the service, on the wire and i
 no other module of the project. Names of classes and fields are those of the original Observation Execution Tool.
 """
 
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Literal
 
@@ -233,16 +234,16 @@ class Returned(Struct, frozen=True, kw_only=True):
         return _ENCODER.encode(self.value).decode() if self.text is None else self.text
 
 
-def subarray_id_of(calls: dict[str, ProcedureInput]) -> Any:
+def subarray_id_of(calls: Iterable[Mapping[str, Any]]) -> Any:
     """Return the ``subarray_id`` of the newest call that has one; None if there is none.
 
     Parameters
     ----------
     calls
-        Arguments by function name, oldest first.
+        Keyword arguments of each call, oldest first.
     """
-    given = (call.kwargs.get("subarray_id") for call in reversed(calls.values()))
-    return next((value for value in given if value is not None), None)
+    given = [kwargs["subarray_id"] for kwargs in calls if kwargs.get("subarray_id") is not None]
+    return given[-1] if given else None
 
 
 class ProcedureSummary(Struct, frozen=True, kw_only=True):
@@ -267,7 +268,7 @@ class ProcedureSummary(Struct, frozen=True, kw_only=True):
     @property
     def subarray_id(self) -> Any:
         """``subarray_id`` of the newest call that has one; None if there is none."""
-        return subarray_id_of(self.script_args)
+        return subarray_id_of(call.kwargs for call in self.script_args.values())
 
     @property
     def standing(self) -> str:

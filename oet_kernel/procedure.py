@@ -80,7 +80,7 @@ class Procedure(Struct, frozen=True, kw_only=True):
     @property
     def subarray_id(self) -> Any:
         """``subarray_id`` of the newest call that has one; None if there is none."""
-        return subarray_id_of(self.calls)
+        return subarray_id_of(call.kwargs for call in self.calls.values())
 
     @property
     def subarray(self) -> str:

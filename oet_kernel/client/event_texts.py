@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from oet_kernel.client import AWAY, BACK, LOST, Event
-from oet_kernel.client.tracking import subarray_in
+from oet_kernel.models import subarray_id_of
 from oet_kernel.topics import STATECHANGE
 
 _NOTICES = {
@@ -163,7 +163,7 @@ def _about(event: Event) -> dict[str, Any]:
         result = result[0] if result else {}
     subject = {**command, **result}
     calls = result.get("script_args") or {"init": command.get("init_args") or {}}
-    subarray = subarray_in(calls)
+    subarray = subarray_id_of(call.get("kwargs") or {} for call in calls.values())
     return {
         "id": result.get("id"),
         "script": (subject.get("script") or {}).get("script_uri"),

@@ -3,9 +3,7 @@
 The terminal, the magics and the panel share this module, so that they agree.
 """
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from msgspec.structs import replace
@@ -78,15 +76,3 @@ def paused(pause: Pause | None, event: Event, now: float) -> Pause | None:
 def script_name(uri: str) -> str:
     """Return the file name of a script, or its URI if that has none."""
     return PurePosixPath(unquote(urlsplit(uri).path)).name or uri
-
-
-def subarray_in(calls: Mapping[str, Any]) -> Any:
-    """Return the ``subarray_id`` of the newest call that has one, which the service uses too; None without.
-
-    Parameters
-    ----------
-    calls
-        Arguments by function name, oldest first, as in an event.
-    """
-    given = ((call.get("kwargs") or {}).get("subarray_id") for call in reversed(list(calls.values())))
-    return next((one for one in given if one is not None), None)

@@ -114,3 +114,10 @@ def test_script_that_says_that_it_is_ready_is_not_believed():
 def test_each_line_of_a_procedure_has_its_mark(text, begins, out):
     assert marked(text, owner(event("t")), begins) == out
     assert owner(Event("t", "SESWorker", {}, None)) == ""
+
+
+@pytest.mark.parametrize("calls", [{}, {"init": {}}, {"init": {"kwargs": None}}, {"init": {"args": [1]}}])
+def test_calls_without_keywords_name_no_subarray(calls):
+    assert describe(event("procedure.lifecycle.created", result=SUMMARY | {"script_args": calls})).endswith(
+        "created for subarray unspecified"
+    )

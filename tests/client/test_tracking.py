@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from oet_kernel import topics
 from oet_kernel.client import Event
 from oet_kernel.client.event_texts import describe
-from oet_kernel.client.tracking import entered, in_state, paused, script_name, subarray_in
+from oet_kernel.client.tracking import entered, in_state, paused, script_name
 from oet_kernel.models import (
     FileSystemScript,
     Pause,
@@ -14,7 +14,6 @@ from oet_kernel.models import (
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
-    subarray_id_of,
 )
 from oet_kernel.panel.model import Row
 
@@ -43,15 +42,10 @@ def event(topic, **fields):
 def test_subarray_is_that_of_the_newest_call_on_every_surface(calls, subarray):
     told = summary(**calls)
     raw = {name: {"args": [], "kwargs": {"subarray_id": one}} for name, one in calls.items()}
-    assert subarray_id_of(told.script_args) == told.subarray_id == subarray_in(raw) == subarray
+    assert told.subarray_id == subarray
     assert Row(told).subarray == ("" if subarray is None else str(subarray))
     line = describe(event("procedure.lifecycle.created", result={"id": 3, "script_args": raw, "state": "CREATING"}))
     assert line.endswith(f"subarray {'unspecified' if subarray is None else subarray}")
-
-
-@pytest.mark.parametrize("calls", [{}, {"init": {}}, {"init": {"kwargs": None}}, {"init": {"args": [1]}}])
-def test_calls_without_names_have_no_subarray(calls):
-    assert subarray_in(calls) is None
 
 
 @pytest.mark.parametrize(
