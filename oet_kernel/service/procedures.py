@@ -14,25 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oet_kernel import procedure as lifecycle
 from oet_kernel import topics
-from oet_kernel.bounds import (
-    ARGUMENT_BYTES,
-    NAME_CHARACTERS,
-    REPOSITORY_CHARACTERS,
-    REQUEST_DEPTH,
-    URI_CHARACTERS,
-    OutOfBounds,
-    check_json,
-    check_text,
-)
 from oet_kernel.errors import (
-    BodyTooLarge,
-    MalformedRequest,
     OetError,
     ShuttingDown,
     StartRefused,
@@ -41,7 +28,6 @@ from oet_kernel.errors import (
     TooManyKernels,
 )
 from oet_kernel.events.bus import EventBus
-from oet_kernel.events.event import Event
 from oet_kernel.events.mapping import Announcement
 from oet_kernel.kernel_manager.pool import KernelPool
 from oet_kernel.models import (
@@ -50,20 +36,19 @@ from oet_kernel.models import (
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
-    Script,
     StartProcessCommand,
     StopProcessCommand,
-    to_json,
 )
-from oet_kernel.protocol import EventRequest
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service.aborts import Aborts
 from oet_kernel.service.attachments import Attachments
 from oet_kernel.service.execution import Execution, Services
+from oet_kernel.service.forwarding import forward
 from oet_kernel.service.pauses import Pauses
 from oet_kernel.service.post_mortem import KeptKernels
 from oet_kernel.service.publisher import EventPublisher, publish_list
 from oet_kernel.service.registry import Registry
+from oet_kernel.service.request_bounds import check_arguments, check_script
 from oet_kernel.service.resources import Subarrays
 from oet_kernel.settings import Limits
 from oet_kernel.state.folder import StateFolder
@@ -138,7 +123,7 @@ class ScriptExecutionService:
         self._closing = False
         self._resumed = asyncio.Event()
         journal.on_commit = self._committed
-        bus.tap(self._forward)
+        bus.tap(lambda event: forward(event, self._registry))
 
     @property
     def base_url(self) -> str:
@@ -256,10 +241,10 @@ class ScriptExecutionService:
             When the script can be refused at once, a text is too long or arguments nest too deeply, there are too many
             kernels, the service is shutting down, or the store cannot be written.
         """
-        _check_script(command.script)
+        check_script(command.script)
         for name, given in (("init", command.init_args), ("main", main), ("main", planned)):
             if given is not None:
-                _check_arguments(name, given)
+                check_arguments(name, given)
         self._take_command()
         script, repository = self._services.sources.admit(command.script)
         command = replace(command, script=script)
@@ -354,7 +339,7 @@ class ScriptExecutionService:
             return self._told(execution)
         self._take_command()
         arguments = command.run_args.over(execution.main)
-        _check_arguments("main", arguments)
+        check_arguments("main", arguments)
         started = lifecycle.Started(time.time(), arguments, who)
         if self._limits.exclusive:
             holder = self._subarrays.claim(lifecycle.apply(execution.procedure, started).subarray, pid)
@@ -552,18 +537,6 @@ class ScriptExecutionService:
                 continue
             return
 
-    # --- events
-
-    def _forward(self, event: Event) -> None:
-        """Send an event to the scripts that listen to it, except to its sender."""
-        for execution in self._registry:
-            if not execution.interests or event.procedure == execution.id or execution.kernel is None:
-                continue
-            if any(topics.under(event.topic, interest) for interest in execution.interests):
-                fields = msgspec.json.decode(event.data)
-                fields.pop("topic", None)
-                execution.kernel.ask(EventRequest(event.topic, fields))
-
     def _find(self, pid: int) -> Execution:
         return self._registry.find(pid)
 
@@ -587,34 +560,3 @@ def _why(procedure: lifecycle.Procedure) -> str:
         return ""
     lines = (procedure.history.stacktrace or "").strip().splitlines() or ["it is not known why"]
     return f": {lines[-1]}"
-
-
-def _check_script(script: Script) -> None:
-    texts = [("$.script.script_uri", script.script_uri, URI_CHARACTERS)]
-    texts.append(("$.script.kernel", script.kernel or "", NAME_CHARACTERS))
-    texts.append(("$.script.working_folder", script.working_folder or "", URI_CHARACTERS))
-    if isinstance(script, GitScript):
-        git = script.git_args
-        texts.append(("$.script.git_args.git_repo", git.git_repo, REPOSITORY_CHARACTERS))
-        texts.append(("$.script.git_args.git_branch", git.git_branch or "", NAME_CHARACTERS))
-        texts.append(("$.script.git_args.git_commit", git.git_commit or "", NAME_CHARACTERS))
-    for where, text, most in texts:
-        try:
-            check_text(text, "a text", most)
-        except OutOfBounds as error:
-            raise MalformedRequest(f"{where}: {error}") from None
-
-
-def _check_arguments(name: str, arguments: ProcedureInput) -> None:
-    """Refuse arguments that cannot be sent to a kernel, or cannot be restored by the next service."""
-    where = f"$.script_args.{name}"
-    try:
-        encoded = to_json(arguments)
-        check_json(encoded, max(len(encoded), 1), REQUEST_DEPTH)
-    except (ValueError, RecursionError) as error:
-        raise MalformedRequest(f"{where}: the value {error}") from None
-    if len(encoded) > ARGUMENT_BYTES:
-        raise BodyTooLarge(
-            f"{where} has {len(encoded):,} bytes of JSON and {ARGUMENT_BYTES:,} are allowed; hand large data over in a "
-            "file"
-        )
