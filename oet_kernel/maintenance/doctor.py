@@ -253,7 +253,7 @@ class Doctor:
         """Compare the active procedures in the store with the existing kernels."""
         active = store.active()
         kernels = store.kernels([row.id for row in active])
-        wanted = {Path(kernel.folder) for kernel in kernels.values()}
+        wanted = {Path(kernel.address) for kernel in kernels.values()}
         for row in active:
             self._procedure(row, kernels.get(row.id))
         if not active:
@@ -293,7 +293,7 @@ class Doctor:
     def _procedure(self, row: ProcedureRow, kernel: KernelRow | None) -> None:
         """Report whether the kernel of an active procedure is running."""
         name = f"Procedure {row.id} is {row.procedure.state.name}"
-        record = None if kernel is None else find_record(Path(kernel.folder))
+        record = None if kernel is None else find_record(Path(kernel.address))
         if record is not None and start_of(record.pid) == record.started:
             text = f"{name}, in the kernel process {record.pid}"
             if self._served:

@@ -360,7 +360,7 @@ class Execution:
             self.learn(lifecycle.EnvironmentFinished(time.time()))
         self.kernel = kernel = services.kernels.get(python)
         # the folder is stored before a process runs in it, so that a process is always found again
-        services.journal.put(KernelRow(procedure=self.id, folder=str(kernel.folder)))
+        services.journal.put(KernelRow(procedure=self.id, address=str(kernel.folder)))
         if not kernel.alive:
             await services.journal.written()
         kernel.attach(self._hear, self._kernel_ended, self.kernel_unheard)
@@ -424,7 +424,7 @@ class Execution:
         assert self.kernel is not None
         row = KernelRow(
             procedure=self.id,
-            folder=str(self.kernel.folder),
+            address=str(self.kernel.folder),
             process=msgspec.json.encode(self.kernel.record),
             offset=self._offset,
         )
@@ -555,11 +555,11 @@ def _has_failed(task: "asyncio.Task[bool]") -> bool:
 
 def _process_of(row: KernelRow) -> KernelRecord | None:
     """Return the record that identifies a kernel's process; None if there was no process, or its folder is gone."""
-    if not Path(row.folder).is_dir():
+    if not Path(row.address).is_dir():
         return None
     if row.process is None:
-        return find_record(Path(row.folder))
+        return find_record(Path(row.address))
     try:
         return msgspec.json.decode(row.process, type=KernelRecord)
     except (ValueError, RecursionError):
-        return find_record(Path(row.folder))
+        return find_record(Path(row.address))

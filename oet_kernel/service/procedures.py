@@ -148,8 +148,8 @@ class ScriptExecutionService:
                 "rows", f"procedure {row.id}", store.unreadable.pop(row.id), str(row.procedure.history.stacktrace)
             )
         for pid, kernel in list(kernels.items()):
-            if not self._state.owns(Path(kernel.folder)):
-                why = f"{kernel.folder} is no folder of a kernel in {self._state.path}"
+            if not self._state.owns(Path(kernel.address)):
+                why = f"{kernel.address} is no folder of a kernel in {self._state.path}"
                 self._journal.set_aside.put("rows", f"procedure {pid}", repr(kernels.pop(pid)).encode(), why)
         if self._state.moved:
             self._journal.set_aside.counts["files"] += len(self._state.moved)
@@ -158,7 +158,7 @@ class ScriptExecutionService:
         for execution in self._registry.active:
             if "main" in execution.procedure.calls:
                 self._subarrays.claim(execution.procedure.subarray, execution.id)
-        await self._services.kernels.sweep([Path(kernel.folder) for kernel in kernels.values()])
+        await self._services.kernels.sweep([Path(kernel.address) for kernel in kernels.values()])
         resumptions = [self._resume(self._registry.find(pid), kernels.get(pid)) for pid in active]
         tasks = [self._supervisor.start("taking up a procedure", one) for one in resumptions]
         if tasks:
@@ -181,7 +181,7 @@ class ScriptExecutionService:
         except Exception as error:
             report_fault(f"taking up procedure {execution.id}", error)
             if kernel is not None:
-                await self._services.kernels.end(Path(kernel.folder))
+                await self._services.kernels.end(Path(kernel.address))
             execution.learn(lifecycle.Failed(time.time(), f"It could not be taken up after a restart: {error!r}"))
 
     @property

@@ -57,7 +57,10 @@ class KernelRow(Struct, frozen=True, kw_only=True):
     """Kernel of a procedure, with the offset in its journal."""
 
     procedure: int
-    folder: str
+    kind: str = "local"
+    """How the session is found again: ``local`` for a kernel on this machine."""
+    address: str
+    """Where the session is found, as its kind has it; path of the private folder of a local kernel."""
     process: bytes | None = None
     """Identity of the process, as JSON; None before its start."""
     offset: int = 0

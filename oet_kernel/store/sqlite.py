@@ -111,6 +111,7 @@ class Store:
     def _bring_up_to_date(self) -> None:
         with self._engine.begin() as connection:
             if not sa.inspect(connection).has_table(tables.version.name):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # otherwise each statement would be committed alone
                 tables.metadata.create_all(connection)
                 tables.version.create(connection)
                 connection.execute(tables.version.insert().values(version_num=tables.REVISION))
@@ -137,6 +138,7 @@ class Store:
                 f"{tables.REVISION}): a later version has written it; start that one, or give this one another folder "
                 "with --state-dir"
             ) from None
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # otherwise each statement would be committed alone
         command.upgrade(config, "head")
 
     # --- writing
@@ -445,15 +447,18 @@ class Store:
     def kernels(self, procedures: Collection[int]) -> dict[int, KernelRow]:
         """Read the kernels of procedures, by procedure id."""
         columns = tables.kernels.c
-        query = sa.select(columns.procedure, columns.folder, columns.process, columns.offset)
+        query = sa.select(columns.procedure, columns.kind, columns.address, columns.process, columns.offset)
         with self._explained(), self._engine.connect() as connection:
             rows = connection.execute(query.where(columns.procedure.in_(procedures)))
             found = {}
             for one in rows:
-                if isinstance(one.folder, str) and "\0" not in one.folder and isinstance(one.offset, int):
-                    process = None if one.process is None else _bytes(one.process)
+                if isinstance(one.address, str) and "\0" not in one.address and isinstance(one.offset, int):
                     found[one.procedure] = KernelRow(
-                        procedure=one.procedure, folder=one.folder, process=process, offset=max(one.offset, 0)
+                        procedure=one.procedure,
+                        kind=str(one.kind),
+                        address=one.address,
+                        process=None if one.process is None else _bytes(one.process),
+                        offset=max(one.offset, 0),
                     )
             return found
 
@@ -490,7 +495,7 @@ def _put(connection: sa.Connection, row: Row) -> None:
         case ProcedureRow():
             _procedures.put(connection, row.id, _columns(row))
         case KernelRow():
-            values = {"folder": row.folder, "process": row.process, "offset": row.offset}
+            values = {"kind": row.kind, "address": row.address, "process": row.process, "offset": row.offset}
             _kernels.put(connection, row.procedure, values)
         case ActivityRow():
             _activities.put(connection, row.id, {"procedure": row.procedure, "record": row.record})

@@ -2,15 +2,18 @@
 
 import sqlalchemy as sa
 
-REVISION = "0001"
+REVISION = "0002"
 """Migration that leads to these tables; stored in the database, so that each version can identify its schema."""
 
 metadata = sa.MetaData()
 
+_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""Type of ids and numbers of events: 64 bits; SQLite has them in INTEGER, and takes such a key as its row id."""
+
 procedures = sa.Table(
     "procedures",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("id", _ID, primary_key=True, autoincrement=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("script", sa.Text, nullable=False, comment="URI of the script"),
     sa.Column("subarray", sa.Text, nullable=False, comment="the slot that it occupies while it runs"),
@@ -23,8 +26,9 @@ procedures = sa.Table(
 kernels = sa.Table(
     "kernels",
     metadata,
-    sa.Column("procedure", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("folder", sa.Text, nullable=False, comment="its private folder: journal, connection file, output"),
+    sa.Column("procedure", _ID, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Text, nullable=False, comment="how its session is found again: local for this machine"),
+    sa.Column("address", sa.Text, nullable=False, comment="where, as its kind has it; local: its private folder"),
     sa.Column("process", sa.LargeBinary, comment="how the process is known again, as JSON; NULL before it was started"),
     sa.Column("offset", sa.BigInteger, nullable=False, comment="how far its journal has become events, in bytes"),
 )
@@ -32,8 +36,8 @@ kernels = sa.Table(
 events = sa.Table(
     "events",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("procedure", sa.Integer, comment="the procedure that it is about; NULL for none, or several"),
+    sa.Column("seq", _ID, primary_key=True, autoincrement=False),
+    sa.Column("procedure", _ID, comment="the procedure that it is about; NULL for none, or several"),
     sa.Column("topic", sa.Text, nullable=False),
     sa.Column("at", sa.Float, nullable=False, comment="Unix seconds"),
     sa.Column("data", sa.LargeBinary, nullable=False, comment="the JSON object that goes out"),
@@ -43,8 +47,8 @@ events = sa.Table(
 activities = sa.Table(
     "activities",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("procedure", sa.Integer, nullable=False),
+    sa.Column("id", _ID, primary_key=True, autoincrement=False),
+    sa.Column("procedure", _ID, nullable=False),
     sa.Column("record", sa.LargeBinary, nullable=False, comment="all of it, as JSON"),
 )
 

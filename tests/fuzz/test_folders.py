@@ -25,7 +25,7 @@ from tests.fuzz import strategies as odd
 
 TABLES = {
     "procedures": ("id", "state", "script", "subarray", "created", "ended", "record"),
-    "kernels": ("procedure", "folder", "process", "offset"),
+    "kernels": ("procedure", "kind", "address", "process", "offset"),
     "events": ("seq", "procedure", "topic", "at", "data"),
     "activities": ("id", "procedure", "record"),
     "counters": ("name", "value"),
@@ -138,7 +138,7 @@ def test_next_service_starts_or_says_why_not(template, damages):
         folder = Path(name)
         subprocess.run(["cp", "-a", template, folder / "state"], check=True)  # it knows pipes
         with closing(sqlite3.connect(folder / "state" / DATABASE)) as database, database:
-            database.execute("update kernels set folder = replace(folder, ?, ?)", (str(template), f"{folder}/state"))
+            database.execute("update kernels set address = replace(address, ?, ?)", (str(template), f"{folder}/state"))
         for damage, number, where, row, value in damages:
             paths = sorted(path for path in (folder / "state").rglob("*") if not path.name.startswith("lock"))
             damage(folder / "state", paths[number % len(paths)], where, row, value)

@@ -27,8 +27,8 @@ PROCEDURES = {
     "deep": f"update procedures set record = cast('{DEEP}' as blob) where id = 1",
     "deep arguments": "update procedures set record = cast(replace(cast(record as text), '\"kwargs\":{}', "
     f'\'"kwargs":{{"x":{"[" * 900}{"]" * 900}}}\') as blob) where id = 1',
-    "kernel elsewhere": "update kernels set folder = '/' where procedure = 1",
-    "kernel of nowhere": "update kernels set folder = x'00' where procedure = 1",
+    "kernel elsewhere": "update kernels set address = '/' where procedure = 1",
+    "kernel of nowhere": "update kernels set address = x'00' where procedure = 1",
     "kernel's process": "update kernels set process = 'x' where procedure = 1",
     "kernel's process deep": f"update kernels set process = '{'[' * 5000}' where procedure = 1",
     "kernel's offset": "update kernels set offset = 'far' where procedure = 1",

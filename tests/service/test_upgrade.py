@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import sqlite3
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from oet_kernel.state.layout import DATABASE
+from oet_kernel.store import tables
 from tests.conftest import launch, serve
 
 WHEEL = Path(__file__).parents[1] / "recorded" / "oet_kernel-0.1.0.dev0-py3-none-any.whl"
@@ -56,9 +59,11 @@ def left_at_work(tmp_path, older, fork):
         identities = [one.read_text() for one in (tmp_path / "state" / "kernels").glob("*/process.json")]
         assert identities
         assert not any("protocol" in one for one in identities), "they are of the older version"
+        assert revision(tmp_path) == "0001"
     finally:
         first.end()
     with serve(tmp_path, f"--OetApp.fork={fork}") as second:
+        assert revision(tmp_path) == tables.REVISION
         yield second, pids, gates
 
 
@@ -87,6 +92,12 @@ def test_procedures_of_an_older_version_go_on_are_commanded_and_stopped(tmp_path
         assert service.until(second)["state"] == "STOPPED"
         fresh = service.create("def main(): pass\n")
         assert service.until(fresh, "READY")["state"] == "READY"
+
+
+def revision(folder):
+    """Schema of the database."""
+    with contextlib.closing(sqlite3.connect(folder / "state" / DATABASE)) as database:
+        return database.execute("SELECT version_num FROM alembic_version").fetchone()[0]
 
 
 def events(service, pid):

@@ -78,7 +78,7 @@ async def test_event_is_on_disk_when_it_is_heard(path):
 async def test_what_is_put_in_during_one_turn_is_one_transaction(journal):
     for n in range(10):
         publish(journal, n=n)
-        journal.put(KernelRow(procedure=1, folder="/f", offset=n))
+        journal.put(KernelRow(procedure=1, address="/f", offset=n))
     await journal.settled()
     assert journal.store.units == 1
     assert journal.store.kernels([1])[1].offset == 9
@@ -183,8 +183,8 @@ async def test_work_that_nobody_waits_for_any_more_is_left_out_and_stops_nothing
 
 
 REFUSED = {
-    "number beyond SQLite's": lambda j: j.put(KernelRow(procedure=1, folder="/f", offset=1 << 70)),
-    "id beyond SQLite's": lambda j: j.put(KernelRow(procedure=1 << 70, folder="/f")),
+    "number beyond SQLite's": lambda j: j.put(KernelRow(procedure=1, address="/f", offset=1 << 70)),
+    "id beyond SQLite's": lambda j: j.put(KernelRow(procedure=1 << 70, address="/f")),
     "text without UTF-8": lambda j: j.publish(Announcement("user.\ud800", b"{}"), 1),
     "time": lambda j: j.publish(Announcement("user.x", b"{}"), 1, at="yesterday " * 3),
     "kind of value": lambda j: j.publish(Announcement("user.x", [b"{}"]), 1),

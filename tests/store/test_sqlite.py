@@ -7,10 +7,6 @@ import tracemalloc
 
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +14,6 @@ from oet_kernel import procedure as lifecycle
 from oet_kernel.errors import StoreTooNew, StoreUnusable
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput, ProcedureState
-from oet_kernel.store import tables
 from oet_kernel.store.rows import ActivityRow, ArchiveQuery, KernelRow, ProcedureRow, Unit
 from oet_kernel.store.sqlite import HORIZON, Store
 
@@ -72,10 +67,10 @@ def test_a_unit_is_written_whole_or_not_at_all(store):
 
 
 def test_the_last_of_a_row_counts_and_its_kernel_and_activity_go_with_it(store):
-    store.write(Unit(procedures={1: row(1)}, kernels={1: KernelRow(procedure=1, folder="/f")}))
-    store.write(Unit(kernels={1: KernelRow(procedure=1, folder="/f", process=b"{}", offset=1 << 40)}))
+    store.write(Unit(procedures={1: row(1)}, kernels={1: KernelRow(procedure=1, address="/f")}))
+    store.write(Unit(kernels={1: KernelRow(procedure=1, address="/f", process=b"{}", offset=1 << 40)}))
     store.write(Unit(activities={3: ActivityRow(3, 1, b"{}")}, procedures={1: row(1, ended=5.0)}))
-    assert store.kernels([1, 2]) == {1: KernelRow(procedure=1, folder="/f", process=b"{}", offset=1 << 40)}
+    assert store.kernels([1, 2]) == {1: KernelRow(procedure=1, address="/f", process=b"{}", offset=1 << 40)}
     assert store.activities(10) == [ActivityRow(3, 1, b"{}")]
     assert store.active() == []
 
@@ -207,7 +202,7 @@ def test_age_removes_what_ended_before_and_never_what_is_active(store):
     store.write(
         Unit(
             procedures={1: row(1, at=1.0, ended=10.0), 2: row(2, at=1.0), 3: row(3, ended=3000.0)},
-            kernels={1: KernelRow(procedure=1, folder="/f")},
+            kernels={1: KernelRow(procedure=1, address="/f")},
             activities={1: ActivityRow(1, 1, b"{}")},
             events=[*events(range(1, 2501), 1), *events(range(2501, 2601), 2), *events(range(2601, 2701), 3)],
         )
@@ -246,33 +241,6 @@ def test_numbers_go_on_where_they_were_when_retention_has_removed_everything(sto
 
 
 # --- versions and damage
-
-
-def test_migrations_lead_to_the_tables_of_this_version(tmp_path):
-    from alembic import command
-
-    config = Config()
-    config.set_main_option("script_location", str(tables.__file__).replace("tables.py", "migrations"))
-    assert ScriptDirectory.from_config(config).get_current_head() == tables.REVISION
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'x.sqlite'}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
-    engine.dispose()
-
-
-def test_database_of_an_older_version_is_migrated_when_it_is_opened(tmp_path, monkeypatch):
-    path = tmp_path / "oet.sqlite"
-    Store(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
-    asked = []
-    monkeypatch.setattr(tables, "REVISION", "0002")
-    monkeypatch.setattr("alembic.command.upgrade", lambda config, to: asked.append(to))
-    Store(path).close()
-    assert asked == ["head"]
 
 
 def test_procedure_that_was_written_before_it_was_kept_who_asks_is_read_without(store):
