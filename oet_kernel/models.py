@@ -432,8 +432,8 @@ class KernelInfo(Struct, frozen=True, kw_only=True):
     """Id of the kernel, unique on its machine."""
     host: str
     """Name of the kernel's machine."""
-    pid: int
-    """Process id of the kernel."""
+    pid: int | None
+    """Process id of the kernel; None where its machine does not tell it."""
     control: str | None
     """Name of the user who has control; None while all may only look."""
     kept_until: float | None

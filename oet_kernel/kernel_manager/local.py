@@ -7,6 +7,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
+from socket import gethostname
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -20,14 +21,27 @@ from oet_kernel.kernel_manager.adopted import AdoptedProcess
 from oet_kernel.kernel_manager.exit_status import Ending, ExitStatuses
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.journal_reader import JournalReader
-from oet_kernel.kernel_manager.session import KernelRecord, OnExit, OnFault, OnRecords
+from oet_kernel.kernel_manager.record import LOCAL, KernelRecord
+from oet_kernel.kernel_manager.session import AtWork, KernelIdentity, KernelLocation, OnExit, OnFault, OnRecords
 from oet_kernel.kernel_manager.specs import OneSpec, kernel_spec, provide_packages
 from oet_kernel.models import Connection
-from oet_kernel.protocol import CONNECTION_FILE, OUTPUT_FILE, Changes, Hello, PrepareRequest, Record, Request
+from oet_kernel.protocol import (
+    CONNECTION_FILE,
+    OUTPUT_FILE,
+    CallReport,
+    Changes,
+    Hello,
+    Idle,
+    PrepareRequest,
+    Record,
+    Request,
+    RunRequest,
+)
 from oet_kernel.settings import KERNEL_DEADLINE, Ladder
+from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.process_context import Bounds, Surroundings, need_start
 from oet_kernel.system.process_identity import read_identity, start_of
-from oet_kernel.system.processes import MARK, describe_exit, handles, kill_leftovers, kill_tree, marked, signal_group
+from oet_kernel.system.processes import MARK, describe_exit, handles, kill_leftovers, kill_tree, signal_group
 from oet_kernel.system.supervision import report_fault, supervise
 from oet_kernel.system.threads import PROCESSES
 
@@ -43,29 +57,6 @@ _FATAL = "Fatal Python error: "
 """Beginning of faulthandler's report, in the output of a script that has enabled it for its standard error."""
 _NOWHERE = Surroundings({}, "", Bounds("", 0, ()))
 """Surroundings of a kernel that another service started: unknown, so all current ones count as changes."""
-
-
-def find_record(folder: Path) -> KernelRecord | None:
-    """Find the kernel of a folder, running or ended, whose start was not recorded by any service.
-
-    Parameters
-    ----------
-    folder
-        The kernel's private folder.
-
-    Returns
-    -------
-    KernelRecord or None
-        None when no process was ever started for the folder.
-    """
-    found = read_identity(folder)
-    if found is not None:
-        return KernelRecord(folder=str(folder), pid=found.pid, started=found.started, forked=found.forked)
-    # a kernel that has not written its identity yet; forked kernels write it within the first millisecond
-    for pid in marked(str(folder)).get(str(folder), []):
-        if (started := start_of(pid)) is not None:
-            return KernelRecord(folder=str(folder), pid=pid, started=started, forked=False)
-    return None
 
 
 class Process(Protocol):
@@ -96,12 +87,14 @@ class LocalKernel:
 
     Parameters
     ----------
+    state
+        State folder of the service, which holds the kernel's folder and its sockets.
     folder
         A private folder for this kernel alone; must exist and be empty.
-    sockets
-        Beginning of the paths of the kernel's sockets; short, since the system allows 107 bytes.
     context
         The ZeroMQ context that all kernels of the service share.
+    python
+        Interpreter of the kernel's environment; None for the service's own.
     fork_server
         Forks the kernel where possible; None to start it plainly.
     orphan_seconds
@@ -112,19 +105,21 @@ class LocalKernel:
 
     def __init__(
         self,
+        state: StateFolder,
         folder: Path,
-        sockets: Path,
         context: zmq.asyncio.Context,
+        python: Path | None = None,
         fork_server: ForkServerSupervisor | None = None,
         orphan_seconds: float = 0,
         offset: int = 0,
     ) -> None:
         self.folder = folder
+        """The kernel's private folder, whose name is the id of the kernel."""
         self.exit_status: int | None = None
         """Exit code of the process, or minus the number of the signal that ended it; None while unknown."""
         self.ended_at: float | None = None
         """Time of the process's end, in Unix seconds; None while it runs. An estimate where no service watched."""
-        self._address = sockets
+        self._state = state
         self._on_records: OnRecords = _nobody_hears
         self._on_exit: OnExit = lambda description: None
         self._on_fault: OnFault = lambda error: None
@@ -152,14 +147,16 @@ class LocalKernel:
         self._tasks: list[asyncio.Task[None]] = []
         self._hello = Hello()
         self._surroundings: Surroundings | None = None
-        self._python: Path | None = None
-        """Interpreter of the kernel's environment; None for the service's own."""
+        self._python = python
+        self._at_work: AtWork = None
 
     @classmethod
     def adopt(
         cls,
+        state: StateFolder,
         record: KernelRecord,
         offset: int,
+        at_work: AtWork,
         context: zmq.asyncio.Context,
         exit_statuses: ExitStatuses | None,
         python: Path | None = None,
@@ -170,10 +167,14 @@ class LocalKernel:
 
         Parameters
         ----------
+        state
+            State folder of the service.
         record
             Record of the kernel. A process with the same pid but another start time is a different one, and untouched.
         offset
             Offset in bytes in the journal to begin at: behind the last stored record.
+        at_work
+            Request that the kernel had not finished at this offset.
         context
             The ZeroMQ context that all kernels of the service share.
         exit_statuses
@@ -182,10 +183,12 @@ class LocalKernel:
             Interpreter of the kernel's environment; None for the service's own.
         """
         folder = Path(record.folder)
-        kernel = cls(folder, folder, context, offset=offset)
-        kernel._python = python
+        kernel = cls(state, folder, context, python=python, offset=offset)
         kernel._record = record
         kernel._surroundings = _NOWHERE
+        kernel._at_work = at_work
+        if at_work is None:
+            kernel._idle.set()
         if (identity := read_identity(folder)) is not None:  # the first message may be before the offset
             kernel._hello = identity.hello
         if offset and kernel._tail.told_ready():
@@ -206,6 +209,16 @@ class LocalKernel:
         if self._record is None:
             raise RuntimeError(f"the kernel in {self.folder} has not been started")
         return self._record
+
+    @property
+    def identity(self) -> KernelIdentity:
+        """Identity under which a service stores the kernel; without process before the start."""
+        return KernelIdentity(LOCAL, str(self.folder)) if self._record is None else self._record.identity
+
+    @property
+    def location(self) -> KernelLocation:
+        """Process of the kernel, for users."""
+        return KernelLocation(self.folder.name, gethostname(), self.pid or None)
 
     @property
     def started(self) -> bool:
@@ -293,26 +306,20 @@ class LocalKernel:
         """Wait until all records from before the adoption were delivered."""
         await self._caught_up.wait()
 
-    async def start(self, python: Path | None = None) -> None:
-        """Start the process, which announces in its journal when it takes requests.
-
-        Parameters
-        ----------
-        python
-            Interpreter of the script's environment; None for the service's own.
-        """
+    async def start(self) -> None:
+        """Start the process, which announces in its journal when it takes requests."""
         # a stop may cancel the caller, but the launch must finish: an unrecorded process would stay behind
-        self._launch = asyncio.ensure_future(self._start(python))
+        self._launch = asyncio.ensure_future(self._start())
         await asyncio.shield(self._launch)
 
-    async def _start(self, python: Path | None) -> None:
-        self._python = python
+    async def _start(self) -> None:
+        python = self._python
         manager = OetKernelManager(
             kernel_name="oet",
             kernel_spec_manager=OneSpec(kernel_spec(python)),
             connection_file=str(self.folder / CONNECTION_FILE),
             transport="ipc",
-            ip=str(self._address),
+            ip=str(self._state.sockets(self.folder.name)),
             context=self._context,
             fork_server=self._fork_server,
         )
@@ -363,7 +370,8 @@ class LocalKernel:
             return
         if isinstance(request, PrepareRequest):
             request.changes = self._changes()
-        if request.channel == "shell":
+        if isinstance(request, PrepareRequest | RunRequest):
+            self._at_work = "prepare" if isinstance(request, PrepareRequest) else "run"
             self._idle.clear()
         self._send(request.channel, request.msg_type, msgspec.to_builtins(request))
 
@@ -442,6 +450,10 @@ class LocalKernel:
         self._process.leave()
         self._close()
 
+    async def forget(self) -> None:
+        """Remove the kernel's folder and its remaining sockets; it must have ended."""
+        self._state.forget(self.folder)
+
     @property
     def _there(self) -> bool:
         """True while the pid belongs to this kernel, so that a signal reaches no other process."""
@@ -450,10 +462,6 @@ class LocalKernel:
     def _signal(self, signum: signal.Signals) -> None:
         if self._there:
             signal_group(self.pid, signum)
-
-    def note_idle(self) -> None:
-        """Record that no function of the script runs; called by the reader of the records."""
-        self._idle.set()
 
     async def _within(self, seconds: float | None, event: asyncio.Event) -> bool:
         """Wait for an event or the process's end; False after the deadline."""
@@ -510,6 +518,8 @@ class LocalKernel:
                 self._hello = _read_hello(record)
                 self._idle.set()
                 self._ready.set()
+            elif ends_work(record, self._at_work):
+                self._idle.set()
         try:
             await self._on_records(records, self._tail.offset)
         except Exception as error:
@@ -599,6 +609,28 @@ def _text(stream: bytes) -> str:
         return str(msgspec.json.decode(stream).get("text", ""))
     except Exception:  # a script may forge it
         return ""
+
+
+def ends_work(record: Record, at_work: AtWork) -> bool:
+    """Return whether no function of the script runs after a record.
+
+    Parameters
+    ----------
+    record
+        Record of the kernel.
+    at_work
+        Request that the kernel was sent last.
+    """
+    try:
+        if record.type == Idle.msg_type:
+            return msgspec.json.decode(record.content, type=Idle).request == at_work
+        if record.type != CallReport.msg_type:
+            return False
+        report = msgspec.json.decode(record.content, type=CallReport)
+    except (msgspec.DecodeError, RecursionError):  # a script may forge it
+        return False
+    loaded = report.call == "load" and report.phase == "finished"
+    return not report.has_init if loaded else report.phase in ("finished", "exited", "failed")
 
 
 def _read_hello(record: Record) -> Hello:

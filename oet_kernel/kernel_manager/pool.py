@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import zmq.asyncio
@@ -11,8 +12,9 @@ import zmq.asyncio
 from oet_kernel.kernel_manager.exit_status import ExitStatuses
 from oet_kernel.kernel_manager.forkserver.client import ForkServerConnection, ForkServerDown
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
-from oet_kernel.kernel_manager.local import LocalKernel, find_record
-from oet_kernel.kernel_manager.session import KernelRecord, OnExit, OnFault, OnRecords
+from oet_kernel.kernel_manager.local import LocalKernel
+from oet_kernel.kernel_manager.record import LOCAL, KernelRecord, find_record
+from oet_kernel.kernel_manager.session import AtWork, KernelIdentity, KernelSession
 from oet_kernel.settings import KERNEL_DEADLINE, Ladder
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.processes import kill_leftovers, kill_tree, marked, start_of
@@ -134,35 +136,64 @@ class KernelPool:
         self._refill_later()
         return self._give(self._make(python))
 
-    def adopt(
-        self,
-        record: KernelRecord,
-        offset: int,
-        on_records: OnRecords,
-        on_exit: OnExit,
-        python: Path | None = None,
-        on_fault: OnFault = lambda error: None,
-    ) -> LocalKernel:
-        """Adopt a kernel that an earlier service has started, whether it still runs or not.
+    def check(self, identity: KernelIdentity) -> None:
+        """Raise if a stored identity is not that of a kernel in this state folder; no other folder is ever touched.
 
-        The exit status of a forked kernel is available once the pool is open.
+        Raises
+        ------
+        ValueError
+            With the reason.
+        """
+        if identity.kind != LOCAL:
+            raise ValueError(f"{identity.address} is of the kind {identity.kind!r}, and kernels here are {LOCAL!r}")
+        if not self._state.owns(Path(identity.address)):
+            raise ValueError(f"{identity.address} is no folder of a kernel in {self._state.path}")
+
+    def find(self, identity: KernelIdentity) -> KernelIdentity | None:
+        """Return the identity with that of its process, running or ended.
 
         Parameters
         ----------
-        record
-            Record of the kernel, stored by that service.
+        identity
+            Identity stored before the start of the process, or after.
+
+        Returns
+        -------
+        KernelIdentity or None
+            None when there was no process, or its folder is gone.
+        """
+        folder = Path(identity.address)
+        if not folder.is_dir():
+            return None
+        with suppress(ValueError, RecursionError):
+            KernelRecord.of(identity)
+            return identity
+        record = find_record(folder)
+        return None if record is None else record.identity
+
+    def adopt(self, identity: KernelIdentity, offset: int, at_work: AtWork, python: Path | None = None) -> LocalKernel:
+        """Adopt a kernel that an earlier service has started, whether it still runs or not.
+
+        The exit status of a forked kernel is available once the pool is open. Call `LocalKernel.attach` before the next
+        await: then every record behind the offset is delivered.
+
+        Parameters
+        ----------
+        identity
+            Identity from `find`.
         offset
             Offset in bytes in the kernel's journal to begin at: behind the last stored record.
-        on_records, on_exit, on_fault
-            As for `LocalKernel.attach`.
+        at_work
+            Request that the kernel had been sent and not finished at this offset.
         python
             Interpreter of the kernel's environment; None for the service's own.
         """
-        kernel = LocalKernel.adopt(record, offset, self._context, self._exit_statuses, python)
-        kernel.attach(on_records, on_exit, on_fault)
-        return self._give(kernel)
+        record = KernelRecord.of(identity)
+        return self._give(
+            LocalKernel.adopt(self._state, record, offset, at_work, self._context, self._exit_statuses, python)
+        )
 
-    async def sweep(self, known: Collection[Path]) -> list[Path]:
+    async def sweep(self, known: Collection[KernelIdentity]) -> None:
         """End the unrecorded kernels of an earlier service, and remove their folders.
 
         These are its warm kernels, and kernels that it started just before its end.
@@ -170,39 +201,25 @@ class KernelPool:
         Parameters
         ----------
         known
-            Folders of kernels that were adopted, or whose journals are still needed.
-
-        Returns
-        -------
-        list of Path
-            The folders that were removed.
+            Kernels that were adopted, or whose journals are still needed.
         """
-        mine = {kernel.folder for kernel in (*self._given, *self._warm)}
-        folders = [folder for folder in self._state.kernel_folders() if folder not in mine and folder not in known]
+        kept = {kernel.folder for kernel in (*self._given, *self._warm)} | {Path(one.address) for one in known}
+        folders = [folder for folder in self._state.kernel_folders() if folder not in kept]
         await PROCESSES.run(_end_all, folders, f"{self._state.layout.kernels}/")
         for folder in folders:
             self._state.forget(folder)
-        return folders
 
-    async def end(self, folder: Path) -> None:
-        """End the kernel of a folder that could not be adopted.
+    async def end(self, identity: KernelIdentity) -> None:
+        """End a kernel that could not be adopted."""
+        await PROCESSES.run(_end_all, [Path(identity.address)], f"{self._state.layout.kernels}/")
 
-        Parameters
-        ----------
-        folder
-            The kernel's private folder.
-        """
-        await PROCESSES.run(_end_all, [folder], f"{self._state.layout.kernels}/")
-
-    async def start(self, kernel: LocalKernel, python: Path | None) -> bool:
+    async def start(self, kernel: KernelSession) -> bool:
         """Start a kernel that is not warm, and wait until it takes requests; False when it has ended before.
 
         Parameters
         ----------
         kernel
             Kernel from `get`.
-        python
-            Interpreter that was passed to `get`.
 
         Raises
         ------
@@ -211,7 +228,7 @@ class KernelPool:
         """
         if not kernel.alive:
             async with self._starting:
-                await kernel.start(python)
+                await kernel.start()
                 return await kernel.ready(self._start_deadline)
         return True
 
@@ -248,7 +265,7 @@ class KernelPool:
     def _make(self, python: Path | None) -> LocalKernel:
         folder = self._state.kernel_folder()
         fork_server = self._fork_server if python is None else self._fork_server_in(python)
-        return LocalKernel(folder, self._state.sockets(folder.name), self._context, fork_server, self._orphan_seconds)
+        return LocalKernel(self._state, folder, self._context, python, fork_server, self._orphan_seconds)
 
     def _give(self, kernel: LocalKernel) -> LocalKernel:
         self._given = {one for one in self._given if one.alive or not one.started}
@@ -276,7 +293,7 @@ class KernelPool:
 
         async def end() -> None:
             await kernel.stop(self._ladder)
-            self._state.forget(kernel.folder)
+            await kernel.forget()
 
         self._background.start("ending a kernel that nobody used", end())
 
@@ -298,7 +315,7 @@ class KernelPool:
             kernel = self._make(None)
             self._warm.append(kernel)
             try:
-                alive = await self.start(kernel, None)
+                alive = await self.start(kernel)
             except Exception:
                 alive = False
                 log.warning("A kernel could not be started ahead of its script", exc_info=True)

@@ -1,8 +1,8 @@
 """Interface between the service and a kernel, wherever the kernel runs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -19,32 +19,45 @@ OnFault = Callable[[Exception], None]
 """Called with the reason why no more records can be read."""
 
 
-class KernelRecord(Struct, frozen=True, kw_only=True):
-    """Record of a kernel that a service stores, so that the next service can adopt the kernel."""
+class KernelIdentity(Struct, frozen=True):
+    """Stored identity of a kernel, by which the next service finds and adopts it."""
 
-    folder: str
-    """The kernel's private folder: journal, connection file, output."""
-    pid: int
-    started: int
-    """Start time of the process, in clock ticks since boot; identifies the process together with the pid."""
-    forked: bool
-    """Whether a fork server has forked the kernel, and may know its exit status."""
+    kind: str
+    """Kind of its source: ``local`` for the kernels on this machine."""
+    address: str
+    """Where the source finds it; path of the private folder of a local kernel."""
+    process: bytes | None = None
+    """Identity of its process, as its source has it; None before its start."""
+
+
+class KernelLocation(Struct, frozen=True):
+    """Process of a kernel as users are told of it."""
+
+    id: str
+    """Id of the kernel, unique on its machine."""
+    host: str
+    """Name of the kernel's machine."""
+    pid: int | None
+    """Process id there; None before its start, or where the machine does not tell it."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid}" if self.pid is not None else f"process on {self.host}"
+
+
+AtWork = Literal["prepare", "run"] | None
+"""Request whose functions a kernel may be calling; None if no function of the script runs."""
 
 
 class KernelSession(Protocol):
     """Interface of one kernel for the service: send requests, receive records, end the process in any case."""
 
     @property
-    def record(self) -> KernelRecord:
-        """Record for another service to adopt the kernel; available once the kernel was started."""
+    def identity(self) -> KernelIdentity:
+        """Identity under which a service stores the kernel; without process before the start."""
 
     @property
-    def folder(self) -> Path:
-        """The kernel's private folder, whose name is the id of the session."""
-
-    @property
-    def pid(self) -> int:
-        """Process id; 0 before the start."""
+    def location(self) -> KernelLocation:
+        """Process of the kernel, for users."""
 
     @property
     def offset(self) -> int:
@@ -88,6 +101,9 @@ class KernelSession(Protocol):
             Called when no more records can be read.
         """
 
+    async def start(self) -> None:
+        """Start the process; called by its source."""
+
     async def ready(self, deadline: float = ...) -> bool:
         """Wait until the kernel takes requests; False when it has ended before.
 
@@ -117,9 +133,6 @@ class KernelSession(Protocol):
             Description of the missed deadline: ``did not ...``.
         """
 
-    def note_idle(self) -> None:
-        """Record that no function of the script runs; called by the reader of the records."""
-
     async def caught_up(self) -> None:
         """Wait until all records from before the adoption were delivered."""
 
@@ -134,3 +147,77 @@ class KernelSession(Protocol):
 
     async def detach(self) -> None:
         """Leave the kernel to the next service."""
+
+    async def forget(self) -> None:
+        """Remove all that an ended kernel has left on its machine's disk."""
+
+
+class KernelSource(Protocol):
+    """Source of the kernels of one service."""
+
+    def get(self, python: Path | None) -> KernelSession:
+        """Return a kernel, which may run already; the caller owns it, and stops it.
+
+        Parameters
+        ----------
+        python
+            Interpreter of the script's environment; None for the service's own.
+        """
+
+    async def start(self, kernel: KernelSession) -> bool:
+        """Start a kernel from `get` unless it runs, and wait until it takes requests; False when it has ended before.
+
+        Raises
+        ------
+        KernelSilent
+            When the kernel does not take requests in time.
+        """
+
+    def check(self, identity: KernelIdentity) -> None:
+        """Raise if a stored identity is not that of a kernel of this source.
+
+        Raises
+        ------
+        ValueError
+            With the reason.
+        """
+
+    def find(self, identity: KernelIdentity) -> KernelIdentity | None:
+        """Return the identity with that of its process, running or ended; None when there is none to adopt.
+
+        Parameters
+        ----------
+        identity
+            Identity stored before the start of the process, or after.
+        """
+
+    def adopt(
+        self, identity: KernelIdentity, offset: int, at_work: AtWork, python: Path | None = None
+    ) -> KernelSession:
+        """Adopt a kernel that an earlier service has started, whether it still runs or not.
+
+        Call its `attach` before the next await: then every record behind the offset is delivered.
+
+        Parameters
+        ----------
+        identity
+            Identity from `find`.
+        offset
+            Offset in bytes behind the last stored record.
+        at_work
+            Request that it had been sent and not finished at this offset.
+        python
+            Interpreter of its environment; None for the service's own.
+        """
+
+    async def sweep(self, known: Collection[KernelIdentity]) -> None:
+        """End the kernels of earlier services that are not among the known ones, and remove what they left."""
+
+    async def end(self, identity: KernelIdentity) -> None:
+        """End a kernel that could not be adopted."""
+
+    async def close(self) -> None:
+        """End the kernels that were not handed out."""
+
+    async def detach(self) -> None:
+        """Leave the kernels that were handed out to the next service, and end the others."""

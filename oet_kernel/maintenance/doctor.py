@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from oet_kernel.errors import StoreUnusable
-from oet_kernel.kernel_manager.local import find_record
+from oet_kernel.kernel_manager.record import find_record
 from oet_kernel.models import ProcedureState
 from oet_kernel.protocol import COLLECTOR_NAME
 from oet_kernel.records.files import path_of, records_in

@@ -1,6 +1,5 @@
 """Attachments of clients to the kernels of procedures."""
 
-import socket
 from contextlib import suppress
 
 from oet_kernel.errors import NoKernel, StoreUnusable
@@ -50,12 +49,13 @@ class Attachments:
             raise NoKernel(
                 f"Cannot look into procedure {pid}: it is {execution.state.name} and has no kernel that answers"
             )
+        location = kernel.location
         return KernelInfo(
             procedure=pid,
             state=execution.state,
-            id=kernel.folder.name,
-            host=socket.gethostname(),
-            pid=kernel.pid,
+            id=location.id,
+            host=location.host,
+            pid=location.pid,
             control=execution.control.holder,
             kept_until=self._kept.until(pid),
             connection=connection,

@@ -15,9 +15,7 @@ from oet_kernel import topics
 from oet_kernel.bounds import NAME_CHARACTERS, TOPICS, OutOfBounds, check_json, check_text, encodable
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.events.mapping import Announcement, announce, interpret, marked
-from oet_kernel.kernel_manager.local import find_record
-from oet_kernel.kernel_manager.pool import KernelPool
-from oet_kernel.kernel_manager.session import KernelRecord, KernelSession
+from oet_kernel.kernel_manager.session import AtWork, KernelIdentity, KernelSession, KernelSource
 from oet_kernel.models import GitScript, ProcedureInput, ProcedureState
 from oet_kernel.procedure import Fact
 from oet_kernel.protocol import (
@@ -63,7 +61,7 @@ class Services(Struct, frozen=True):
 
     journal: Journal
     sources: ScriptSources
-    kernels: KernelPool
+    kernels: KernelSource
     ladder: Ladder
     """Duration of each step of a stop."""
     kernel_deadline: float
@@ -201,18 +199,17 @@ class Execution:
         found
             Stored row of its kernel; None if it has none.
         """
-        record = None if found is None else _process_of(found)
-        if found is None or record is None:
+        kernels = self._services.kernels
+        identity = None if found is None else kernels.find(identity_of(found))
+        if found is None or identity is None:
             self._resume_without_process()
             return
         self._offset = found.offset
         self._catching_up = True  # an answer to the previous service is not a forgery
-        python = self._services.sources.python_of(self.id)
-        self.kernel = kernel = self._services.kernels.adopt(
-            record, found.offset, self._hear, self._kernel_ended, python, self.kernel_unheard
+        self.kernel = kernel = kernels.adopt(
+            identity, found.offset, self._at_work, self._services.sources.python_of(self.id)
         )
-        if self.state is ProcedureState.READY and "main" not in self.procedure.calls:
-            kernel.note_idle()
+        kernel.attach(self._hear, self._kernel_ended, self.kernel_unheard)
         await kernel.caught_up()
         self._catching_up = False
         if self.state.inactive or self.stopping:
@@ -225,6 +222,13 @@ class Execution:
             return
         if self.state is ProcedureState.READY and "main" in self.procedure.calls:
             self.run(self.procedure.calls["main"])  # a repetition if it had arrived: the kernel runs it once
+
+    @property
+    def _at_work(self) -> AtWork:
+        """Request that the previous service's kernel had not finished."""
+        if "main" in self.procedure.calls:
+            return "run"
+        return None if self.state is ProcedureState.READY else "prepare"
 
     def _resume_without_process(self) -> None:
         if self.stopping:
@@ -359,12 +363,11 @@ class Execution:
             python = fetched.python
             self.learn(lifecycle.EnvironmentFinished(time.time()))
         self.kernel = kernel = services.kernels.get(python)
-        # the folder is stored before a process runs in it, so that a process is always found again
-        services.journal.put(KernelRow(procedure=self.id, address=str(kernel.folder)))
+        self._record_kernel()  # the address is stored before a process runs there, so that it is always found again
         if not kernel.alive:
             await services.journal.written()
         kernel.attach(self._hear, self._kernel_ended, self.kernel_unheard)
-        if not await services.kernels.start(kernel, python):
+        if not await services.kernels.start(kernel):
             return
         self._record_kernel()
         await self._hand_over_script()
@@ -422,13 +425,12 @@ class Execution:
 
     def _record_kernel(self) -> None:
         assert self.kernel is not None
-        row = KernelRow(
-            procedure=self.id,
-            address=str(self.kernel.folder),
-            process=msgspec.json.encode(self.kernel.record),
-            offset=self._offset,
+        known = self.kernel.identity
+        self._services.journal.put(
+            KernelRow(
+                procedure=self.id, kind=known.kind, address=known.address, process=known.process, offset=self._offset
+            )
         )
-        self._services.journal.put(row)
 
     def _note(self, line: str) -> None:
         self._audience.say(self, announce(topics.ENVIRONMENT_LOG, str(self.id), text=line), time.time())
@@ -487,8 +489,6 @@ class Execution:
         """Fail the procedure if its kernel has finished a request and no message tells the result."""
         asked = idle.request == "prepare" or "main" in self.procedure.calls
         if self.state in _AT_WORK.get(idle.request, ()) and asked and not self.stopping:
-            assert self.kernel is not None
-            self.kernel.note_idle()
             why = f"The kernel is idle, and the procedure {self.state.name}: how that ended was not heard."
             self.learn(lifecycle.Failed(at, why))
 
@@ -498,17 +498,8 @@ class Execution:
         self.learn(lifecycle.Failed(time.time(), f"What the kernel says cannot be read any more.\n{trace}"))
 
     def _hear_fact(self, fact: Fact) -> None:
-        assert self.kernel is not None
         if not isinstance(fact, lifecycle.KernelReady):
             self._step.met()
-        match fact:
-            case (
-                lifecycle.LoadFinished(has_init=False)
-                | lifecycle.CallFinished()
-                | lifecycle.Exited()
-                | lifecycle.Failed()
-            ):
-                self.kernel.note_idle()
         if isinstance(fact, lifecycle.LoadFinished):
             self.source_sha256 = fact.source_sha256
         if isinstance(fact, lifecycle.Failed):
@@ -549,17 +540,10 @@ class Execution:
         return stopped
 
 
+def identity_of(row: KernelRow) -> KernelIdentity:
+    """Return the identity of a stored kernel."""
+    return KernelIdentity(row.kind, row.address, row.process)
+
+
 def _has_failed(task: "asyncio.Task[bool]") -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
-
-
-def _process_of(row: KernelRow) -> KernelRecord | None:
-    """Return the record that identifies a kernel's process; None if there was no process, or its folder is gone."""
-    if not Path(row.address).is_dir():
-        return None
-    if row.process is None:
-        return find_record(Path(row.address))
-    try:
-        return msgspec.json.decode(row.process, type=KernelRecord)
-    except (ValueError, RecursionError):
-        return find_record(Path(row.address))

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -29,7 +28,7 @@ from oet_kernel.errors import (
 )
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.mapping import Announcement
-from oet_kernel.kernel_manager.pool import KernelPool
+from oet_kernel.kernel_manager.session import KernelSession, KernelSource
 from oet_kernel.models import (
     GitScript,
     PrepareProcessCommand,
@@ -42,7 +41,7 @@ from oet_kernel.models import (
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service.aborts import Aborts
 from oet_kernel.service.attachments import Attachments
-from oet_kernel.service.execution import Execution, Services
+from oet_kernel.service.execution import Execution, Services, identity_of
 from oet_kernel.service.forwarding import forward
 from oet_kernel.service.pauses import Pauses
 from oet_kernel.service.post_mortem import KeptKernels
@@ -99,7 +98,7 @@ class ScriptExecutionService:
         state: StateFolder,
         journal: Journal,
         sources: ScriptSources,
-        kernels: KernelPool,
+        kernels: KernelSource,
         bus: EventBus,
         base_url: str,
         limits: Limits | None = None,
@@ -148,9 +147,11 @@ class ScriptExecutionService:
                 "rows", f"procedure {row.id}", store.unreadable.pop(row.id), str(row.procedure.history.stacktrace)
             )
         for pid, kernel in list(kernels.items()):
-            if not self._state.owns(Path(kernel.address)):
-                why = f"{kernel.address} is no folder of a kernel in {self._state.path}"
-                self._journal.set_aside.put("rows", f"procedure {pid}", repr(kernels.pop(pid)).encode(), why)
+            try:
+                self._services.kernels.check(identity_of(kernel))
+            except ValueError as error:
+                refused = repr(kernels.pop(pid)).encode()
+                self._journal.set_aside.put("rows", f"procedure {pid}", refused, str(error))
         if self._state.moved:
             self._journal.set_aside.counts["files"] += len(self._state.moved)
         executions = [Execution(row, self._services, self) for row in sorted(left, key=lambda row: row.id)]
@@ -158,7 +159,7 @@ class ScriptExecutionService:
         for execution in self._registry.active:
             if "main" in execution.procedure.calls:
                 self._subarrays.claim(execution.procedure.subarray, execution.id)
-        await self._services.kernels.sweep([Path(kernel.address) for kernel in kernels.values()])
+        await self._services.kernels.sweep([identity_of(kernel) for kernel in kernels.values()])
         resumptions = [self._resume(self._registry.find(pid), kernels.get(pid)) for pid in active]
         tasks = [self._supervisor.start("taking up a procedure", one) for one in resumptions]
         if tasks:
@@ -181,7 +182,7 @@ class ScriptExecutionService:
         except Exception as error:
             report_fault(f"taking up procedure {execution.id}", error)
             if kernel is not None:
-                await self._services.kernels.end(Path(kernel.address))
+                await self._services.kernels.end(identity_of(kernel))
             execution.learn(lifecycle.Failed(time.time(), f"It could not be taken up after a restart: {error!r}"))
 
     @property
@@ -396,7 +397,7 @@ class ScriptExecutionService:
             if not await execution.stop(abort=abort, who=who):
                 assert execution.kernel is not None
                 raise StopFailed(
-                    f"Cannot stop script with ID {execution.id}: its process {execution.kernel.pid} is there even "
+                    f"Cannot stop script with ID {execution.id}: its {execution.kernel.location} is there even "
                     "after SIGKILL"
                 )
             aborted = await self._aborts.run(execution) if abort else []
@@ -506,14 +507,12 @@ class ScriptExecutionService:
             self._do(self._retain_sources())
         for forgotten in self._registry.retire(execution):
             self._kept.let_go(forgotten)
-            if forgotten.kernel is not None and not forgotten.kernel_alive:
-                self._state.forget(forgotten.kernel.folder)
-            elif forgotten.kernel is not None:
-                self._do(self._forget(forgotten, forgotten.kernel.folder))
+            if forgotten.kernel is not None:
+                self._do(self._forget(forgotten, forgotten.kernel))
 
-    async def _forget(self, execution: Execution, folder: Path) -> None:
+    async def _forget(self, execution: Execution, kernel: KernelSession) -> None:
         await execution.gone()
-        self._state.forget(folder)
+        await kernel.forget()
 
     async def _retain_sources(self) -> None:
         used = [one.id for one in self._registry if not one.state.inactive or one.kernel_alive]

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from oet_kernel.kernel_manager.local import find_record
+from oet_kernel.kernel_manager.record import find_record
 from oet_kernel.system.processes import fork_servers, kill_tree, marked, start_of
 from tests.conftest import Listener, Server, launch
 

@@ -16,9 +16,10 @@ import pytest
 
 from oet_kernel.kernel_manager import pool as pool_module
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
-from oet_kernel.kernel_manager.local import LocalKernel, find_record
+from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.kernel_manager.pool import KernelPool
-from oet_kernel.kernel_manager.session import KernelRecord
+from oet_kernel.kernel_manager.record import LOCAL, KernelRecord, find_record
+from oet_kernel.kernel_manager.session import AtWork, KernelIdentity
 from oet_kernel.models import ProcedureInput
 from oet_kernel.protocol import CONNECTION_FILE, IDENTITY, EventRequest, PrepareRequest, RunRequest
 from oet_kernel.settings import Ladder
@@ -114,16 +115,17 @@ class Observatory:
         kernel = pool.get(python)
         self.kernels.append(kernel)
         kernel.attach(ear.hear, ear.ended)
-        assert await pool.start(kernel, python)
+        assert await pool.start(kernel)
         kernel.ask(PrepareRequest(1, str(script)))
         await ear.until_called("load", "finished")
         if python is None:
             assert kernel.record.forked is self.forked
         return kernel, ear
 
-    def adopt(self, pool: KernelPool, record: KernelRecord, ear: Ear) -> LocalKernel:
+    def adopt(self, pool: KernelPool, record: KernelRecord, ear: Ear, at_work: AtWork = "run") -> LocalKernel:
         """Have a service take up a kernel, to be heard by the one who heard it before."""
-        kernel = pool.adopt(record, ear.offset, ear.hear, ear.ended)
+        kernel = pool.adopt(record.identity, ear.offset, at_work)
+        kernel.attach(ear.hear, ear.ended)
         self.kernels.append(kernel)
         return kernel
 
@@ -208,9 +210,8 @@ async def test_kernel_that_publishes_goes_on_and_every_event_comes_once_and_in_o
     assert ear.numbers == list(range(len(ear.numbers)))
     assert ear.calls.count(("main", "started")) == 1
     assert ear.offsets == sorted(set(ear.offsets))
-    assert ear.offset == (adopted.folder / "iopub.jsonl").stat().st_size
-    adopted.note_idle()
     assert await adopted.stop(LADDER)
+    assert ear.offset == (adopted.folder / "iopub.jsonl").stat().st_size
     assert ("exit code 0" if observatory.forked else "a status that nobody knows") in ear.description
     assert await gone(record.pid)
 
@@ -257,7 +258,6 @@ async def test_adopted_kernel_is_interrupted_and_stopped(observatory):
     adopted = observatory.adopt(second, kernel.record, ear)
     stopping = asyncio.create_task(adopted.stop(LADDER))
     await ear.until_called("main", "failed")
-    adopted.note_idle()
     assert await stopping
     assert await gone(adopted.pid)
     assert not adopted.alive
@@ -288,7 +288,7 @@ async def test_kernel_of_which_only_the_start_is_known_is_prepared_by_the_next_s
     kernel, ear = first.get(None), Ear()
     observatory.kernels.append(kernel)
     kernel.attach(ear.hear, ear.ended)
-    await first.start(kernel, None)
+    await first.start(kernel)
     await first.detach()
     second = await observatory.service()
     adopted = observatory.adopt(second, kernel.record, ear)
@@ -312,7 +312,6 @@ async def test_request_that_comes_twice_is_done_once(observatory):
         kernel.ask(PrepareRequest(1, str(observatory.folder / "script0.py")))
         kernel.ask(RunRequest())
     await ear.until_called("main", "finished")
-    kernel.note_idle()
     assert await kernel.stop(LADDER)
     phases = [("load", "started"), ("load", "finished"), ("main", "started"), ("main", "finished")]
     assert ear.calls == phases
@@ -374,7 +373,6 @@ async def test_kernel_whose_fork_server_died_meanwhile_is_adopted(forking):
     adopted = forking.adopt(second, kernel.record, ear)
     adopted.ask(RunRequest())
     await ear.until_called("main", "finished")
-    adopted.note_idle()
     assert await adopted.stop(LADDER)
     assert "a status that nobody knows" in ear.description
 
@@ -387,7 +385,8 @@ async def test_process_that_has_only_the_pid_is_not_taken_for_the_kernel_nor_tou
             folder=str(folder), pid=stranger.pid, started=start_of(stranger.pid) - 1, forked=observatory.forked
         )
         ear = Ear()
-        adopted = pool.adopt(record, 0, ear.hear, ear.ended)
+        adopted = pool.adopt(record.identity, 0, "run")
+        adopted.attach(ear.hear, ear.ended)
         assert await adopted.stop(Ladder(0.1, 0.1, 5))
         await ear.until(lambda: ear.description is not None)
         assert "while no service watched it" in ear.description
@@ -448,12 +447,11 @@ async def test_fork_server_is_taken_over_by_the_next_service(forking):
     server = psutil.Process(kernel.pid).ppid()
     await first.detach()
     second = await forking.service()
-    adopted = forking.adopt(second, kernel.record, ear)
+    adopted = forking.adopt(second, kernel.record, ear, None)
     another, _ = await forking.kernel(second, "def main(): pass\n")
     assert psutil.Process(another.pid).ppid() == server
     assert second._fork_server.busy
     for one in (adopted, another):
-        one.note_idle()
         assert await one.stop(LADDER)
     assert not second._fork_server.busy
     await second.detach()
@@ -497,13 +495,13 @@ async def test_sweep_ends_kernels_that_nothing_is_known_of_and_leaves_the_others
     first = await observatory.service()
     known, ear = await observatory.kernel(first, "def main(): publish('user.count', n=1)\n")
     lost, _ = await observatory.kernel(first, "def main(): pass\n")
-    empty = observatory.state.kernel_folder()
+    observatory.state.kernel_folder()
     await first.detach()
     second = await observatory.service()
     adopted = observatory.adopt(second, known.record, ear)
     kept = observatory.state.kernel_folder()
-    removed = await second.sweep([adopted.folder, kept])
-    assert sorted(removed) == sorted([lost.folder, empty])
+    await second.sweep([adopted.identity, KernelIdentity(LOCAL, str(kept))])
+    assert sorted(observatory.state.kernel_folders()) == sorted([adopted.folder, kept])
     assert await gone(lost.pid)
     assert not lost.folder.exists()
     assert kept.exists()
@@ -543,7 +541,7 @@ async def main(folder, script, fork):
         if any(record.type == "oet_event" for record in records):
             print(msgspec.json.encode(kernel.record).decode(), flush=True)
     kernel.attach(hear, print)
-    await pool.start(kernel, None)
+    await pool.start(kernel)
     kernel.ask(PrepareRequest(1, str(Path(script))))
     kernel.ask(RunRequest())
     await asyncio.sleep(1000)
@@ -601,7 +599,6 @@ async def test_environment_of_a_script_gets_a_fork_server_of_its_own(forking, tm
     assert ear.numbers == [len(str(one))]
     await forking.kernel(pool, text, other)
     assert list(pool._others) == [one], "one that has kernels is not ended"
-    forked.note_idle()
     assert await forked.stop(LADDER)
     await forking.kernel(pool, text, other)
     assert list(pool._others) == [other]

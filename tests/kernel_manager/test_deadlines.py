@@ -40,7 +40,7 @@ async def test_kernel_that_never_gets_ready_is_given_up_with_its_last_words(make
     python = pretender(tmp_path, f'echo "{words}" >&2; exec sleep 600')
     kernel = bench.pool.get(python)
     with pytest.raises(KernelSilent) as caught:
-        await bench.pool.start(kernel, python)
+        await bench.pool.start(kernel)
     assert f"The kernel process {kernel.pid} did not get ready within 1 s of its start." in str(caught.value)
     assert words in str(caught.value)
     assert await kernel.stop(Ladder(0.1, 0.1, 5.0))
@@ -50,7 +50,7 @@ async def test_kernel_that_never_gets_ready_is_given_up_with_its_last_words(make
 async def test_kernel_that_ends_before_it_is_ready_is_not_waited_for(bench, tmp_path):
     python = pretender(tmp_path, "exit 3")
     kernel = bench.pool.get(python)
-    assert not await bench.pool.start(kernel, python)
+    assert not await bench.pool.start(kernel)
 
 
 @pytest.mark.anyio

@@ -15,10 +15,10 @@ async def starting(tmp_path, monkeypatch):
     """A pool whose first warm kernel is being started, until the gate is opened."""
     gate, at_gate, start = asyncio.Event(), asyncio.Event(), LocalKernel._start
 
-    async def slow(self, python):
+    async def slow(self):
         at_gate.set()
         await gate.wait()
-        await start(self, python)
+        await start(self)
 
     monkeypatch.setattr(LocalKernel, "_start", slow)
     bench = Bench(tmp_path, warm=1)
@@ -53,7 +53,7 @@ async def test_request_does_not_end_the_kernel_that_is_being_started(starting):
     assert bench.pool.get(None) is kernel
     for one in (kernel, other):
         await one.stop(bench.ladder)
-        bench.state.forget(one.folder)
+        await one.forget()
 
 
 async def test_warm_kernel_that_has_died_is_replaced_and_its_folder_removed(starting):

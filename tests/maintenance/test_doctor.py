@@ -224,7 +224,7 @@ async def test_procedure_at_work_without_a_service_is_told_and_left_alone(tmp_pa
 async def test_kernel_without_a_procedure_is_ended_and_nothing_is_left_of_it(tmp_path):
     first = Bench(tmp_path)
     kernel = first.pool.get(None)
-    await first.pool.start(kernel, None)
+    await first.pool.start(kernel)
     await first.detach()
     findings = await asyncio.to_thread(Doctor(first.state.path).examine)
     (one,) = [one for one in findings if one.about == "kernels"]
