@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from oet_kernel.client._event import AWAY, BACK, LOST, Event
 from oet_kernel.client._listening import RESUME
+from oet_kernel.client._requests import script_of
 from oet_kernel.client._sync import Client
-from oet_kernel.client._wire import AWAY, BACK, LOST, Event, script_of
 from oet_kernel.client.errors import (
     ApiError,
     ClientError,

@@ -7,13 +7,15 @@ from typing import Any, Self
 
 import httpx
 
-from oet_kernel.client import _wire
+from oet_kernel.client import _failures, _replies, _requests
 from oet_kernel.client._address import find_address
 from oet_kernel.client._async_io import find_again, preceded, sleep
+from oet_kernel.client._event import Event
 from oet_kernel.client._listening import RESUME, Listening
+from oet_kernel.client._requests import Request
 from oet_kernel.client._trust import Trust
-from oet_kernel.client._wire import Event, Request
 from oet_kernel.client.errors import ApiError, ConnectionFailed
+from oet_kernel.client.tracking import has_reached
 from oet_kernel.models import (
     ActivityCommand,
     ActivitySummary,
@@ -28,6 +30,7 @@ from oet_kernel.models import (
 from oet_kernel.topics import STATECHANGE
 
 
+# Long because it is a facade: one method for each command, most of them a line between `_requests` and `_replies`.
 class AsyncClient:
     """Client of a service.
 
@@ -92,15 +95,15 @@ class AsyncClient:
         ApiError, ConnectionFailed
             When the service refuses the request, or is not reached; as for every method.
         """
-        return _wire.read_procedure(await self._send(_wire.create(script, init, main, self.address)))
+        return _replies.read_procedure(await self._send(_requests.create(script, init, main, self.address)))
 
     async def start(self, pid: int, main: ProcedureInput | None = None) -> ProcedureSummary:
         """Start ``main`` of a procedure that is READY."""
-        return _wire.read_procedure(await self._send(_wire.start(pid, main)))
+        return _replies.read_procedure(await self._send(_requests.start(pid, main)))
 
     async def stop(self, pid: int, *, abort: bool = True) -> str:
         """Stop a procedure, and run the abort script on its subarray unless `abort` is False; return the message."""
-        return _wire.read_stopped(await self._send(_wire.stop(pid, abort)))
+        return _replies.read_stopped(await self._send(_requests.stop(pid, abort)))
 
     async def pause(self, pid: int, at: str | None = None) -> ProcedureSummary:
         """Pause a procedure at a checkpoint, without waiting until it gets there.
@@ -112,35 +115,35 @@ class AsyncClient:
         at
             Pattern of the checkpoint's whole name, as for file names: ``scan *``; None for the next checkpoint.
         """
-        return _wire.read_procedure(await self._send(_wire.pause(pid, at)))
+        return _replies.read_procedure(await self._send(_requests.pause(pid, at)))
 
     async def resume(self, pid: int) -> ProcedureSummary:
         """Resume a procedure that is paused, or withdraw a requested pause."""
-        return _wire.read_procedure(await self._send(Request("POST", f"/procedures/{pid}/resume")))
+        return _replies.read_procedure(await self._send(Request("POST", f"/procedures/{pid}/resume")))
 
     async def procedure(self, pid: int) -> ProcedureSummary:
         """Return the summary of a procedure."""
-        return _wire.read_procedure(await self._send(Request("GET", f"/procedures/{pid}")))
+        return _replies.read_procedure(await self._send(Request("GET", f"/procedures/{pid}")))
 
     async def procedures(self) -> list[ProcedureSummary]:
         """Return the summaries of procedures, in order of creation."""
-        return _wire.read_procedures(await self._send(Request("GET", "/procedures")))
+        return _replies.read_procedures(await self._send(Request("GET", "/procedures")))
 
     async def scripts(self) -> ScriptList:
         """Return the scripts in the folders of the service."""
-        return _wire.read_scripts(await self._send(Request("GET", "/scripts")))
+        return _replies.read_scripts(await self._send(Request("GET", "/scripts")))
 
     async def schema(self, script: str | Path) -> ScriptSchema:
         """Return the schemas of a script's arguments, given its URI or the path of a file."""
-        return _wire.read_schema(await self._send(_wire.schema(script)))
+        return _replies.read_schema(await self._send(_requests.schema(script)))
 
     async def record(self, pid: int, format: str = "ipynb") -> bytes:  # noqa: A002 - the API's own name
         """Return the present record of a procedure as the content of a file: ``ipynb`` or ``html``."""
-        return await self._send(_wire.record(pid, format))
+        return await self._send(_requests.record(pid, format))
 
     async def kernel(self, pid: int) -> KernelInfo:
         """Return the connection by which a Jupyter client attaches to the kernel of a procedure."""
-        return _wire.read_kernel(await self._send(Request("GET", f"/procedures/{pid}/kernel")))
+        return _replies.read_kernel(await self._send(Request("GET", f"/procedures/{pid}/kernel")))
 
     async def control(self, pid: int, taken: bool = True) -> KernelInfo:
         """Acquire control of the kernel of a procedure, so that attached clients may type, or release it.
@@ -152,23 +155,23 @@ class AsyncClient:
         taken
             True to acquire control; False to release it.
         """
-        return _wire.read_kernel(await self._send(_wire.control(pid, taken)))
+        return _replies.read_kernel(await self._send(_requests.control(pid, taken)))
 
     async def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Run an activity of a scheduling block."""
-        return _wire.read_activity(await self._send(_wire.run_activity(command)))
+        return _replies.read_activity(await self._send(_requests.run_activity(command)))
 
     async def activity(self, number: int) -> ActivitySummary:
         """Return the summary of an activity."""
-        return _wire.read_activity(await self._send(Request("GET", f"/activities/{number}")))
+        return _replies.read_activity(await self._send(Request("GET", f"/activities/{number}")))
 
     async def activities(self) -> list[ActivitySummary]:
         """Return the summaries of activities, in order of creation."""
-        return _wire.read_activities(await self._send(Request("GET", "/activities")))
+        return _replies.read_activities(await self._send(Request("GET", "/activities")))
 
     async def health(self) -> dict[str, Any]:
         """Return the health of the service."""
-        return _wire.read_health(await self._send(Request("GET", "/health")))
+        return _replies.read_health(await self._send(Request("GET", "/health")))
 
     async def archive(
         self,
@@ -197,9 +200,9 @@ class AsyncClient:
         before: int | None = None
         left = limit
         while True:
-            size = _wire.PAGE if left is None else min(left, _wire.PAGE)
-            request = _wire.archive(states, script, subarray, since, until, before, size)
-            page, before = _wire.read_archive(await self._send(request))
+            size = _requests.PAGE if left is None else min(left, _requests.PAGE)
+            request = _requests.archive(states, script, subarray, since, until, before, size)
+            page, before = _replies.read_archive(await self._send(request))
             for one in page:
                 yield one
             left = None if left is None else left - len(page)
@@ -214,10 +217,10 @@ class AsyncClient:
             if error.type != "ResourceNotFound":
                 raise
             try:
-                page = await self._send(_wire.archive((), None, None, None, None, pid + 1, 1))
+                page = await self._send(_requests.archive((), None, None, None, None, pid + 1, 1))
             except ApiError:  # a service of the original has no archive
                 raise error from None
-            if (found := _wire.read_found(page, pid)) is None:
+            if (found := _replies.read_found(page, pid)) is None:
                 raise
             return found
 
@@ -241,7 +244,7 @@ class AsyncClient:
         async with self.events((STATECHANGE,), procedure=pid, notices=True) as events:
             summary = await self.find(pid)
             known = len(summary.history.process_states) - 1
-            while not _wire.has_reached(summary, states, known):
+            while not has_reached(summary, states, known):
                 await anext(events)
                 summary = await self.find(pid)
         return summary
@@ -262,7 +265,9 @@ class AsyncClient:
         """
         begin: int | None = after
         while begin is not None:
-            page, begin = _wire.read_events(await self._send(_wire.procedure_events(pid, begin, topics, exclude)))
+            page, begin = _replies.read_events(
+                await self._send(_requests.procedure_events(pid, begin, topics, exclude))
+            )
             for one in page:
                 yield one
 
@@ -307,13 +312,13 @@ class AsyncClient:
             While iterating, without `notices`: when missed events are not available, because the service has removed
             them, has another state folder now, or is a service of the original, which keeps no events.
         """
-        listening = Listening(_wire.stream_query(topics, exclude, procedure), after, resume, notices)
+        listening = Listening(_requests.stream_query(topics, exclude, procedure), after, resume, notices)
         async with AsyncExitStack() as connection:
             yield self._hear(listening, connection, await self._listen(listening, connection))
 
     async def _listen(self, listening: Listening, connection: AsyncExitStack) -> AsyncIterator[bytes]:
         """Connect to the stream; the service has registered this listener when this returns."""
-        timeout = httpx.Timeout(10.0, read=_wire.SILENCE)
+        timeout = httpx.Timeout(10.0, read=_requests.SILENCE)
         self._trust.prepare(self.address.url)
         try:
             reply = await connection.enter_async_context(
@@ -326,11 +331,11 @@ class AsyncClient:
                 )
             )
             if reply.status_code != 200:
-                raise _wire.error_of(reply.status_code, reply.reason_phrase, await reply.aread(), self.address.url)
+                raise _failures.error_of(reply.status_code, reply.reason_phrase, await reply.aread(), self.address.url)
             chunks = reply.aiter_bytes()
             return preceded(await anext(chunks, b""), chunks)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise _wire.not_reached(self.address, error) from None
+            raise _failures.not_reached(self.address, error) from None
 
     async def _hear(
         self, listening: Listening, connection: AsyncExitStack, chunks: AsyncIterator[bytes]
@@ -342,7 +347,7 @@ class AsyncClient:
                         yield event
                 why = "the service closed it"
             except httpx.TransportError as error:
-                why = _wire.reason(error)
+                why = _failures.reason(error)
             connected = False
             while not connected:
                 await connection.aclose()
@@ -366,16 +371,16 @@ class AsyncClient:
         if reply.status_code == 403 and (found := await find_again(self.address)) != self.address:
             self.address = found  # the service has restarted
             reply = await self._ask(request)
-        return _wire.read(reply, request, self.address)
+        return _replies.read(reply, request, self.address)
 
     async def _ask(self, request: Request) -> httpx.Response:
         self._trust.prepare(self.address.url)
         try:
-            return await self._http.request(request.method, **_wire.arguments(self.address, request))
+            return await self._http.request(request.method, **_requests.arguments(self.address, request))
         except httpx.ConnectError as error:
             if (found := await find_again(self.address)) == self.address:
-                raise _wire.not_reached(self.address, error) from None
+                raise _failures.not_reached(self.address, error) from None
             self.address = found
             return await self._ask(request)  # the request has not reached a service yet
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise _wire.not_reached(self.address, error) from None
+            raise _failures.not_reached(self.address, error) from None

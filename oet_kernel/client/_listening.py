@@ -10,9 +10,9 @@ from itertools import count
 
 import msgspec
 
-from oet_kernel.client import _wire
 from oet_kernel.client._address import Address
-from oet_kernel.client._wire import AWAY, BACK, LOST, Event
+from oet_kernel.client._event import AWAY, BACK, LOST, Event, event_of
+from oet_kernel.client._failures import broken_off
 from oet_kernel.client.errors import ApiError, EventsLost, StreamEnded
 from oet_kernel.events.sse import Decoder, Message
 
@@ -125,7 +125,7 @@ class Listening:
                 continue
             self._is_well()
             self._position = message.id
-            if (event := _wire.event_of(message)) is not None:
+            if (event := event_of(message)) is not None:
                 yield event
         if self._decoder.last_id is not None:
             self._position = self._decoder.last_id
@@ -156,7 +156,7 @@ class Listening:
             self._broken_at = now
         left = self._broken_at + self._resume - now
         if left <= 0:
-            raise _wire.broken_off(address, why)
+            raise broken_off(address, why)
         pause = next(self._pauses)
         told = []
         if pause and not self._away:

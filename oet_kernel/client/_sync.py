@@ -7,13 +7,15 @@ from typing import Any, Self
 
 import httpx
 
-from oet_kernel.client import _wire
+from oet_kernel.client import _failures, _replies, _requests
 from oet_kernel.client._address import find_address
+from oet_kernel.client._event import Event
 from oet_kernel.client._listening import RESUME, Listening
+from oet_kernel.client._requests import Request
 from oet_kernel.client._sync_io import find_again, preceded, sleep
 from oet_kernel.client._trust import Trust
-from oet_kernel.client._wire import Event, Request
 from oet_kernel.client.errors import ApiError, ConnectionFailed
+from oet_kernel.client.tracking import has_reached
 from oet_kernel.models import (
     ActivityCommand,
     ActivitySummary,
@@ -28,6 +30,7 @@ from oet_kernel.models import (
 from oet_kernel.topics import STATECHANGE
 
 
+# Long because it is a facade: one method for each command, most of them a line between `_requests` and `_replies`.
 class Client:
     """Client of a service.
 
@@ -92,15 +95,15 @@ class Client:
         ApiError, ConnectionFailed
             When the service refuses the request, or is not reached; as for every method.
         """
-        return _wire.read_procedure(self._send(_wire.create(script, init, main, self.address)))
+        return _replies.read_procedure(self._send(_requests.create(script, init, main, self.address)))
 
     def start(self, pid: int, main: ProcedureInput | None = None) -> ProcedureSummary:
         """Start ``main`` of a procedure that is READY."""
-        return _wire.read_procedure(self._send(_wire.start(pid, main)))
+        return _replies.read_procedure(self._send(_requests.start(pid, main)))
 
     def stop(self, pid: int, *, abort: bool = True) -> str:
         """Stop a procedure, and run the abort script on its subarray unless `abort` is False; return the message."""
-        return _wire.read_stopped(self._send(_wire.stop(pid, abort)))
+        return _replies.read_stopped(self._send(_requests.stop(pid, abort)))
 
     def pause(self, pid: int, at: str | None = None) -> ProcedureSummary:
         """Pause a procedure at a checkpoint, without waiting until it gets there.
@@ -112,35 +115,35 @@ class Client:
         at
             Pattern of the checkpoint's whole name, as for file names: ``scan *``; None for the next checkpoint.
         """
-        return _wire.read_procedure(self._send(_wire.pause(pid, at)))
+        return _replies.read_procedure(self._send(_requests.pause(pid, at)))
 
     def resume(self, pid: int) -> ProcedureSummary:
         """Resume a procedure that is paused, or withdraw a requested pause."""
-        return _wire.read_procedure(self._send(Request("POST", f"/procedures/{pid}/resume")))
+        return _replies.read_procedure(self._send(Request("POST", f"/procedures/{pid}/resume")))
 
     def procedure(self, pid: int) -> ProcedureSummary:
         """Return the summary of a procedure."""
-        return _wire.read_procedure(self._send(Request("GET", f"/procedures/{pid}")))
+        return _replies.read_procedure(self._send(Request("GET", f"/procedures/{pid}")))
 
     def procedures(self) -> list[ProcedureSummary]:
         """Return the summaries of procedures, in order of creation."""
-        return _wire.read_procedures(self._send(Request("GET", "/procedures")))
+        return _replies.read_procedures(self._send(Request("GET", "/procedures")))
 
     def scripts(self) -> ScriptList:
         """Return the scripts in the folders of the service."""
-        return _wire.read_scripts(self._send(Request("GET", "/scripts")))
+        return _replies.read_scripts(self._send(Request("GET", "/scripts")))
 
     def schema(self, script: str | Path) -> ScriptSchema:
         """Return the schemas of a script's arguments, given its URI or the path of a file."""
-        return _wire.read_schema(self._send(_wire.schema(script)))
+        return _replies.read_schema(self._send(_requests.schema(script)))
 
     def record(self, pid: int, format: str = "ipynb") -> bytes:  # noqa: A002 - the API's own name
         """Return the present record of a procedure as the content of a file: ``ipynb`` or ``html``."""
-        return self._send(_wire.record(pid, format))
+        return self._send(_requests.record(pid, format))
 
     def kernel(self, pid: int) -> KernelInfo:
         """Return the connection by which a Jupyter client attaches to the kernel of a procedure."""
-        return _wire.read_kernel(self._send(Request("GET", f"/procedures/{pid}/kernel")))
+        return _replies.read_kernel(self._send(Request("GET", f"/procedures/{pid}/kernel")))
 
     def control(self, pid: int, taken: bool = True) -> KernelInfo:
         """Acquire control of the kernel of a procedure, so that attached clients may type, or release it.
@@ -152,23 +155,23 @@ class Client:
         taken
             True to acquire control; False to release it.
         """
-        return _wire.read_kernel(self._send(_wire.control(pid, taken)))
+        return _replies.read_kernel(self._send(_requests.control(pid, taken)))
 
     def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Run an activity of a scheduling block."""
-        return _wire.read_activity(self._send(_wire.run_activity(command)))
+        return _replies.read_activity(self._send(_requests.run_activity(command)))
 
     def activity(self, number: int) -> ActivitySummary:
         """Return the summary of an activity."""
-        return _wire.read_activity(self._send(Request("GET", f"/activities/{number}")))
+        return _replies.read_activity(self._send(Request("GET", f"/activities/{number}")))
 
     def activities(self) -> list[ActivitySummary]:
         """Return the summaries of activities, in order of creation."""
-        return _wire.read_activities(self._send(Request("GET", "/activities")))
+        return _replies.read_activities(self._send(Request("GET", "/activities")))
 
     def health(self) -> dict[str, Any]:
         """Return the health of the service."""
-        return _wire.read_health(self._send(Request("GET", "/health")))
+        return _replies.read_health(self._send(Request("GET", "/health")))
 
     def archive(
         self,
@@ -197,9 +200,9 @@ class Client:
         before: int | None = None
         left = limit
         while True:
-            size = _wire.PAGE if left is None else min(left, _wire.PAGE)
-            request = _wire.archive(states, script, subarray, since, until, before, size)
-            page, before = _wire.read_archive(self._send(request))
+            size = _requests.PAGE if left is None else min(left, _requests.PAGE)
+            request = _requests.archive(states, script, subarray, since, until, before, size)
+            page, before = _replies.read_archive(self._send(request))
             for one in page:
                 yield one
             left = None if left is None else left - len(page)
@@ -214,10 +217,10 @@ class Client:
             if error.type != "ResourceNotFound":
                 raise
             try:
-                page = self._send(_wire.archive((), None, None, None, None, pid + 1, 1))
+                page = self._send(_requests.archive((), None, None, None, None, pid + 1, 1))
             except ApiError:  # a service of the original has no archive
                 raise error from None
-            if (found := _wire.read_found(page, pid)) is None:
+            if (found := _replies.read_found(page, pid)) is None:
                 raise
             return found
 
@@ -241,7 +244,7 @@ class Client:
         with self.events((STATECHANGE,), procedure=pid, notices=True) as events:
             summary = self.find(pid)
             known = len(summary.history.process_states) - 1
-            while not _wire.has_reached(summary, states, known):
+            while not has_reached(summary, states, known):
                 next(events)
                 summary = self.find(pid)
         return summary
@@ -262,7 +265,7 @@ class Client:
         """
         begin: int | None = after
         while begin is not None:
-            page, begin = _wire.read_events(self._send(_wire.procedure_events(pid, begin, topics, exclude)))
+            page, begin = _replies.read_events(self._send(_requests.procedure_events(pid, begin, topics, exclude)))
             for one in page:
                 yield one
 
@@ -307,13 +310,13 @@ class Client:
             While iterating, without `notices`: when missed events are not available, because the service has removed
             them, has another state folder now, or is a service of the original, which keeps no events.
         """
-        listening = Listening(_wire.stream_query(topics, exclude, procedure), after, resume, notices)
+        listening = Listening(_requests.stream_query(topics, exclude, procedure), after, resume, notices)
         with ExitStack() as connection:
             yield self._hear(listening, connection, self._listen(listening, connection))
 
     def _listen(self, listening: Listening, connection: ExitStack) -> Iterator[bytes]:
         """Connect to the stream; the service has registered this listener when this returns."""
-        timeout = httpx.Timeout(10.0, read=_wire.SILENCE)
+        timeout = httpx.Timeout(10.0, read=_requests.SILENCE)
         self._trust.prepare(self.address.url)
         try:
             reply = connection.enter_context(
@@ -326,11 +329,11 @@ class Client:
                 )
             )
             if reply.status_code != 200:
-                raise _wire.error_of(reply.status_code, reply.reason_phrase, reply.read(), self.address.url)
+                raise _failures.error_of(reply.status_code, reply.reason_phrase, reply.read(), self.address.url)
             chunks = reply.iter_bytes()
             return preceded(next(chunks, b""), chunks)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise _wire.not_reached(self.address, error) from None
+            raise _failures.not_reached(self.address, error) from None
 
     def _hear(self, listening: Listening, connection: ExitStack, chunks: Iterator[bytes]) -> Iterator[Event]:
         while True:
@@ -340,7 +343,7 @@ class Client:
                         yield event
                 why = "the service closed it"
             except httpx.TransportError as error:
-                why = _wire.reason(error)
+                why = _failures.reason(error)
             connected = False
             while not connected:
                 connection.close()
@@ -364,16 +367,16 @@ class Client:
         if reply.status_code == 403 and (found := find_again(self.address)) != self.address:
             self.address = found  # the service has restarted
             reply = self._ask(request)
-        return _wire.read(reply, request, self.address)
+        return _replies.read(reply, request, self.address)
 
     def _ask(self, request: Request) -> httpx.Response:
         self._trust.prepare(self.address.url)
         try:
-            return self._http.request(request.method, **_wire.arguments(self.address, request))
+            return self._http.request(request.method, **_requests.arguments(self.address, request))
         except httpx.ConnectError as error:
             if (found := find_again(self.address)) == self.address:
-                raise _wire.not_reached(self.address, error) from None
+                raise _failures.not_reached(self.address, error) from None
             self.address = found
             return self._ask(request)  # the request has not reached a service yet
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise _wire.not_reached(self.address, error) from None
+            raise _failures.not_reached(self.address, error) from None

@@ -3,13 +3,15 @@
 The terminal, the magics and the panel share this module, so that they agree.
 """
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from msgspec.structs import replace
 
 from oet_kernel import topics
-from oet_kernel.client._wire import Event
+from oet_kernel.client._event import Event
+from oet_kernel.client.errors import ProcedureEnded
 from oet_kernel.models import Pause, ProcedureState, ProcedureSummary
 
 
@@ -48,6 +50,32 @@ def in_state(summary: ProcedureSummary, state: ProcedureState, at: float) -> Pro
         history=replace(history, process_states=[*history.process_states, (state, at)]),
         pause=None if state.inactive else summary.pause,
     )
+
+
+def has_reached(summary: ProcedureSummary, states: Sequence[ProcedureState], known: int) -> bool:
+    """Return whether the wait for a procedure is over.
+
+    Parameters
+    ----------
+    summary
+        Present summary of the procedure.
+    states
+        States to wait for; none for the end.
+    known
+        Index of the first state in the history that counts.
+
+    Raises
+    ------
+    ProcedureEnded
+        When the procedure has ended in another state.
+    """
+    if any(state in states for state, _ in summary.history.process_states[known:]):
+        return True
+    if not summary.state.inactive:
+        return False
+    if states:
+        raise ProcedureEnded(summary, states)
+    return True
 
 
 def paused(pause: Pause | None, event: Event, now: float) -> Pause | None:

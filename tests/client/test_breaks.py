@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oet_kernel.client import AWAY, BACK, LOST, ApiError, AsyncClient, Client, StreamEnded, _listening, _wire
+from oet_kernel.client import AWAY, BACK, LOST, ApiError, AsyncClient, Client, StreamEnded, _listening, _requests
 from oet_kernel.events.sse import comment, frame, position
 from oet_kernel.models import ProcedureInput, ProcedureState
 from tests.conftest import serve
@@ -205,7 +205,7 @@ def test_listener_that_is_too_slow_is_cut_off_and_still_gets_everything(tmp_path
 
 
 async def test_async_client_reads_the_archive_and_events_page_by_page(server, monkeypatch):
-    monkeypatch.setattr(_wire, "PAGE", 2)
+    monkeypatch.setattr(_requests, "PAGE", 2)
     pids = [
         server.create(f"# archived {number}\ndef init(subarray_id): pass\ndef main(): pass\n", subarray_id=77)
         for number in range(5)

@@ -10,9 +10,19 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from oet_kernel.client import ApiError, AsyncClient, Client, ClientError, ConnectionFailed, ProcedureEnded, _wire
+from oet_kernel.client import (
+    ApiError,
+    AsyncClient,
+    Client,
+    ClientError,
+    ConnectionFailed,
+    ProcedureEnded,
+    _replies,
+    _requests,
+)
 from oet_kernel.client._address import DEFAULT_URL, Address, find_address, find_again, read_root
-from oet_kernel.client._wire import error_of, script_of
+from oet_kernel.client._failures import error_of
+from oet_kernel.client._requests import script_of
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript, ProcedureInput, ProcedureState
 from oet_kernel.state import discovery
 from oet_kernel.system.process_identity import start_of
@@ -292,8 +302,8 @@ def test_wrong_path_is_told_and_never_read_as_a_wrong_token(url, status, body, t
 def test_login_page_is_no_answer_of_this_api():
     reply = httpx.Response(200, headers={"Content-Type": "text/html; charset=UTF-8"}, content=b"<html>")
     with pytest.raises(ApiError, match="is not the root of this API"):
-        _wire.read(reply, _wire.Request("GET", "/procedures"), Address("http://t:5/tree", None, "me"))
-    assert _wire.read(reply, _wire.record(1, "html"), Address("http://t:5/proxied", None, "me")) == b"<html>"
+        _replies.read(reply, _requests.Request("GET", "/procedures"), Address("http://t:5/tree", None, "me"))
+    assert _replies.read(reply, _requests.record(1, "html"), Address("http://t:5/proxied", None, "me")) == b"<html>"
 
 
 def announced(folder, process, url, *, serves=True):
@@ -386,7 +396,7 @@ GIT = GitScript(script_uri="git://x.py", git_args=GitArgs(git_repo="r"))
 
 
 def created(script, address, main=None):
-    return json.loads(_wire.create(script, None, main, address).body)
+    return json.loads(_requests.create(script, None, main, address).body)
 
 
 @pytest.mark.parametrize("script", [FILE, GIT, "x.py", "file:///x.py"])
@@ -448,4 +458,4 @@ def test_procedure_of_the_original_service_is_understood():
         b'"script":{"script_type":"filesystem","script_uri":"file:///x.py"},'
         b'"script_args":{"init":{"args":[],"kwargs":{}}},"state":"CREATING","uri":"http://h/api/v1.0/procedures/12"}}'
     )
-    assert _wire.read_procedure(body).id == 12
+    assert _replies.read_procedure(body).id == 12
