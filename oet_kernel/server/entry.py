@@ -24,8 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     # jsonschema, by which Jupyter Server validates events of its own, builds a grammar for a second when it is
     # imported: of a format (IRIs) that none of these has
     with blocked("rfc3987_syntax"):
-        from oet_kernel.server import app
-    app.main(argv)
+        from oet_kernel.server import command_line
+    command_line.main(argv)
 
 
 if __name__ == "__main__":

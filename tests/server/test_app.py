@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from oet_kernel.errors import BadConfiguration
-from oet_kernel.server.app import OetApp, arguments, check_words
+from oet_kernel.server.app import OetApp
+from oet_kernel.server.command_line import arguments, check_words
 from tests.conftest import DEADLINE, TOKEN, serve
 
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from oet_kernel.errors import BadConfiguration
-from oet_kernel.server.app import OetApp, arguments
+from oet_kernel.server.app import OetApp
+from oet_kernel.server.command_line import arguments
 from oet_kernel.server.identity import (
     FORGET_SECONDS,
     FREE_MISTAKES,
