@@ -27,7 +27,7 @@ from ipykernel.kernelapp import IPKernelApp, kernel_aliases
 from traitlets import Float, Type, Unicode
 
 from oet_kernel.kernel.auth import KernelSession
-from oet_kernel.kernel.collector import STREAMS
+from oet_kernel.kernel.collected import STREAMS
 from oet_kernel.kernel.console import Console
 from oet_kernel.kernel.guests import GuestedKernel
 from oet_kernel.kernel.iopub import JournalingIOPubThread, Publisher

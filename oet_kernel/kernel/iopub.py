@@ -14,7 +14,7 @@ from ipykernel.iostream import IOPubThread
 from jupyter_client.session import DELIM, Session
 
 from oet_kernel.bounds import EVENT_BYTES, STREAM_BYTES, OutOfBounds, check_json, encodable
-from oet_kernel.kernel.collector import STREAMS
+from oet_kernel.kernel.collected import STREAMS
 from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel.pipes import OutputPipes
 from oet_kernel.kernel.streams import PIECE, flush_streams

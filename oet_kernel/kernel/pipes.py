@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from oet_kernel.kernel.collector import Collector, Request
+from oet_kernel.kernel.collected import Request
+from oet_kernel.kernel.collector import Collector
 from oet_kernel.kernel.last_words import keep
 
 _ANSWER_SECONDS = 30.0

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from oet_kernel.bounds import STREAM_BYTES, encodable
-from oet_kernel.kernel.collector import STREAMS
+from oet_kernel.kernel.collected import STREAMS
 from oet_kernel.kernel.journal import CALL, Journal
 from oet_kernel.kernel.pipes import OutputPipes
 
