@@ -1,20 +1,7 @@
-"""Runner of a script inside the kernel: loads it, calls its functions, reports the outcome of each.
-
-Each step is announced as an ``oet_call`` message, which the service maps to lifecycle states::
-
-    {"call": "load", "phase": "started"}
-    {"call": "load", "phase": "finished", "has_init": true, "source_sha256": "9f86d0..."}
-    {"call": "main", "phase": "finished", "returned": {"type": "int", "value": 5, "text": null}}
-    {"call": "main", "phase": "failed", "stacktrace": "Traceback (most recent call last): ...", "quiet": true}
-    {"call": "init", "phase": "exited"}
-
-`quiet`: no thread or process of the script runs any more. ``exited``: the script has ended by ``sys.exit(0)`` before
-its ``main``. The end of a script is announced when its exit work is done (`oet_kernel.kernel.exit_work`).
-"""
+"""Runner of a script inside the kernel: loads it, calls its functions, delivers events to it."""
 
 import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
@@ -23,30 +10,25 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import msgspec
-from msgspec.structs import replace
-
 from oet_kernel import api, topics
-from oet_kernel.kernel import background_work
 from oet_kernel.kernel.calls import call
 from oet_kernel.kernel.checkpoints import Checkpoints
 from oet_kernel.kernel.deprecations import show_as_main
 from oet_kernel.kernel.encoding import encode_event
-from oet_kernel.kernel.exit_work import ExitWork, drop_modules, end_child, end_now, flush_files, status_of
+from oet_kernel.kernel.exit_work import drop_modules
 from oet_kernel.kernel.iopub import Publisher
-from oet_kernel.kernel.last_words import end_untold
-from oet_kernel.kernel.loader import format_failure, leave_to_debugger, load, open_script
+from oet_kernel.kernel.loader import load, open_script
 from oet_kernel.kernel.plain import PlainProgram
 from oet_kernel.kernel.program import Program, ScriptProgram
 from oet_kernel.kernel.provenance import environment_facts, script_facts, source_text
 from oet_kernel.kernel.pubsub_bridge import PubSubBridge
 from oet_kernel.kernel.returned import describe
 from oet_kernel.kernel.script_loop import ScriptLoop
+from oet_kernel.kernel.steps import Steps
 from oet_kernel.models import ProcedureInput
 from oet_kernel.protocol import (
     EVENT,
     KERNEL_EVENT,
-    CallReport,
     Changes,
     EventRequest,
     Idle,
@@ -101,7 +83,6 @@ class Runner:
         self, publisher: Publisher, after_call: Callable[[], None], open_notebook: "Callable[[Opening], Program]"
     ) -> None:
         self._publisher = publisher
-        self._after_call = after_call
         self._open_notebook = open_notebook
         self._program: Program | None = None
         self._name = ""
@@ -110,13 +91,11 @@ class Runner:
         self._bridge = PubSubBridge(self.publish, self._subscribed)
         self._deliveries: queue.SimpleQueue[EventRequest] | None = None
         self._asked: set[str] = set()
-        self._threads = frozenset(threading.enumerate())
-        self._pid = os.getpid()
-        self._on_interrupt: Any = signal.default_int_handler
-        self._exit_work = ExitWork(0, self._cut_off)
-        self._outcome: CallReport | None = None
         self.checkpoints = Checkpoints(self._say_pause)
         """Checkpoints of the script, where it waits while a pause is requested."""
+        self._steps = Steps(
+            publisher, self._loop, self.checkpoints, after_call, lambda: self.module, self._describe_environment
+        )
         self.idle = threading.Event()
         """Set while no function of the script runs."""
         self.idle.set()
@@ -170,16 +149,15 @@ class Runner:
 
     def _prepare(self, request: PrepareRequest) -> None:
         self._name = str(request.procedure)
-        self._threads = frozenset(threading.enumerate())
-        self._exit_work = ExitWork(request.exit_seconds, self._cut_off)
+        self._steps.expect(request.exit_seconds)
         threading.main_thread().name = self._name
         api.connect(self.publish, self.checkpoints)
         self._bridge.install(self._name)
-        if self._step("load", lambda: self._load(Path(request.path), request)):
+        if self._steps.run("load", lambda: self._load(Path(request.path), request)):
             program = self._loaded()
             if program.has_init:
-                self._step("init", lambda: program.init(request.init))
-        if not self._exit_work.began:
+                self._steps.run("init", lambda: program.init(request.init))
+        if not self._steps.over:
             self._describe_environment()  # slow, so only after READY
 
     def _describe_environment(self) -> None:
@@ -189,7 +167,7 @@ class Runner:
         """Call ``main``."""
         if self._first("run"):
             with self._busy("run"):
-                self._step("main", lambda: self._main(request.main))
+                self._steps.run("main", lambda: self._main(request.main))
 
     def _loaded(self) -> Program:
         if self._program is None:
@@ -222,7 +200,7 @@ class Runner:
         assert self._deliveries is not None
         while True:
             event = self._deliveries.get()
-            if self._exit_work.began:
+            if self._steps.over:
                 return  # the script's names may be gone
             self._bridge.deliver(event.topic, event.fields)
 
@@ -252,7 +230,7 @@ class Runner:
         else:
             loader = open_script(path)
             plain = is_plain(loader.source)
-            show_as_main("__main__" if plain else loader.name, lambda: not background_work.threads(self._threads))
+            show_as_main("__main__" if plain else loader.name, lambda: not self._steps.has_threads)
             self._loading(source_text(loader.source), {**script_facts(path, loader.source), "plain": plain})
             self._program = PlainProgram(loader, request.init) if plain else ScriptProgram(load(loader), self.call)
         if self._program.unpausable:  # before a client learns that it is loaded, and requests a pause
@@ -272,66 +250,9 @@ class Runner:
         returned = describe(self._loaded().main(arguments))
         return {} if returned is None else {"returned": returned}
 
-    def _step(self, name: str, work: Callable[[], dict[str, Any] | None]) -> bool:
-        """Run one step and report its outcome; return True when it succeeded.
-
-        The process ends where the outcome cannot be reported.
-        """
-        error: BaseException | None = None
-        extra: dict[str, Any] | None = None
-        try:
-            with self._interruptible():  # before the step is announced
-                self._publisher.call = name
-                self._report(CallReport(name, "started"))
-                with self._loop.outside():
-                    try:
-                        extra = work()
-                    except BaseException:
-                        self._loop.close()
-                        raise
-                    if name == "main":
-                        self._loop.close()
-        except BaseException as caught:
-            error = caught
-        self._end_if_child(error)
-        try:
-            return self._end_step(name, error, extra)
-        except BaseException as fault:
-            end_untold(fault, error)
-
-    def _end_step(self, name: str, error: BaseException | None, extra: dict[str, Any] | None) -> bool:
-        """Report the outcome of a step; return True when it succeeded."""
-        well = status_of(error) == 0
-        over = name == "main" or error is not None
-        if error is None or (well and name == "main"):
-            outcome = CallReport(name, "finished", **(extra or {}))
-        elif well:
-            outcome = CallReport(name, "exited")
-        else:
-            outcome = CallReport(name, "failed", stacktrace=format_failure(error))
-            leave_to_debugger(error)
-        self._outcome = outcome
-        if over:
-            self.checkpoints.close(f"{name} has ended")
-        self._after_call()
-        if over:
-            # names are kept for daemon threads, which Python would freeze now, and for the inspection of a failure
-            keep = not well or background_work.threads(self._threads)
-            with suppress(BaseException), self._interruptible():
-                self._exit_work.do(None if keep else self.module)
-            self._end_if_child(error)
-            if name != "main":
-                with suppress(Exception):  # for example no descriptors left, of which the script has failed itself
-                    self._describe_environment()
-        self._publisher.synchronise()
-        if not well:
-            outcome = replace(outcome, quiet=not background_work.at_work(self._threads))
-        self._report(outcome)
-        return error is None
-
     def leave(self) -> None:
         """Run the exit work of a script that has not ended, since the process ends."""
-        self._exit_work.do(None)
+        self._steps.leave()
 
     def drop_modules(self, before: Collection[str]) -> None:
         """Drop the names of the modules that the script has imported, unless a thread of it still runs.
@@ -341,38 +262,8 @@ class Runner:
         before
             Names of the modules that were imported before the script.
         """
-        if not background_work.threads(self._threads):
+        if not self._steps.has_threads:
             drop_modules(before)
-
-    def _cut_off(self, text: str) -> None:
-        """End the process after the deadline of the exit work; called in a separate thread."""
-        self._publisher.synchronise()
-        self._publisher.send("stream", msgspec.json.encode({"name": "stderr", "text": text}), insist=True)
-        flush_files()
-        assert self._outcome is not None
-        self._report(self._outcome)
-        end_now()
-
-    def _end_if_child(self, error: BaseException | None) -> None:
-        """End a process that the script has forked, since its end is not the procedure's end."""
-        if os.getpid() != self._pid:
-            with self._interruptible():
-                trace = "" if error is None or self._exit_work.began else format_failure(error)
-                end_child(error, trace, self.module)
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Enable interrupts for the duration, with the handler that the script has set or else Python's own."""
-        signal.signal(signal.SIGINT, self._on_interrupt)
-        try:
-            yield
-        finally:
-            # only short code of the kernel follows; a handler that was set by C code cannot be restored
-            self._on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN) or self._on_interrupt
-
-    def _report(self, report: CallReport) -> None:
-        # a full disk delays the report of a call's end: a procedure whose end is lost would be active for ever
-        self._publisher.say(report, insist=True)
 
     def _say_pause(self, report: PauseReport, insist: bool) -> None:
         self._publisher.say(report, insist=insist)
