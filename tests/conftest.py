@@ -32,13 +32,12 @@ from oet_kernel.models import (
     ProcedureSummary,
     StartProcessCommand,
 )
-from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.server.assembly import Core
+from oet_kernel.server.configuration import Settings
 from oet_kernel.service.procedures import ScriptExecutionService
-from oet_kernel.settings import KERNEL_DEADLINE, Ladder, Limits
 from oet_kernel.state.folder import StateFolder
-from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.journal import Journal
-from oet_kernel.store.sqlite import Store
+from oet_kernel.system.blocked_imports import blocked
 from oet_kernel.system.processes import fork_servers, kill_tree, marked
 
 TOKEN = "test-token"
@@ -85,57 +84,63 @@ def _own_runtime_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
         monkeypatch.delenv(name, raising=False)
 
 
+def settings(state: Path, **options: Any) -> Settings:
+    """Settings of a service for tests: as the command line has them, but quick to end, and nothing ahead of its use."""
+    with blocked("rfc3987_syntax"):  # a second of a grammar that no test needs
+        from oet_kernel.server.app import OetApp
+
+    defaults = {name: OetApp.class_traits()[name].default() for name in Settings.__struct_fields__}
+    quick = {
+        "fork": False,
+        "interrupt_seconds": 1.0,
+        "terminate_seconds": 0.5,
+        "keep_checkouts": 3,
+        "keep_failed_seconds": 0.0,
+        "orphan_seconds": 60.0,
+        "warm_kernels": 0,
+    }
+    return Settings(**{**defaults, "state_dir": str(state), **quick, **options})
+
+
 class Bench:
     """A service in this process, with short words for what tests do with it."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        fork_server: ForkServerSupervisor | None = None,
-        warm: int = 0,
-        ladder: Ladder = Ladder(1.0, 0.5, 5.0),  # noqa: B008 - immutable
-        kernel_deadline: float = KERNEL_DEADLINE,
-        **limits: Any,
-    ) -> None:
+    def __init__(self, folder: Path, *, fork_server: ForkServerSupervisor | None = None, **options: Any) -> None:
         self.folder = folder
-        self.ladder = ladder
-        self.state = StateFolder(folder / "state")
-        store = Store(self.state.path / DATABASE)
-        self.bus = EventBus(store.last_seq())
-        self.journal = Journal(store, self.bus.deliver)
+        self.settings = settings(folder / "state", **options)
+        self.core = Core(self.settings, fork_server)
+        self.core.service.base_url = "http://test/api/v1.0"
         self.events: list[Event] = []
         self.bus.tap(self.events.append)
-        self.pool = KernelPool(
-            self.state,
-            warm=warm,
-            starting=4,
-            ladder=ladder,
-            start_deadline=kernel_deadline,
-            fork_server=fork_server,
-            orphan_seconds=60,
-        )
-        self.service = ScriptExecutionService(
-            self.state,
-            self.journal,
-            ScriptSources(folder / "state", [], git_deadline=60, environment_deadline=300, keep=3),
-            self.pool,
-            self.bus,
-            "http://test/api/v1.0",
-            Limits(ladder=ladder, kernel_deadline=kernel_deadline, **limits),
-        )
 
-    async def close(self) -> None:
+    @property
+    def state(self) -> StateFolder:
+        return self.core.state
+
+    @property
+    def bus(self) -> EventBus:
+        return self.core.bus
+
+    @property
+    def journal(self) -> Journal:
+        return self.core.journal
+
+    @property
+    def pool(self) -> KernelPool:
+        return self.core.kernels
+
+    @property
+    def service(self) -> ScriptExecutionService:
+        return self.core.service
+
+    async def close(self, *, leave: bool = False) -> None:
         """Stop every procedure, and end the service."""
-        await self.service.close()
-        await self.journal.close()
-        self.state.close()
+        await self.core.stop(leave=leave)
+        await self.core.release(leave=leave)
 
     async def detach(self) -> None:
         """End the service and leave its procedures at work."""
-        await self.service.detach()
-        await self.journal.close()
-        self.state.close(keep_runtime=True)
+        await self.close(leave=True)
 
     def script(self, text: str, name: str = "script.py") -> FileSystemScript:
         """Write a script and name it."""
@@ -195,13 +200,13 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
-    """Make services in this process with limits of their own."""
+    """Make services in this process with options of their own."""
     made: list[Bench] = []
 
-    def make(**limits: Any) -> Bench:
+    def make(**options: Any) -> Bench:
         folder = tmp_path / str(len(made))
         folder.mkdir()
-        made.append(Bench(folder, **limits))
+        made.append(Bench(folder, **options))
         return made[-1]
 
     yield make

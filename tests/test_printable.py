@@ -26,8 +26,9 @@ from oet_kernel.magics.magic import RequestFailed
 from oet_kernel.maintenance.doctor import Doctor, Finding
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript
 from oet_kernel.printable import OutputText, has_controls, one_line, printable
-from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.server.assembly import script_sources
 from oet_kernel.server.logs import Moderator
+from tests.conftest import settings
 
 CONTROLS = [
     "\x1b]0;title\x07",
@@ -268,7 +269,7 @@ def test_one_place_prints_for_all_commands():
 @pytest.mark.parametrize("text", [*CONTROLS, "\n", "\nplain,1$(touch x)\tx", "\0", "\u2028"])
 @pytest.mark.parametrize("kind", ["file", "git"])
 def test_address_of_a_script_with_control_characters_is_refused(tmp_path, text, kind):
-    sources = ScriptSources(tmp_path, [], git_deadline=1, environment_deadline=1, keep=1)
+    sources = script_sources(settings(tmp_path))
     script = FileSystemScript(script_uri=f"file:///x{text}.py")
     if kind == "git":
         script = GitScript(script_uri=f"git://x{text}.py", git_args=GitArgs(git_repo="https://example.org/x.git"))
@@ -293,7 +294,7 @@ def test_address_of_a_script_with_control_characters_is_refused(tmp_path, text, 
     ids=["kernel", "folder", "repository", "branch", "commit"],
 )
 def test_names_with_control_characters_are_refused(tmp_path, text, given):
-    sources = ScriptSources(tmp_path, [], git_deadline=1, environment_deadline=1, keep=1)
+    sources = script_sources(settings(tmp_path))
     with pytest.raises(MalformedRequest) as refused:
         sources.admit(given(text))
     assert controls(str(refused.value)) == []

@@ -18,7 +18,8 @@ from oet_kernel.errors import BadConfiguration, OetError
 from oet_kernel.events.bus import QUEUE_BYTES
 from oet_kernel.records.notebook import OUTPUT_LIMIT
 from oet_kernel.server.admission import MOST_CONNECTIONS, MOST_OF_ADDRESS, GuardedServerApp
-from oet_kernel.server.assembly import Settings, SharedService
+from oet_kernel.server.assembly import SharedService
+from oet_kernel.server.configuration import Settings
 from oet_kernel.server.handlers import (
     about,
     activities,

@@ -3,12 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
-
-from msgspec import Struct
 
 from oet_kernel._version import __version__
-from oet_kernel.errors import BadConfiguration, ShuttingDown, StoreUnusable
+from oet_kernel.errors import ShuttingDown, StoreUnusable
 from oet_kernel.events.bus import EventBus
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.pool import KernelPool
@@ -21,108 +18,64 @@ from oet_kernel.records.source import StoredRuns
 from oet_kernel.records.writer import RecordWriter
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.server.configuration import Settings
 from oet_kernel.server.handlers.base import HandlerContext
 from oet_kernel.server.metrics import Metrics
 from oet_kernel.service.activities import ActivityService
 from oet_kernel.service.procedures import ScriptExecutionService
-from oet_kernel.settings import Ladder, Limits
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.sqlite import Store
 from oet_kernel.system import threads
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """Settings of the service; described at the options of `OetApp` of the same names."""
+class Core:
+    """What runs procedures: state folder, store, bus, kernels, and the service over them.
 
-    scripts_roots: list[str]
-    repositories: list[str]
-    max_scripts: int
-    abort_script: str
-    archive: str
-    state_dir: str
-    history: int
-    max_kernels: int
-    keep_failed_seconds: float
-    exit_seconds: float
-    starting_kernels: int
-    fork: bool
-    preload: list[str]
-    warm_kernels: int
-    interrupt_seconds: float
-    terminate_seconds: float
-    orphan_seconds: float
-    exclusive: bool
-    kernel_seconds: float
-    abort_seconds: float
-    announce_lists: bool
-    body_limit: int
-    heartbeat: float
-    listener_bytes: int
-    record_bytes: int
-    git_seconds: float
-    environment_seconds: float
-    uv: bool
-    keep_checkouts: int
-    keep_days: float
-    keep_bytes: int
-    power_safe: bool
+    Parameters
+    ----------
+    settings
+        Settings of the service.
+    fork_server
+        Fork server of the kernels; None for one of its own, if the settings have one.
 
-    def check(self) -> None:
-        """Check that the configured files and folders exist.
+    Raises
+    ------
+    StateFolderInUse, StoreTooNew, StoreUnusable, OSError
+        When it cannot be created; nothing is held then.
+    """
 
-        Raises
-        ------
-        BadConfiguration
-        """
-        for root in self.roots:
-            if not root.is_dir():
-                raise BadConfiguration(f"--scripts-root {root} is not a folder")
-        if self.abort_path is not None and not self.abort_path.is_file():
-            raise BadConfiguration(f"--abort-script {self.abort_path} is not a file")
-        if self.archive_path is not None and not self.archive_path.is_dir():
-            raise BadConfiguration(f"--archive {self.archive_path} is not a folder")
-
-    @property
-    def state_path(self) -> Path:
-        """Path of the state folder."""
-        return Path(self.state_dir).expanduser()
-
-    @property
-    def roots(self) -> list[Path]:
-        """Folders that scripts may come from."""
-        return [Path(root).expanduser() for root in self.scripts_roots]
-
-    @property
-    def abort_path(self) -> Path | None:
-        """Path of the abort script; None without one."""
-        return Path(self.abort_script).expanduser() if self.abort_script else None
-
-    @property
-    def archive_path(self) -> Path | None:
-        """Folder of scheduling block definitions; None without one."""
-        return Path(self.archive).expanduser() if self.archive else None
-
-    @property
-    def limits(self) -> Limits:
-        """Limits for the use cases."""
-        return Limits(
-            history=self.history,
-            kernels=self.max_kernels,
-            ladder=self.ladder,
-            kernel_deadline=self.kernel_seconds,
-            exit_deadline=self.exit_seconds,
-            keep_failed=self.keep_failed_seconds,
-            exclusive=self.exclusive,
-            abort_script=self.abort_path,
-            abort_deadline=self.abort_seconds,
-            announce_lists=self.announce_lists,
+    def __init__(self, settings: Settings, fork_server: ForkServerSupervisor | None = None) -> None:
+        threads.start_all()
+        self.state = StateFolder(settings.state_path)
+        """State folder, held until `release`."""
+        try:
+            self.store = Store(self.state.layout.database, power_safe=settings.power_safe)
+            """Store of events and procedures; the journal writes to it."""
+        except BaseException:
+            self.state.close()
+            raise
+        self.bus = EventBus(self.store.last_seq())
+        """Bus of the stored events."""
+        self.journal = Journal(self.store, self.bus.deliver)
+        """Journal of events and states."""
+        self.kernels = kernel_pool(settings, self.state, fork_server)
+        """Source of kernels."""
+        self.service = ScriptExecutionService(
+            self.state, self.journal, script_sources(settings), self.kernels, self.bus, "", settings.limits
         )
+        """Service, whose base URL is still to be set."""
 
-    @property
-    def ladder(self) -> Ladder:
-        """Duration of each step of a stop."""
-        return Ladder(self.interrupt_seconds, self.terminate_seconds)
+    async def stop(self, *, leave: bool) -> None:
+        """End the service; its procedures go on if `leave` is True, for the next service to restore."""
+        await (self.service.detach() if leave else self.service.close())
+
+    async def release(self, *, leave: bool) -> None:
+        """Write what is still to be written, close every stream, and release the state folder; after `stop`."""
+        async with AsyncExitStack() as steps:  # the last first
+            steps.callback(lambda: self.state.close(keep_runtime=leave and bool(self.state.kernel_folders())))
+            steps.callback(self.bus.close)
+            steps.push_async_callback(self.journal.close)
 
 
 class Assembly:
@@ -141,51 +94,21 @@ class Assembly:
 
     def __init__(self, settings: Settings) -> None:
         settings.check()
-        threads.start_all()
-        self.state = StateFolder(settings.state_path)
-        try:
-            store = Store(self.state.layout.database, power_safe=settings.power_safe)
-        except BaseException:
-            self.state.close()
-            raise
-        self.bus = EventBus(store.last_seq())
-        self.journal = Journal(store, self.bus.deliver)
-        self._kernels = _kernels(settings, self.state)
-        sources = ScriptSources(
-            settings.state_path,
-            settings.roots,
-            settings.git_seconds,
-            settings.environment_seconds,
-            settings.keep_checkouts,
-            uv=settings.uv,
-            repositories=settings.repositories,
-        )
-        self.service = ScriptExecutionService(
-            self.state, self.journal, sources, self._kernels, self.bus, "", settings.limits
-        )
+        self._core = core = Core(settings)
         catalogue = ScriptCatalogue(settings.roots, settings.max_scripts)
-        definitions = FolderArchive(settings.archive_path) if settings.archive_path else NoArchive()
-        self._activities = ActivityService(
-            self.service,
-            definitions,
-            settings.state_path,
-            self.journal,
-            self.bus,
-            catalogue,
-            announce_lists=settings.announce_lists,
-        )
-        self._runs = StoredRuns(store, lambda: self.service.base_url)
-        self._records = RecordWriter(self.state.layout.records, self._runs, _about, settings.record_bytes)
-        self.bus.tap(self._records.heard)
-        self._retention = Retention(self.journal, self._records, settings.keep_days, settings.keep_bytes)
+        self._activities = activity_service(settings, core, catalogue)
+        self._runs = stored_runs(core)
+        self._records = RecordWriter(core.state.layout.records, self._runs, _about, settings.record_bytes)
+        core.bus.tap(self._records.heard)
+        self._retention = Retention(core.journal, self._records, settings.keep_days, settings.keep_bytes)
         self._history = settings.history
-        self._metrics = Metrics(self.service, self.bus, self.journal)
+        self._metrics = Metrics(core.service, core.bus, core.journal)
         self.context = HandlerContext(
-            service=self.service,
+            service=core.service,
             activities=self._activities,
-            journal=self.journal,
+            journal=core.journal,
             catalogue=catalogue,
-            bus=self.bus,
+            bus=core.bus,
             records=self._records,
             heartbeat=settings.heartbeat,
             queue_bytes=settings.listener_bytes,
@@ -200,10 +123,10 @@ class Assembly:
         url
             URL of the API root.
         """
-        self.service.base_url = url
-        self._kernels.open()
+        self._core.service.base_url = url
+        self._core.kernels.open()
         await self._activities.resume()
-        await self.service.resume()
+        await self._core.service.resume()
         self._records.revisit(await self._runs.newest(self._history))
         self._retention.start()
         self._metrics.register()
@@ -217,18 +140,74 @@ class Assembly:
             Whether procedures go on, for the next service to restore.
         """
         async with AsyncExitStack() as steps:  # the last first
-            steps.callback(lambda: self.state.close(keep_runtime=leave and bool(self.state.kernel_folders())))
-            steps.callback(self.bus.close)
-            steps.push_async_callback(self.journal.close)
+            steps.push_async_callback(self._core.release, leave=leave)
             steps.push_async_callback(self._records.close)
             steps.push_async_callback(self._settle)
             steps.push_async_callback(self._retention.stop)
-            steps.push_async_callback(self.service.detach if leave else self.service.close)
+            steps.push_async_callback(self._core.stop, leave=leave)
             steps.callback(self._metrics.unregister)
 
     async def _settle(self) -> None:
         with suppress(StoreUnusable):  # the journal reports at its close what cannot be written
-            await self.journal.settled()
+            await self._core.journal.settled()
+
+
+def kernel_pool(settings: Settings, state: StateFolder, fork_server: ForkServerSupervisor | None = None) -> KernelPool:
+    """Create the source of kernels.
+
+    Parameters
+    ----------
+    settings
+        Settings of the service.
+    state
+        State folder, in which each kernel has a folder.
+    fork_server
+        Fork server of the kernels; None for one of its own, if the settings have one.
+    """
+    if fork_server is None and settings.fork:
+        preload = [name.strip() for names in settings.preload for name in names.split(",") if name.strip()]
+        fork_server = ForkServerSupervisor(state.runtime, preload, orphan_seconds=settings.orphan_seconds)
+    return KernelPool(
+        state,
+        warm=settings.warm_kernels,
+        starting=settings.starting_kernels,
+        ladder=settings.ladder,
+        start_deadline=settings.kernel_seconds,
+        fork_server=fork_server,
+        orphan_seconds=settings.orphan_seconds,
+    )
+
+
+def script_sources(settings: Settings) -> ScriptSources:
+    """Create the source of scripts."""
+    return ScriptSources(
+        settings.state_path,
+        settings.roots,
+        settings.git_seconds,
+        settings.environment_seconds,
+        settings.keep_checkouts,
+        uv=settings.uv,
+        repositories=settings.repositories,
+    )
+
+
+def activity_service(settings: Settings, core: Core, catalogue: ScriptCatalogue) -> ActivityService:
+    """Create the service of activities; without an archive in the settings, it refuses them."""
+    definitions = FolderArchive(settings.archive_path) if settings.archive_path else NoArchive()
+    return ActivityService(
+        core.service,
+        definitions,
+        settings.state_path,
+        core.journal,
+        core.bus,
+        catalogue,
+        announce_lists=settings.announce_lists,
+    )
+
+
+def stored_runs(core: Core) -> StoredRuns:
+    """Create the source of runs for their records."""
+    return StoredRuns(core.store, lambda: core.service.base_url)
 
 
 class SharedService:
@@ -291,21 +270,6 @@ class SharedService:
             await asyncio.wait([self._starting])
         if self._assembly is not None:
             await self._assembly.close(leave=leave)
-
-
-def _kernels(settings: Settings, state: StateFolder) -> KernelPool:
-    preload = [name.strip() for names in settings.preload for name in names.split(",") if name.strip()]
-    return KernelPool(
-        state,
-        warm=settings.warm_kernels,
-        starting=settings.starting_kernels,
-        ladder=settings.ladder,
-        start_deadline=settings.kernel_seconds,
-        fork_server=ForkServerSupervisor(state.runtime, preload, orphan_seconds=settings.orphan_seconds)
-        if settings.fork
-        else None,
-        orphan_seconds=settings.orphan_seconds,
-    )
 
 
 def _about(summary: ProcedureSummary) -> About:

@@ -22,10 +22,11 @@ from oet_kernel.kernel_manager.record import LOCAL, KernelRecord, find_record
 from oet_kernel.kernel_manager.session import AtWork, KernelIdentity
 from oet_kernel.models import ProcedureInput
 from oet_kernel.protocol import CONNECTION_FILE, IDENTITY, EventRequest, PrepareRequest, RunRequest
+from oet_kernel.server.assembly import kernel_pool
 from oet_kernel.settings import Ladder
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.process_identity import start_of
-from tests.conftest import gone
+from tests.conftest import gone, settings
 
 pytestmark = pytest.mark.anyio
 
@@ -93,15 +94,9 @@ class Observatory:
 
     async def service(self, *, orphan_seconds: float = 60, preload=()) -> KernelPool:
         """Start a service."""
-        server = ForkServerSupervisor(self.state.runtime, preload, orphan_seconds=orphan_seconds)
-        made = KernelPool(
-            self.state,
-            warm=0,
-            starting=4,
-            ladder=LADDER,
-            fork_server=server if self.forked else None,
-            orphan_seconds=orphan_seconds,
-        )
+        options = {"fork": self.forked, "preload": list(preload), "orphan_seconds": orphan_seconds}
+        options |= {"interrupt_seconds": LADDER.interrupt, "terminate_seconds": LADDER.terminate}
+        made = kernel_pool(settings(self.state.path, **options), self.state)
         self.pools.append(made)
         made.open()
         await made.opened()
@@ -524,16 +519,14 @@ SERVICE = """
 import asyncio, sys
 from pathlib import Path
 import msgspec
-from oet_kernel.settings import Ladder
-from oet_kernel.kernel_manager.pool import KernelPool
-from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.protocol import PrepareRequest, RunRequest
+from oet_kernel.server.assembly import kernel_pool
 from oet_kernel.state.folder import StateFolder
+from tests.conftest import settings
 
 async def main(folder, script, fork):
     state = StateFolder(Path(folder))
-    server = ForkServerSupervisor(state.runtime, orphan_seconds=60) if fork == "forked" else None
-    pool = KernelPool(state, warm=0, starting=4, ladder=Ladder(), fork_server=server, orphan_seconds=60)
+    pool = kernel_pool(settings(state.path, fork=fork == "forked"), state)
     pool.open()
     await pool.opened()
     kernel = pool.get(None)

@@ -36,7 +36,7 @@ def pretender(folder: Path, text: str) -> Path:
 @pytest.mark.anyio
 @pytest.mark.parametrize("words", ["ImportError: cannot import name 'JSONTextWriter'", ""])
 async def test_kernel_that_never_gets_ready_is_given_up_with_its_last_words(make_bench, tmp_path, words):
-    bench = make_bench(kernel_deadline=SHORT)
+    bench = make_bench(kernel_seconds=SHORT)
     python = pretender(tmp_path, f'echo "{words}" >&2; exec sleep 600')
     kernel = bench.pool.get(python)
     with pytest.raises(KernelSilent) as caught:

@@ -21,7 +21,7 @@ async def starting(tmp_path, monkeypatch):
         await start(self)
 
     monkeypatch.setattr(LocalKernel, "_start", slow)
-    bench = Bench(tmp_path, warm=1)
+    bench = Bench(tmp_path, warm_kernels=1)
     bench.pool.open()
     await at_gate.wait()
     yield bench, gate
@@ -52,7 +52,7 @@ async def test_request_does_not_end_the_kernel_that_is_being_started(starting):
     await bench.pool.opened()
     assert bench.pool.get(None) is kernel
     for one in (kernel, other):
-        await one.stop(bench.ladder)
+        await one.stop(bench.settings.ladder)
         await one.forget()
 
 
@@ -61,7 +61,7 @@ async def test_warm_kernel_that_has_died_is_replaced_and_its_folder_removed(star
     gate.set()
     await bench.pool.opened()
     (kernel,) = bench.pool._warm
-    await kernel.stop(bench.ladder)
+    await kernel.stop(bench.settings.ladder)
     bench.pool._refill()
     await bench.pool.opened()
     (fresh,) = bench.pool._warm

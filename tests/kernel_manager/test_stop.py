@@ -7,7 +7,6 @@ import psutil
 import pytest
 
 from oet_kernel.models import ProcedureState, StopProcessCommand
-from oet_kernel.settings import Ladder
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +67,7 @@ async def test_async_main_is_interrupted_in_await(bench):
 
 
 async def test_script_that_is_interrupted_cleans_up_and_runs_its_exit_handlers(make_bench):
-    bench = make_bench(ladder=Ladder(10, 10, 10))
+    bench = make_bench(interrupt_seconds=10.0, terminate_seconds=10.0)
     pid = await bench.ready(
         f"{SAY}import atexit\natexit.register(lambda: print('at exit'))\n"
         "def main():\n    try:\n        publish('user.script.announce', msg='on')\n"

@@ -12,8 +12,8 @@ from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from oet_kernel.records import About
 from oet_kernel.records import writer as keeper_module
-from oet_kernel.records.source import StoredRuns
 from oet_kernel.records.writer import INTERVAL, RecordWriter
+from oet_kernel.server.assembly import stored_runs
 from tests.records.conftest import Script, summary_in
 
 pytestmark = pytest.mark.anyio
@@ -255,8 +255,7 @@ async def test_events_about_no_procedure_are_no_ones_record(desk):
 
 
 async def test_run_leaves_its_record_without_being_asked(bench, tmp_path):
-    runs = StoredRuns(bench.journal.store, lambda: "http://test")
-    kept = RecordWriter(tmp_path / "records", runs, lambda summary: About())
+    kept = RecordWriter(tmp_path / "records", stored_runs(bench.core), lambda summary: About())
     bench.bus.tap(kept.heard)
     summary = await bench.run("print('loading')\ndef main():\n    print('running')\n    1 / 0\n")
     await bench.journal.settled()
@@ -291,8 +290,7 @@ async def main():
 
 
 async def test_plots_updates_and_cleared_output_are_as_in_a_notebook(bench):
-    runs = StoredRuns(bench.journal.store, lambda: "http://test")
-    kept = RecordWriter(bench.folder / "records", runs, lambda summary: About())
+    kept = RecordWriter(bench.folder / "records", stored_runs(bench.core), lambda summary: About())
     summary = await bench.run(PLOT)
     assert summary.state is ProcedureState.COMPLETE, summary.history.stacktrace
     notebook = nbformat.reads((await kept.notebook(summary.id)).decode(), as_version=nbformat.NO_CONVERT)
@@ -311,8 +309,7 @@ async def test_plots_updates_and_cleared_output_are_as_in_a_notebook(bench):
 
 
 async def test_stopped_run_has_what_it_said_and_that_it_was_stopped(bench):
-    runs = StoredRuns(bench.journal.store, lambda: "http://test")
-    kept = RecordWriter(bench.folder / "records", runs, lambda summary: About())
+    kept = RecordWriter(bench.folder / "records", stored_runs(bench.core), lambda summary: About())
     pid = await bench.ready("import time\ndef main():\n    print('working', flush=True)\n    time.sleep(1000)\n")
     await bench.start(pid)
     await bench.until(pid, ProcedureState.RUNNING)

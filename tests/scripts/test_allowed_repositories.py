@@ -4,11 +4,12 @@ import pytest
 
 from oet_kernel.errors import ScriptNotAllowed
 from oet_kernel.models import GitArgs, GitScript
-from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.server.assembly import script_sources
+from tests.conftest import settings
 
 
 def admit(folder, repository, roots, repositories=()):
-    sources = ScriptSources(folder, roots, 1, 1, 1, repositories=repositories)
+    sources = script_sources(settings(folder, scripts_roots=list(map(str, roots)), repositories=repositories))
     sources.admit(GitScript(script_uri="git://x.py", git_args=GitArgs(git_repo=repository)))
 
 

@@ -12,7 +12,8 @@ from oet_kernel.models import (
     ProcedureState,
     StopProcessCommand,
 )
-from oet_kernel.scripts.sources import ScriptSources
+from oet_kernel.server.assembly import script_sources
+from tests.conftest import settings
 
 pytestmark = pytest.mark.anyio
 
@@ -173,7 +174,7 @@ async def test_credentials_are_in_no_event_and_no_summary_and_are_kept_until_the
 
 
 async def test_checkouts_that_were_used_longest_ago_are_removed_with_what_only_they_need(tmp_path):
-    sources = ScriptSources(tmp_path, [], 10, 10, keep=1)
+    sources = script_sources(settings(tmp_path, keep_checkouts=1))
     for age, (pid, use) in enumerate([(9, "d"), (8, "c"), (7, "b"), (6, "a")]):
         for folder in (f"checkouts/{pid}", f"environments/{use}-1", f"repositories/{use}"):
             (tmp_path / folder).mkdir(parents=True)

@@ -3,13 +3,14 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.models import ActivityCommand, ActivityState, ProcedureInput, ProcedureState, StopProcessCommand
-from oet_kernel.oda.base import NoArchive
 from oet_kernel.oda.folder import FolderArchive
 from oet_kernel.scripts.catalogue import ScriptCatalogue
-from oet_kernel.service.activities import ActivityService, merge
+from oet_kernel.server.assembly import activity_service
+from oet_kernel.service.activities import merge
 
 pytestmark = pytest.mark.anyio
 
@@ -38,8 +39,7 @@ def activities(bench):
         },
     }
     (folder / "sbd-1.json").write_text(json.dumps(block))
-    archive = FolderArchive(folder)
-    return ActivityService(bench.service, archive, bench.state.path, bench.journal, bench.bus, ScriptCatalogue([]))
+    return activity_service(replace(bench.settings, archive=str(folder)), bench.core, ScriptCatalogue([]))
 
 
 async def test_activity_runs_its_script_with_the_block_and_follows_it_to_the_end(bench, activities):
@@ -113,9 +113,7 @@ async def test_what_the_archive_does_not_have_is_said(activities, sbd_id, name, 
 
 
 async def test_service_without_an_archive_says_what_to_do(bench):
-    service = ActivityService(
-        bench.service, NoArchive(), bench.state.path, bench.journal, bench.bus, ScriptCatalogue([])
-    )
+    service = activity_service(bench.settings, bench.core, ScriptCatalogue([]))
     with pytest.raises(ResourceNotFound, match="start it with --archive"):
         await service.run(ActivityCommand(sbd_id="sbd-1", activity_name="observe"))
 

@@ -350,7 +350,7 @@ async def test_stop_ends_a_kernel_whatever_is_typed_there(bench):
 
 
 async def test_debugger_stands_where_a_failed_script_raised(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     pid = await bench.ready(FAILS)
     await bench.start(pid)
     assert (await bench.until(pid)).state is _S.FAILED
@@ -372,7 +372,7 @@ async def test_debugger_stands_where_a_failed_script_raised(make_bench):
 
 
 async def test_post_mortem_of_the_standard_library_works_too(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     pid = await bench.ready(FAILS)
     await bench.start(pid)
     await bench.until(pid)

@@ -21,7 +21,6 @@ from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
 from oet_kernel.protocol import Hello, PauseRequest
 from oet_kernel.service import pause_requests as pause_module
-from oet_kernel.settings import Ladder
 from tests.conftest import DEADLINE, Bench
 from tests.ipynb import notebook
 
@@ -41,7 +40,7 @@ ENDLESS = """
 import asyncio, threading, time
 from oet_kernel.api import async_checkpoint, checkpoint, publish
 """
-HELD = Ladder(60.0, 60.0, 60.0)
+HELD = {"interrupt_seconds": 60.0, "terminate_seconds": 60.0}
 """A stop that needs more than its first rung does not end before the test is given up."""
 
 
@@ -241,7 +240,7 @@ WAITING = {
 
 @pytest.mark.parametrize("what", WAITING)
 async def test_a_stop_interrupts_what_waits_and_what_cleans_up_does_not_wait(make_bench, what):
-    bench = make_bench(ladder=HELD)
+    bench = make_bench(**HELD)
     pid = await bench.ready(ENDLESS + WAITING[what])
     await pause(bench, pid)
     await bench.start(pid)
@@ -253,7 +252,7 @@ async def test_a_stop_interrupts_what_waits_and_what_cleans_up_does_not_wait(mak
 
 
 async def test_a_stop_before_the_checkpoint_lets_nothing_wait_there(make_bench):
-    bench = make_bench(ladder=HELD)
+    bench = make_bench(**HELD)
     pid = await bench.ready(
         f"{ENDLESS}def main():\n    try:\n        publish('test.begun')\n        time.sleep(1000)\n"
         "    finally:\n        checkpoint('cleaning'); print('cleaned up')\n"
@@ -270,7 +269,7 @@ async def test_a_stop_before_the_checkpoint_lets_nothing_wait_there(make_bench):
 async def test_a_stop_with_abort_follows_a_pause(make_bench, tmp_path):
     abort = tmp_path / "abort.py"
     abort.write_text("def main(): print('aborted')\n")
-    bench = make_bench(ladder=HELD, abort_script=abort)
+    bench = make_bench(**HELD, abort_script=str(abort))
     pid = await bench.ready(SCANS)
     await pause(bench, pid)
     await bench.start(pid)
@@ -369,7 +368,7 @@ async def test_a_child_process_waits_at_no_checkpoint(bench):
 
 
 async def test_resume_and_stop_at_once_end_as_a_stop(make_bench):
-    bench = make_bench(ladder=HELD)
+    bench = make_bench(**HELD)
     for first, second in ((resume, stop), (stop, resume)):
         pid = await bench.ready(f"{ENDLESS}def main():\n    checkpoint('here')\n    time.sleep(1000)\n")
         await pause(bench, pid)
@@ -403,7 +402,7 @@ async def test_each_cell_of_a_notebook_is_a_checkpoint(bench):
 
 
 async def test_a_notebook_that_is_stopped_while_it_is_paused_runs_its_last_cells(make_bench):
-    bench = make_bench(ladder=HELD)
+    bench = make_bench(**HELD)
     text = notebook(("", "print('one')"), ("", "print('two')"), ("finally", "print('last')"))
     pid = await bench.ready(text, name="scan.ipynb")
     await pause(bench, pid, "cell 2")

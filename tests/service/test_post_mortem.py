@@ -38,7 +38,7 @@ def kept(bench: Bench, pid: int) -> bool:
 
 
 async def test_kernel_of_a_failed_procedure_stays(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     assert kept(bench, await failed(bench))
 
 
@@ -49,7 +49,7 @@ async def test_none_is_kept_where_the_time_is_zero(bench):
 
 
 async def test_kept_kernel_goes_when_its_time_is_over(make_bench):
-    bench = make_bench(keep_failed=0.05)
+    bench = make_bench(keep_failed_seconds=0.05)
     pid = await bench.ready(FAILS)
     kernel = bench.service._registry.find(pid).kernel
     await bench.start(pid)
@@ -59,7 +59,7 @@ async def test_kept_kernel_goes_when_its_time_is_over(make_bench):
 
 
 async def test_stop_of_a_failed_procedure_ends_its_kernel_and_says_what_it_always_said(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     pid = await failed(bench)
     assert not (await bench.service.stop(StopProcessCommand(pid))).stopped
     assert not bench.service._registry.find(pid).kernel_alive
@@ -67,7 +67,7 @@ async def test_stop_of_a_failed_procedure_ends_its_kernel_and_says_what_it_alway
 
 
 async def test_subarray_of_a_kept_kernel_is_free(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     first = await failed(bench, "def init(subarray_id): pass\n" + FAILS, subarray_id=2)
     second = await bench.ready("def init(subarray_id): pass\ndef main(): pass\n", subarray_id=2, name="other.py")
     await bench.start(second)
@@ -76,7 +76,7 @@ async def test_subarray_of_a_kept_kernel_is_free(make_bench):
 
 
 async def test_kept_kernels_make_room_the_oldest_first(make_bench):
-    bench = make_bench(keep_failed=60.0, kernels=2)
+    bench = make_bench(keep_failed_seconds=60.0, max_kernels=2)
     first, second = await failed(bench), await failed(bench)
     assert (kept(bench, first), kept(bench, second)) == (True, True)
     third = await bench.ready("def main(): pass\n")
@@ -89,12 +89,12 @@ async def test_kept_kernels_make_room_the_oldest_first(make_bench):
 
 
 async def test_kernel_is_not_kept_where_all_places_are_taken(make_bench):
-    bench = make_bench(keep_failed=60.0, kernels=1)
+    bench = make_bench(keep_failed_seconds=60.0, max_kernels=1)
     assert kept(bench, await failed(bench))
 
 
 async def test_kept_kernel_goes_with_the_procedure_that_is_listed_no_more(make_bench):
-    bench = make_bench(keep_failed=60.0, history=1)
+    bench = make_bench(keep_failed_seconds=60.0, history=1)
     first = await failed(bench)
     execution = bench.service._registry.find(first)
     await failed(bench)
@@ -104,7 +104,7 @@ async def test_kept_kernel_goes_with_the_procedure_that_is_listed_no_more(make_b
 
 @pytest.mark.parametrize("end", ["close", "detach"])
 async def test_kept_kernel_goes_with_its_service(tmp_path, end):
-    bench = Bench(tmp_path, keep_failed=60.0)
+    bench = Bench(tmp_path, keep_failed_seconds=60.0)
     pid = await failed(bench)
     execution = bench.service._registry.find(pid)
     await getattr(bench, end)()
@@ -121,14 +121,14 @@ async def test_kept_kernel_goes_with_its_service(tmp_path, end):
 )
 async def test_kernel_is_not_kept_where_the_script_has_left_something_at_work(make_bench, left):
     """The subarray is free, and nobody watches what a thread of a script that has failed does there."""
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     pid = await failed(bench, left + FAILS)
     assert not kept(bench, pid)
     await gone(bench, pid)
 
 
 async def test_script_of_a_kept_kernel_hears_nothing_any_more(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     listens = (
         "from pubsub import pub\ndef heard(msg): print('heard', msg)\npub.subscribe(heard, 'user.script.announce')\n"
     )
@@ -143,14 +143,14 @@ async def test_script_of_a_kept_kernel_hears_nothing_any_more(make_bench):
 
 
 async def test_kernel_of_a_script_that_cannot_be_loaded_is_kept_for_the_debugger(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     pid = await bench.create("import no_such_module\n")
     assert (await bench.until(pid)).state is _S.FAILED
     assert kept(bench, pid)
 
 
 async def test_kernel_that_died_is_not_kept(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     pid = await failed(bench, "import os\ndef main(): os._exit(3)\n")
     assert not kept(bench, pid)
 
@@ -187,7 +187,7 @@ def _runs(pid: int) -> bool:
 
 
 async def test_kernel_is_kept_under_a_guest_who_was_there_before_the_failure(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     pid = await bench.ready(FAILS)
     connection = bench.service.attachments.kernel(pid).connection
     with attached(connection) as guest:
@@ -198,7 +198,7 @@ async def test_kernel_is_kept_under_a_guest_who_was_there_before_the_failure(mak
 
 
 async def test_procedure_that_fails_while_the_service_ends_leaves_no_kernel(make_bench):
-    bench = make_bench(keep_failed=60.0)
+    bench = make_bench(keep_failed_seconds=60.0)
     pid = await bench.ready(FAILS)
     await bench.service._kept.close()
     await bench.start(pid)

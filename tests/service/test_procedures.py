@@ -8,7 +8,6 @@ import pytest
 
 from oet_kernel.errors import AbortFailed, ResourceNotFound, StartRefused, StateFolderInUse, TooManyKernels
 from oet_kernel.models import ProcedureState, StopProcessCommand
-from oet_kernel.settings import Ladder
 from oet_kernel.state.folder import StateFolder
 
 pytestmark = pytest.mark.anyio
@@ -294,7 +293,7 @@ def abort_script(tmp_path):
 
 
 async def test_abort_script_runs_on_the_stopped_subarray(make_bench, abort_script):
-    bench = make_bench(abort_script=abort_script)
+    bench = make_bench(abort_script=str(abort_script))
     pid = await bench.ready(FOREVER, subarray_id=7)
     await bench.start(pid)
     outcome = await bench.service.stop(StopProcessCommand(pid, run_abort=True))
@@ -306,7 +305,7 @@ async def test_abort_script_runs_on_the_stopped_subarray(make_bench, abort_scrip
 
 
 async def test_stop_without_abort_tells_the_stopped_procedure(make_bench, abort_script):
-    bench = make_bench(abort_script=abort_script)
+    bench = make_bench(abort_script=str(abort_script))
     pid = await bench.ready(FOREVER, subarray_id=7)
     outcome = await bench.service.stop(StopProcessCommand(pid))
     assert outcome.aborted == []
@@ -315,7 +314,7 @@ async def test_stop_without_abort_tells_the_stopped_procedure(make_bench, abort_
 
 
 async def test_nobody_gets_the_subarray_between_stop_and_abort(make_bench, abort_script):
-    bench = make_bench(abort_script=abort_script)
+    bench = make_bench(abort_script=str(abort_script))
     first, second = [await bench.ready(FOREVER, subarray_id=7) for _ in range(2)]
     await bench.start(first)
     await bench.until(first, ProcedureState.RUNNING)
@@ -330,7 +329,7 @@ async def test_nobody_gets_the_subarray_between_stop_and_abort(make_bench, abort
 
 
 async def test_stop_of_a_prepared_procedure_does_not_abort_what_another_does(make_bench, abort_script):
-    bench = make_bench(abort_script=abort_script)
+    bench = make_bench(abort_script=str(abort_script))
     running, prepared = [await bench.ready(FOREVER, subarray_id=7) for _ in range(2)]
     await bench.start(running)
     await bench.until(running, ProcedureState.RUNNING)
@@ -342,7 +341,7 @@ async def test_stop_of_a_prepared_procedure_does_not_abort_what_another_does(mak
 
 async def test_abort_script_that_fails_is_told_and_frees_the_subarray(make_bench, abort_script):
     abort_script.write_text("def init(**kwargs): raise ValueError('no telescope')\ndef main(): pass\n")
-    bench = make_bench(abort_script=abort_script)
+    bench = make_bench(abort_script=str(abort_script))
     first, second = [await bench.ready(FOREVER, subarray_id=7) for _ in range(2)]
     await bench.start(first)
     with pytest.raises(AbortFailed, match="no telescope"):
@@ -353,7 +352,7 @@ async def test_abort_script_that_fails_is_told_and_frees_the_subarray(make_bench
 
 async def test_abort_script_that_hangs_is_given_up_after_its_deadline(make_bench, abort_script):
     abort_script.write_text("import time\ndef init(**kwargs): time.sleep(1000)\ndef main(): pass\n")
-    bench = make_bench(abort_script=abort_script, abort_deadline=0.6)
+    bench = make_bench(abort_script=str(abort_script), abort_seconds=0.6)
     pid = await bench.ready(FOREVER)
     with pytest.raises(AbortFailed, match=r"not ready within 0\.6 s"):
         await bench.service.stop(StopProcessCommand(pid, run_abort=True), "carol")
@@ -387,7 +386,7 @@ async def test_one_that_is_forgotten_as_it_ends_is_told_as_ended(make_bench):
 
 
 async def test_more_procedures_than_allowed_are_refused_until_one_ends(make_bench):
-    bench = make_bench(kernels=1)
+    bench = make_bench(max_kernels=1)
     pid = await bench.create(FOREVER)
     with pytest.raises(TooManyKernels, match=r"1 are active and 1 are allowed.*max_kernels"):
         await bench.create(FOREVER)
@@ -404,7 +403,7 @@ async def test_second_service_on_a_state_folder_is_refused_naming_the_first(tmp_
 
 async def test_commands_of_one_procedure_do_not_wait_for_another(make_bench):
     """While one script swallows its stop, others are created, run and stopped."""
-    bench = make_bench(ladder=Ladder(30.0, 30.0, 30.0))
+    bench = make_bench(interrupt_seconds=30.0, terminate_seconds=30.0)
     gate = bench.folder / "gate"
     os.mkfifo(gate)
     stubborn = await bench.ready(

@@ -51,9 +51,9 @@ async def services(request, tmp_path):
     """Start services on the same folder, one after the other; the last is closed at the end."""
     made = []
 
-    async def start(**limits):
+    async def start(**options):
         fork_server = ForkServerSupervisor(tmp_path) if request.param == "forked" else None
-        bench = Bench(tmp_path, fork_server=fork_server, **limits)
+        bench = Bench(tmp_path, fork_server=fork_server, **options)
         made.append(bench)
         if fork_server is not None:
             bench.pool.open()
@@ -265,7 +265,7 @@ async def test_stop_that_was_under_way_is_brought_to_its_end(services):
 async def test_abort_that_was_to_follow_a_stop_is_run_by_the_next_service(services, tmp_path):
     abort = tmp_path / "abort.py"
     abort.write_text("def main(): print('aborting')\n")
-    first = await services(abort_script=abort)
+    first = await services(abort_script=str(abort))
     pid = await first.ready(STUBBORN)
     async with announced(first, "procedure.output.stream", pid):
         await first.start(pid)
@@ -275,7 +275,7 @@ async def test_abort_that_was_to_follow_a_stop_is_run_by_the_next_service(servic
     await first.detach()
     stopping.cancel()
     await asyncio.wait([stopping])
-    second = await services(abort_script=abort)
+    second = await services(abort_script=str(abort))
     assert (await second.until(pid)).state is S.STOPPED
     async with asyncio.timeout(15):
         with second.bus.subscribe(["procedure.lifecycle.stopped"], procedure=pid) as events:

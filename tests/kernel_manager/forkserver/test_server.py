@@ -9,7 +9,6 @@ import pytest
 
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.models import ProcedureState, StopProcessCommand
-from oet_kernel.settings import Ladder
 from tests.conftest import DEADLINE, Bench, gone
 from tests.kernel_manager.conftest import forking
 
@@ -139,7 +138,7 @@ async def test_kernel_has_the_umask_that_the_service_has_now(forked):
 @pytest.mark.parametrize("change", ["environment", "folder", "PYTHONPATH", "umask"])
 async def test_warm_kernel_is_never_stale(tmp_path, monkeypatch, change):
     """What has changed between the start of a warm kernel and its script is for the script as it is now."""
-    bench = Bench(tmp_path, fork_server=ForkServerSupervisor(tmp_path), warm=1)
+    bench = Bench(tmp_path, fork_server=ForkServerSupervisor(tmp_path), warm_kernels=1)
     bench.service._services.kernels.open()
     await bench.service._services.kernels.opened()
     (tmp_path / "new").mkdir()
@@ -221,7 +220,7 @@ async def test_exception_in_a_thread_ends_the_thread_alone(bench):
 
 async def test_fifty_kernels_that_talk_while_they_are_shut_down_end_promptly(tmp_path, fork_server):
     """ipykernel can hang for ten seconds when its streams are closed while its control thread flushes them."""
-    bench = Bench(tmp_path, fork_server=fork_server, ladder=Ladder(10, 10, 10), history=100)
+    bench = Bench(tmp_path, fork_server=fork_server, interrupt_seconds=10.0, terminate_seconds=10.0, history=100)
     text = (
         "import atexit, threading\n"
         "def talk():\n    while True: print('...', end='', flush=True); threading.Event().wait(0.001)\n"
