@@ -39,6 +39,8 @@ async def test_one_that_is_cancelled_before_it_begins_is_not_run():
     second = asyncio.ensure_future(some.run(ran.append, 1))
     await asyncio.sleep(0)
     second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
     gate.set()
     await first
     await some.run(int)
