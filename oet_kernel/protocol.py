@@ -27,6 +27,11 @@ COLLECTOR_NAME = "oet-collector"
 """Name of the process that collects a kernel's output."""
 JOURNAL = "iopub.jsonl"
 """Name of the journal in a kernel's folder."""
+READ_OFFSET = "read"
+"""Name of the file in a kernel's folder in which the service notes how much of the journal it has read.
+
+Eight bytes, little endian: the offset in bytes, noted once a megabyte. Services of version 0.1.0 note none.
+"""
 BELL = "bell"
 """Name of the bell in a kernel's folder."""
 LIFELINE = "lifeline"

@@ -30,7 +30,7 @@ class Transcript:
         """Run one request, and keep it with its answer."""
         command = 'curl -s -H "Authorization: token $TOKEN" ' + " ".join(words)
         done = subprocess.run(
-            ["bash", "-c", command], env=self.environment(), capture_output=True, text=True, timeout=30, check=True
+            ["bash", "-c", command], env=self.environment(), capture_output=True, text=True, timeout=60, check=True
         )
         self.lines += ["```console", f"$ {command}", done.stdout.strip(), "```", ""]
 

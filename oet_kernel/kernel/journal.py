@@ -17,6 +17,9 @@ A record is written by one system call, which the file's mode (append) makes ato
 there is no lock: a signal handler, a finaliser or a trace function may append during another append, may wait for a
 thread that does, may fork or raise. A partly written record is written again, on a line of its own; readers skip torn
 lines.
+
+A script that writes faster than the service reads is slowed, once the service is far behind: a stop is complete only
+when all that was written before it is read. Nothing is slowed while no service runs, or by a slow listener.
 """
 
 import errno
@@ -31,10 +34,16 @@ from pathlib import Path
 import msgspec
 
 from oet_kernel.bounds import EVENT_BYTES, NAME_CHARACTERS, OutOfBounds, encodable
-from oet_kernel.protocol import BELL, JOURNAL
+from oet_kernel.protocol import BELL, JOURNAL, LIFELINE, READ_OFFSET
 
 RETRY_SECONDS = 0.5
 """Seconds before a write that found the disk full is tried again."""
+MOST_UNREAD = 8 << 20
+"""Bytes that the service may be behind before the kernel is slowed: some tens of thousands of events."""
+PACE_BYTES = 64 << 10
+"""Bytes between two looks at how far the service is."""
+PACE_SECONDS = 0.1
+"""Seconds that a write of the kernel takes longer, once per `PACE_BYTES`, while the service is too far behind."""
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of a full disk or an exceeded quota, which pass when there is space again."""
 CALL: ContextVar[str | None] = ContextVar("oet_call", default=None)
@@ -55,6 +64,9 @@ class Journal:
     def __init__(self, folder: Path, *, numbered: bool = True) -> None:
         self.call: str | None = None
         self._numbers: Iterator[int] = itertools.count(1) if numbered else itertools.repeat(0)
+        self._folder = folder
+        self._unpaced = 0
+        """Bytes that were written since the last look at how far the service is."""
         self._torn = False
         """True while the last line is incomplete."""
         self._file = os.open(folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -67,7 +79,7 @@ class Journal:
             os.register_at_fork(after_in_child=self._in_child)
 
     def append(self, msg_type: str, content: bytes) -> None:
-        """Write one record and ring the bell.
+        """Write one record and ring the bell; takes a moment longer while the service is far behind.
 
         Parameters
         ----------
@@ -83,6 +95,14 @@ class Journal:
         OutOfBounds
             When the content is longer than readers accept.
         """
+        self._append(msg_type, content)
+        self._unpaced += len(content)
+        if self._unpaced > PACE_BYTES:
+            self._unpaced = 0
+            if self._unread() > MOST_UNREAD:
+                time.sleep(PACE_SECONDS)
+
+    def _append(self, msg_type: str, content: bytes) -> None:
         if len(content) > EVENT_BYTES:
             raise OutOfBounds(f"A message of {len(content):,} bytes is too large; {EVENT_BYTES:,} are allowed")
         name = CALL.get() or self.call
@@ -115,13 +135,23 @@ class Journal:
         """
         while True:
             try:
-                self.append(msg_type, content)
+                self._append(msg_type, content)
             except OSError as error:
                 if error.errno not in DISK_FULL:
                     raise
                 time.sleep(RETRY_SECONDS)
             else:
                 return
+
+    def _unread(self) -> int:
+        """Return the number of bytes that the service has not read yet; 0 while no service runs."""
+        try:
+            # fails without a reader: a service that has ended
+            os.close(os.open(self._folder / LIFELINE, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+            noted = (self._folder / READ_OFFSET).read_bytes()
+            return os.fstat(self._file).st_size - int.from_bytes(noted, "little")
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """Close the files."""

@@ -10,13 +10,15 @@ from pathlib import Path
 import msgspec
 
 from oet_kernel.bounds import RECORD_BYTES
-from oet_kernel.protocol import BELL, COLLECTED, JOURNAL, LIFELINE, UNREADABLE, Record
+from oet_kernel.protocol import BELL, COLLECTED, JOURNAL, LIFELINE, READ_OFFSET, UNREADABLE, Record
 
 _decoder = msgspec.json.Decoder(Record)
 _BEGINNING = b'{"n":'
 _NO_RECORD = (msgspec.DecodeError, UnicodeError, RecursionError)
 _KEEP_AND_PUNCH = 0x1 | 0x2  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _PUNCH_BYTES = 16 << 20
+_NOTE_BYTES = 1 << 20
+"""Bytes after which the kernel is told how much was read."""
 _SHOWN_BYTES = 1 << 16
 """Bytes of an overlong line that are set aside: its beginning."""
 _BEGINNINGS = 16
@@ -47,6 +49,8 @@ class JournalReader:
         self._passing = False
         """True while the end of an overlong line was not reached."""
         self._folder = folder
+        self._noted = 0
+        self._note()
         self._punched = 0
         self._listening = False
         self._rung: asyncio.Future[None] | None = None
@@ -112,7 +116,17 @@ class JournalReader:
             else:
                 break
             self.offset += end
+        if self.offset - self._noted >= _NOTE_BYTES:
+            self._note()
         return records
+
+    def _note(self) -> None:
+        """Note how much was read, for the kernel, which is slowed where that is too little."""
+        self._noted = self.offset
+        with suppress(OSError):  # as on a full disk
+            note = os.open(self._folder / READ_OFFSET, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with open(note, "wb", buffering=0) as file:
+                file.write(self.offset.to_bytes(8, "little"))
 
     def _pass(self, chunk: bytes) -> bytes:
         """Remove the rest of an overlong line from the beginning of a chunk."""

@@ -39,7 +39,7 @@ def browser():
 @pytest.fixture
 def page(browser):
     page = browser.new_page()
-    page.clock.install()
+    page.clock.install(time=0)
     page.set_content(BODY)
     for _ in range(2):  # a notebook may show several panels
         page.evaluate(
@@ -123,6 +123,7 @@ def test_focus_that_has_left_the_panel_is_not_called_back(page):
 
 
 def test_click_that_the_kernel_does_not_answer_is_shown_until_it_does(page):
+    page.clock.pause_at(3600)
     page.click("#stop")
     note = page.locator(".oet-note").first
     assert note.inner_text() == ""

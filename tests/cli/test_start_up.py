@@ -22,7 +22,7 @@ finally:
 
 
 def test_list_imports_no_server_and_no_ipython(served):
-    done = subprocess.run([sys.executable, "-c", LIST], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", LIST], capture_output=True, text=True, timeout=60, check=True)
     procedures, heavy = done.stdout.splitlines()
     assert isinstance(json.loads(procedures), list), "it has done its work"
     assert json.loads(heavy) == []
@@ -33,7 +33,7 @@ def test_ctrl_c_while_the_command_is_imported_ends_it_without_a_word(tmp_path):
     (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = subprocess.run(
         [sys.executable, "-m", "oet_kernel.cli.entry", "list"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=30,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 

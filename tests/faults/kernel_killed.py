@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from random import Random
 
+from tests.conftest import DEADLINE
 from tests.faults.outcome import Outcome
-from tests.faults.stand import DEADLINE, Follower, Stand, data, numbers, stand
+from tests.faults.stand import Follower, Stand, data, numbers, stand
 
 _WITNESSED = """
 import itertools, os, time

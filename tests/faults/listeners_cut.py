@@ -6,21 +6,20 @@ from tests.faults.outcome import Outcome
 from tests.faults.stand import COUNTING, Follower, Stand, data, lines, numbers, stand
 
 _SCRIPTS = 4
-_RATE = 200
 _MOST_BYTES = 8000
 
 
-def listeners_cut(trials: int, seed: int, listeners: int = 20) -> Outcome:
-    """Cut each of some listeners so often, each time after a random number of bytes, while four scripts publish."""
+def listeners_cut(trials: int, seed: int, listeners: int = 20, rate: int = 200) -> Outcome:
+    """Cut each of some listeners so often, after random numbers of bytes, while four scripts publish at a rate."""
     outcome = Outcome("listeners_cut", seed, trials * listeners)
     random = Random(seed)
     with stand() as site:
         site.start()
-        _cut(site, random, outcome, trials, listeners)
+        _cut(site, random, outcome, trials, listeners, rate)
     return outcome
 
 
-def _cut(site: Stand, random: Random, outcome: Outcome, cuts: int, count: int) -> None:
+def _cut(site: Stand, random: Random, outcome: Outcome, cuts: int, count: int, rate: int) -> None:
     def follower() -> Follower:
         own = Random(random.random())
         left = iter(range(cuts))
@@ -35,7 +34,7 @@ def _cut(site: Stand, random: Random, outcome: Outcome, cuts: int, count: int) -
     try:
         for pid in pids:
             assert steady.state(pid, "READY")
-            site.run(pid, 0, _RATE)
+            site.run(pid, 0, rate)
         deadline = 60 + cuts
         for number, one in enumerate(followers, 1):
             # while there are cuts to come, each connection makes one: the last is for all that there is

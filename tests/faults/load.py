@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from tests.conftest import TOKEN
+from tests.conftest import DEADLINE, TOKEN
 from tests.faults.outcome import Outcome
-from tests.faults.stand import COUNTING, DEADLINE, Stand, data, numbers, stand
+from tests.faults.stand import COUNTING, Stand, data, numbers, stand
 
 _SCRIPTS = {
     "counting": COUNTING,

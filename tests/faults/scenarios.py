@@ -30,7 +30,7 @@ class Scenario(NamedTuple):
 ALL = [
     Scenario(service_killed, {"trials": 2}, {"trials": 50}),
     Scenario(kernel_killed, {"trials": 4}, {"trials": 50}),
-    Scenario(listeners_cut, {"trials": 10, "listeners": 6}, {"trials": 100, "listeners": 20}),
+    Scenario(listeners_cut, {"trials": 10, "listeners": 6, "rate": 50}, {"trials": 100, "listeners": 20}),
     Scenario(commands_cut, {"trials": 6}, {"trials": 150}),
     Scenario(pauses_cut, {"trials": 3}, {"trials": 75}),
     Scenario(messages_dropped, {"trials": 1, "count": 10_000}, {"trials": 3, "count": 120_000}),

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from oet_kernel.kernel_manager.record import find_record
 from oet_kernel.system.processes import fork_servers, kill_tree, marked, start_of
-from tests.conftest import Listener, Server, launch
-
-DEADLINE = 30.0
-"""Seconds for what takes a fraction of one."""
+from tests.conftest import DEADLINE, Listener, Server, launch
 
 COUNTING = """
 import itertools, time
@@ -133,6 +131,12 @@ class Stand:
             if record is not None and start_of(record.pid) == record.started:
                 found[folder.name] = record.pid
         return found
+
+    def kernels_ended(self) -> bool:
+        """Wait until no kernel of this folder lives: one that was killed takes a moment."""
+        found = self.kernels().values()
+        left = [one for one in psutil.process_iter() if one.pid in found]
+        return not psutil.wait_procs(left, timeout=DEADLINE)[1]
 
     def fork_servers(self) -> list[int]:
         """Find the fork servers of this folder."""

@@ -283,7 +283,7 @@ def test_a_signal_while_the_gate_is_being_opened_does_not_let_the_main_thread_le
     def write_late(fd, data):
         for _ in range(3):  # it looks each time, and leaves only for what is written
             signal.pthread_kill(main, signal.SIGUSR1)
-            assert woken.acquire(timeout=20)
+            assert woken.acquire(timeout=60)
         late.append(write(fd, data))
 
     late = []

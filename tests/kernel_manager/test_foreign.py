@@ -266,7 +266,7 @@ async def test_stop_while_the_kernel_starts_ends_both(bench, tmp_path, install_o
     install_other("-c", "import time; time.sleep(1000)")
     pid = await bench.create(notebook(("", "1"), kernel="other"), name=NAME)
     with bench.bus.subscribe(["procedure.script"], procedure=pid) as events:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             if not bench.said("procedure.script.loaded"):
                 await events.batch()
     await bench.service.stop(StopProcessCommand(pid))

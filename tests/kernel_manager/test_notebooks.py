@@ -30,7 +30,7 @@ async def run(bench, text, init=None, main=None):
 async def printed(bench, pid, word):
     """Wait until a procedure has printed a word."""
     with bench.bus.subscribe(["procedure.output.stream"], procedure=pid) as events:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while word not in bench.output(pid):
                 await events.batch()
 
@@ -222,7 +222,7 @@ async def test_stop_between_init_and_main_runs_the_finally_cells(bench):
 async def test_finally_cells_that_take_too_long_do_not_hold_up_a_stop(bench):
     text = notebook(("", SLEEP), ("finally", "while True:\n    try: time.sleep(1000)\n    except: pass"))
     pid = await running(bench, text, "asleep")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await bench.service.stop(StopProcessCommand(pid))
     assert (await bench.until(pid)).state is S.STOPPED
 

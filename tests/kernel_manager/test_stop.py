@@ -31,7 +31,7 @@ STUBBORN = {
 
 
 async def stop(bench, pid, abort=False):
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         return await bench.service.stop(StopProcessCommand(pid, abort))
 
 
@@ -39,7 +39,7 @@ async def announced(bench, pid):
     """Wait until the script has announced something."""
     with bench.bus.subscribe(["user.script.announce"], procedure=pid) as events:
         if not bench.said("user.script.announce", pid):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 await events.batch()
 
 

@@ -61,7 +61,7 @@ async def shows(widget, *words):
 
 def at_work():
     """List the tasks that are not those of the test's runner."""
-    return {task for task in asyncio.all_tasks() if "TestRunner" not in task.get_coro().__qualname__}
+    return {task for task in asyncio.all_tasks() if "TestRunner" not in getattr(task.get_coro(), "__qualname__", "")}
 
 
 @asynccontextmanager

@@ -54,7 +54,7 @@ async def test_service_starts_on_a_database_with_a_row_that_is_broken(tmp_path, 
     database.close()
     bench = Bench(tmp_path)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await bench.service.resume()
             await bench.start(other)
             assert (await bench.until(other)).state is S.COMPLETE
@@ -67,7 +67,7 @@ async def test_service_starts_on_a_database_with_a_row_that_is_broken(tmp_path, 
         await bench.close()
     assert await gone(pid), "no kernel is left behind"
     again = Bench(tmp_path)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await again.service.resume()
     assert not again.journal.set_aside.counts["rows"], "what was set aside once does not come again"
     await again.close()
@@ -111,7 +111,7 @@ async def test_service_starts_on_a_kernels_folder_that_is_broken(tmp_path, spoil
     (tmp_path / "state/kernels/link").symlink_to(tmp_path)
     bench = Bench(tmp_path)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await bench.service.resume()
             await bench.start(other)
             assert (await bench.until(other)).state is S.COMPLETE

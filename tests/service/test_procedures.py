@@ -412,7 +412,7 @@ async def test_commands_of_one_procedure_do_not_wait_for_another(make_bench):
     )
     with bench.bus.subscribe(["procedure.output.stream"], procedure=stubborn) as said:
         await bench.start(stubborn, str(gate))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await said.batch()  # in its try block, where an interrupt is swallowed
     stopping = asyncio.create_task(bench.service.stop(StopProcessCommand(stubborn)))
     pid = await bench.ready("def init(): pass\ndef main(): pass\n", name="other.py")

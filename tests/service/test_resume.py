@@ -74,11 +74,11 @@ class Gate:
             os.mkfifo(folder / name)
 
     async def reached(self):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await asyncio.to_thread((self.folder / "under way").read_bytes)
 
     async def open(self):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await asyncio.to_thread((self.folder / "go on").write_bytes, b"")
 
 
@@ -92,7 +92,7 @@ async def announced(bench, topic, procedure):
     """Wait, at the end, until an event of a topic has come since the beginning."""
     with bench.bus.subscribe([topic], procedure=procedure) as events:
         yield
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await events.batch()
 
 
@@ -142,7 +142,7 @@ async def test_procedure_that_ended_while_no_service_was_there_is_recorded_with_
     kernel = first.service._registry.find(pid).kernel
     await first.detach()
     await gate.open()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await said(kernel.folder, b'{"call":"main","phase":"finished"}')
     ended_by = time.time()
     second = await services()
@@ -277,7 +277,7 @@ async def test_abort_that_was_to_follow_a_stop_is_run_by_the_next_service(servic
     await asyncio.wait([stopping])
     second = await services(abort_script=str(abort))
     assert (await second.until(pid)).state is S.STOPPED
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         with second.bus.subscribe(["procedure.lifecycle.stopped"], procedure=pid) as events:
             if not [one for one in journal(second, pid) if one.topic == "procedure.lifecycle.stopped"]:
                 await events.batch()
@@ -317,7 +317,7 @@ async def test_what_a_script_listens_to_reaches_it_after_a_restart(services):
     listening = await first.ready(
         "import queue\nfrom pubsub import pub\nheard = queue.Queue()\n"
         "def on(msg, **rest): heard.put(msg)\npub.subscribe(on, 'user.script.announce')\n"
-        "def main(): print('heard', heard.get(timeout=15))\n"
+        "def main(): print('heard', heard.get(timeout=60))\n"
     )
     await first.detach()
     second = await services()

@@ -76,7 +76,7 @@ def test_a_body_that_is_too_large_is_refused(small, chunked):
 
 def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(small):
     url = httpx.URL(small.url)
-    with socket.create_connection((url.host, url.port), timeout=20) as connection:
+    with socket.create_connection((url.host, url.port), timeout=60) as connection:
         connection.sendall(
             f"POST {url.path}/procedures HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: token {small.token}\r\n"
             "Content-Length: 5000000\r\n\r\n".encode()
@@ -86,7 +86,7 @@ def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(small):
 
 def test_a_request_that_breaks_off_changes_nothing(small):
     url = httpx.URL(small.url)
-    with socket.create_connection((url.host, url.port), timeout=20) as connection:
+    with socket.create_connection((url.host, url.port), timeout=60) as connection:
         connection.sendall(
             f"POST {url.path}/procedures HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: token {small.token}\r\n"
             'Content-Length: 500\r\n\r\n{"script":'.encode()
