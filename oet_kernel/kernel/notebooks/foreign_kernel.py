@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKerne
 from jupyter_client.manager import KernelManager
 
 from oet_kernel.formatting.python_call import call
-from oet_kernel.kernel.encoding import encode
 from oet_kernel.kernel.iopub import Publisher
 from oet_kernel.kernel.notebooks.cells import RunEnded
+from oet_kernel.kernel.notebooks.relay import Relay
 from oet_kernel.models import ProcedureInput
 from oet_kernel.protocol import OUTPUT_FILE
 from oet_kernel.system.blocked_imports import blocked
@@ -36,9 +36,6 @@ _FLUSH_DEADLINE = 5.0
 """Seconds that a cell's output may arrive after the reply."""
 _LEAVE_DEADLINE = 0.3
 """Grace period in seconds between the shutdown request and SIGKILL."""
-_FORWARDED = frozenset({"stream", "display_data", "execute_result", "update_display_data", "clear_output", "error"})
-_EVENT_MIME = "application/vnd.oet.event+json"
-"""MIME type of a display that is an event, by which a script of any language publishes one."""
 _PREPARE = """\
 __import__('sys').path.insert(0, {!r})
 (lambda shell: setattr(shell, 'ask_exit', lambda: shell.payload_manager.write_payload(
@@ -94,7 +91,7 @@ class ForeignCells:
         self,
         name: str,
         publisher: Publisher,
-        publish: Any,
+        publish: Callable[[str, Mapping[str, Any]], None],
         folder: Path,
         sockets: str | None,
         notebook: Path,
@@ -103,8 +100,7 @@ class ForeignCells:
         self._spec = find_spec(name)
         self.name = name
         self.display_name: str = self._spec.display_name
-        self._publisher = publisher
-        self._publish = publish
+        self._relay = Relay(publisher, publish)
         self._notebook = notebook
         self._coroutines = coroutines
         self._stdio = folder / OUTPUT_FILE
@@ -117,8 +113,6 @@ class ForeignCells:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._pidfd = -1
         self._interrupted = False
-        self._error: dict[str, Any] | None = None
-        """Content of the last error message, until it is known whether the cell has failed with it."""
 
     def start(self) -> None:
         """Start the kernel, and wait until it takes requests and its messages are received.
@@ -210,7 +204,7 @@ class ForeignCells:
             ready = self._ready(min(left, _SUBSCRIBED) if answered else left)
             while (message := self._receive(self._iopub)) is not None:
                 heard = True
-                self._take(message)
+                self._relay.take(message)
             while (message := self._receive(self._shell)) is not None:
                 answered = True
             if not ready and answered and not heard:
@@ -226,11 +220,12 @@ class ForeignCells:
         while reply is None or not idle:
             left = None if reply is None else flushed_by - time.monotonic()
             if left is not None and left <= 0:
-                self._say(f"{name} is done, but its kernel has not said that this is all: output may be missing")
+                self._relay.say(f"{name} is done, but its kernel has not said that this is all: output may be missing")
                 break
             ready = self._ready(left)
             while (message := self._receive(self._iopub)) is not None:
-                idle = self._take(message, request) or idle
+                idle = idle or _is_idle(message, request)
+                self._relay.take(message)
             while (message := self._receive(self._shell)) is not None:
                 if message["parent_header"].get("msg_id") == request:
                     reply, flushed_by = message["content"], time.monotonic() + _FLUSH_DEADLINE
@@ -239,7 +234,7 @@ class ForeignCells:
                 self._manager.interrupt_kernel()
             self._watch(ready, f"while it ran {name}")
         assert reply is not None
-        self._tell_error(reply)
+        self._relay.tell_error(reply)
         return reply
 
     def _execute(self, name: str, source: str, *, silent: bool = False) -> dict[str, Any]:
@@ -255,8 +250,8 @@ class ForeignCells:
     def _watch(self, ready: dict[Any, int], when: str) -> None:
         if self._pidfd in ready:
             while (message := self._receive(self._iopub)) is not None:
-                self._take(message)
-            self._tell_error()
+                self._relay.take(message)
+            self._relay.tell_error()
             status = self._manager.provisioner.process.wait()
             os.close(self._pidfd)
             self._pidfd = -1
@@ -273,54 +268,9 @@ class ForeignCells:
         try:
             message: dict[str, Any] | None = self._manager.session.recv(socket, mode=zmq.NOBLOCK)[1]
         except ValueError as error:  # wrongly signed, or malformed
-            self._say(f"The kernel {self.name} has sent a message that cannot be read: {error}")
+            self._relay.say(f"The kernel {self.name} has sent a message that cannot be read: {error}")
             return {"msg_type": "", "parent_header": {}, "content": {}}
         return message
-
-    def _take(self, message: dict[str, Any], request: str = "") -> bool:
-        """Pass on a message of the kernel; return whether it reports the end of a request."""
-        kind, content = message["msg_type"], message["content"]
-        if kind == "status":
-            return bool(content.get("execution_state") == "idle" and message["parent_header"].get("msg_id") == request)
-        data = content.get("data")
-        if isinstance(data, dict) and isinstance(event := data.get(_EVENT_MIME), dict) and "topic" in event:
-            try:
-                self._publish(str(event.pop("topic")), event)
-            except (TypeError, ValueError) as error:
-                self._say(f"[an event was refused: {error}]")
-        elif kind in ("comm_open", "comm_msg"):  # widgets: a journal has no other place for their binary values
-            self._publisher.send(kind, encode({**content, "buffers": [bytes(one) for one in message["buffers"]]}))
-        elif kind in _FORWARDED:
-            if not self._may_fail_the_cell(kind):
-                self._tell_error()
-            if kind == "error":
-                self._error = content
-            else:
-                self._publisher.send(kind, encode(content))
-        return False
-
-    def _may_fail_the_cell(self, kind: str) -> bool:
-        """Return whether the last error may still be the failure of the cell, given the type of the next message.
-
-        A result follows the errors of its own display, and IPython's ``exit`` is followed by a warning.
-        """
-        return self._error is not None and (kind == "execute_result" or self._error.get("ename") == "SystemExit")
-
-    def _tell_error(self, reply: dict[str, Any] | None = None) -> None:
-        """Pass on the last error, unless the reply says that the cell has failed with it.
-
-        Such an error is reported with the failure of the cell; any other is published ahead of the next message.
-        """
-        error, self._error = self._error, None
-        if error is None:
-            return
-        if reply is not None and reply["status"] != "ok" and _same(error, reply):
-            reply |= error  # the reply does not name an exception from the display of a result
-        else:
-            self._publisher.send("error", encode(error))
-
-    def _say(self, text: str) -> None:
-        self._publisher.send("stream", encode({"name": "stderr", "text": f"{text}\n"}))
 
     @contextmanager
     def _noting_interrupts(self) -> Iterator[None]:
@@ -379,16 +329,16 @@ def _speaks_ipc(spec: KernelSpec) -> bool:
     return bool(spec.argv) and Path(spec.argv[0]).name.startswith("python")
 
 
+def _is_idle(message: dict[str, Any], request: str) -> bool:
+    """Return whether a message says that the kernel is done with a request."""
+    if message["msg_type"] != "status" or message["content"].get("execution_state") != "idle":
+        return False
+    return bool(message["parent_header"].get("msg_id") == request)
+
+
 def _ends_the_run(payload: Any) -> bool:
     """Return whether a payload asks for the kernel's end, as ``exit`` and R's ``quit`` do."""
     return isinstance(payload, dict) and payload.get("source") == "ask_exit" and not payload.get("keepkernel")
-
-
-def _same(error: dict[str, Any], reply: dict[str, Any]) -> bool:
-    """Return whether an error message and an error reply are about the same error."""
-    return (bool(error.get("traceback")) and error["traceback"] == reply.get("traceback")) or all(
-        error.get(name) == reply.get(name) for name in ("ename", "evalue")
-    )
 
 
 def _failure(name: str, reply: dict[str, Any]) -> str:
