@@ -38,7 +38,8 @@ from oet_kernel.service.procedures import ScriptExecutionService
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.journal import Journal
 from oet_kernel.system.blocked_imports import blocked
-from oet_kernel.system.processes import fork_servers, kill_tree, marked
+from oet_kernel.system.process_tree import kill_tree
+from oet_kernel.system.processes import fork_servers, marked
 
 TOKEN = "test-token"
 DEADLINE = 60.0

@@ -6,7 +6,6 @@ the kernel uses the text where the script's annotation is text.
 
 import ast
 import json
-import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import click
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from oet_kernel.formatting.json_form import json_form
 from oet_kernel.models import FunctionName, ProcedureInput, Typed
 
 _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)")
@@ -44,7 +44,7 @@ def read_value(text: str) -> Any:
     """
     for read in (json.loads, _read_python):
         try:
-            return _plain(read(text))
+            return json_form(read(text))
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
     return text
@@ -54,24 +54,6 @@ def _read_python(text: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # '\d' is ordinary text here
         return ast.literal_eval(_JsonWords().visit(ast.parse(text.strip(" \t"), mode="eval")))
-
-
-def _plain(value: Any) -> Any:
-    """Return the JSON form of a literal; raises ValueError if it has none."""
-    match value:
-        case None | bool() | int():
-            return value
-        case str():
-            value.encode()  # half of a surrogate pair has no UTF-8 form: UnicodeEncodeError is a ValueError
-            return value
-        case float() if math.isfinite(value):
-            return value
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case dict() if all(isinstance(key, str) for key in value):
-            return {_plain(key): _plain(item) for key, item in value.items()}
-        case _:
-            raise ValueError(value)
 
 
 def read_arguments(words: Sequence[str]) -> ProcedureInput:

@@ -1,10 +1,9 @@
 """Tables of procedures and activities, in the layout of the original. Pure functions."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from oet_kernel.formatting.documents import Document, State, Table
-from oet_kernel.formatting.times import duration
+from oet_kernel.formatting.times import duration, moment
 from oet_kernel.models import ActivitySummary, GitScript, ProcedureState, ProcedureSummary
 
 _DETAILS = " For more details:- oet procedure describe --pid=<id>"
@@ -20,7 +19,7 @@ _ACTIVITY_SCRIPT = (
 def list_procedures(summaries: Sequence[ProcedureSummary]) -> Document:
     """Return a table of procedures, with a hint on further details."""
     rows = [
-        (one.id, one.script.script_uri, _second(one.history.process_states), State(one.standing)) for one in summaries
+        (one.id, one.script.script_uri, _created(one.history.process_states), State(one.standing)) for one in summaries
     ]
     table = Table(["ID", "Script", "Creation Time", "State"], rows)
     return Document([table, _DETAILS] if rows else [table], "\n")
@@ -42,7 +41,7 @@ def list_history(summaries: Sequence[ProcedureSummary], more: bool, now: float) 
         (
             one.id,
             one.script.script_uri,
-            _second(one.history.process_states),
+            _created(one.history.process_states),
             State(one.standing),
             _ran(one.history.process_states, now),
             one.requested_by.get("start") or one.requested_by.get("create", ""),
@@ -81,7 +80,7 @@ def describe_procedure(summary: ProcedureSummary) -> Document:
         parts.append(Table(["Request", "By"], list(summary.requested_by.items())))
     if summary.pause is not None:
         who = f" by {summary.pause.who}" if summary.pause.who is not None else ""
-        parts.append(f"Pause: {summary.pause}, asked for at {_microsecond(summary.pause.asked)}{who}")
+        parts.append(f"Pause: {summary.pause}, asked for at {moment(summary.pause.asked, 6)}{who}")
     if summary.returned is not None:
         parts.append(f"Returned ({summary.returned.type}): {summary.returned}")
     if summary.history.stacktrace:
@@ -96,7 +95,7 @@ def list_activities(summaries: Sequence[ActivitySummary]) -> Document:
             one.id,
             one.activity_name,
             one.sbd_id,
-            _second(one.activity_states),
+            _created(one.activity_states),
             one.procedure_id,
             State(one.state.name),
         )
@@ -111,7 +110,7 @@ def describe_activity(summary: ActivitySummary) -> Document:
     state = State(summary.state.name)
     head = (summary.id, summary.activity_name, summary.sbd_id, summary.sbi_id, summary.procedure_id, state)
     calls = [(name, str(call.args), str(call.kwargs)) for name, call in summary.script_args.items()]
-    states = [(_microsecond(at), State(state.name)) for state, at in summary.activity_states]
+    states = [(moment(at, 6), State(state.name)) for state, at in summary.activity_states]
     return Document(
         [
             Table(["ID", "Activity", "SB ID", "SBI ID", "Procedure ID", "State"], [head]),
@@ -132,7 +131,7 @@ def _states(summary: ProcedureSummary) -> list[tuple[str, State]]:
         if state is ProcedureState.RUNNING:
             runs += 1
             name = f"{name} {runs}"
-        rows.append((_microsecond(at), State(name)))
+        rows.append((moment(at, 6), State(name)))
     return rows
 
 
@@ -143,10 +142,6 @@ def _ran(states: Sequence[tuple[ProcedureState, float]], now: float) -> str:
     return duration(sum(runs)) if runs else ""
 
 
-def _second(states: Sequence[tuple[object, float]]) -> str:
+def _created(states: Sequence[tuple[object, float]]) -> str:
     """Return the time of the first state, to the second."""
-    return datetime.fromtimestamp(states[0][1], UTC).strftime("%Y-%m-%d %H:%M:%S") if states else ""
-
-
-def _microsecond(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return moment(states[0][1]) if states else ""

@@ -34,6 +34,28 @@ def read_when(text: str, now: float) -> float:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
+def moment(at: float, digits: int = 0) -> str:
+    """Return a point in time as text, in UTC; the number itself where it is beyond the calendar.
+
+    Parameters
+    ----------
+    at
+        Time in Unix seconds.
+    digits
+        Number of digits after the second, 6 at most.
+    """
+    try:
+        text = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S.%f}"
+    except (ValueError, OverflowError, OSError):
+        return f"{at:g}"
+    return text[: len(text) - 6 + digits].rstrip(".")
+
+
+def clock(at: float) -> str:
+    """Return the time of day as text, in UTC, for a point in time in Unix seconds."""
+    return moment(at).rpartition(" ")[2]
+
+
 def duration(seconds: float) -> str:
     """Return a duration as text, to about three digits.
 

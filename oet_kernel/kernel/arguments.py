@@ -6,7 +6,7 @@ from typing import Any, Unpack, get_args, get_origin
 
 from msgspec import UnsetType
 
-from oet_kernel.kernel.conversion import reader_of
+from oet_kernel.kernel.conversion import as_json, reader_of
 from oet_kernel.kernel.hints import evaluate, hints_of, namespace_of, signature_of
 from oet_kernel.kernel.reading import Reader, Refused
 from oet_kernel.models import ProcedureInput, Typed
@@ -109,7 +109,7 @@ class _Parameters:
         if parameter.default is None:  # an author who writes this means Optional
             return lambda value, path: None if value is None else read(value, path)
         # a default that does not fit the annotation shows that more types are meant
-        return read if type(parameter.default) not in _JSON or _fits(read, _as_json(parameter.default)) else None
+        return read if type(parameter.default) not in _JSON or _fits(read, as_json(parameter.default)) else None
 
 
 def _fits(read: Reader, value: Any) -> bool:
@@ -118,7 +118,3 @@ def _fits(read: Reader, value: Any) -> bool:
     except Refused:
         return False
     return True
-
-
-def _as_json(value: Any) -> Any:
-    return [_as_json(one) for one in value] if isinstance(value, tuple | list) else value

@@ -1,8 +1,10 @@
 """Background work of a failed script: threads and child processes that still run."""
 
+import os
 import threading
 from collections.abc import Collection
-from pathlib import Path
+
+from oet_kernel.system.process_tree import children_of
 
 _OURS = "oet-"
 """Name prefix of the kernel's own threads."""
@@ -27,7 +29,7 @@ def at_work(before: Collection[threading.Thread]) -> bool:
     if threads(before):
         return True
     try:
-        return any(_children(task) for task in Path("/proc/self/task").iterdir())
+        return bool(children_of(os.getpid()))
     except OSError:  # no descriptor is left to look with
         return True
 
@@ -46,10 +48,3 @@ def threads(before: Collection[threading.Thread]) -> list[threading.Thread]:
 
 def _is_machinery(thread: threading.Thread) -> bool:
     return thread.name.startswith(_OURS) or type(thread).__module__.startswith(_MACHINERY)
-
-
-def _children(task: Path) -> str:
-    try:
-        return (task / "children").read_text().strip()
-    except OSError:  # the thread has ended meanwhile
-        return ""

@@ -176,7 +176,7 @@ def _path(cls: type[PurePath], value: Any, path: str) -> PurePath:
 def _member(cls: type[Enum], value: Any, path: str) -> Enum:
     """Find a member by its value, else by its name."""
     for one in cls.__members__.values():
-        if same(_as_json(one.value), value):
+        if same(as_json(one.value), value):
             return one
     names = value.split("|") if isinstance(value, str) and issubclass(cls, Flag) else [value]
     found = [cls.__members__.get(name.strip()) if isinstance(name, str) else None for name in names]
@@ -189,7 +189,7 @@ def _member(cls: type[Enum], value: Any, path: str) -> Enum:
         try:
             member = cls(value)  # several flags, or a value that its own _missing_ converts
             # unknown bits are dropped by some flags (`CONFORM`), and by Python 3.11.2 by default
-            if not isinstance(member, Flag) or same(_as_json(member.value), value):
+            if not isinstance(member, Flag) or same(as_json(member.value), value):
                 return member
         except Exception:  # any exception: not a member  # nosec B110
             pass
@@ -197,8 +197,9 @@ def _member(cls: type[Enum], value: Any, path: str) -> Enum:
     raise Refused(path, f"one of {members}", shown(value))
 
 
-def _as_json(value: Any) -> Any:
-    return [_as_json(one) for one in value] if isinstance(value, tuple | list) else value
+def as_json(value: Any) -> Any:
+    """Return the JSON form of a Python value: lists for tuples."""
+    return [as_json(one) for one in value] if isinstance(value, tuple | list) else value
 
 
 def _literal(options: tuple[Any, ...], value: Any, path: str) -> Any:

@@ -41,7 +41,8 @@ from oet_kernel.settings import KERNEL_DEADLINE, Ladder
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.process_context import Bounds, Surroundings, need_start
 from oet_kernel.system.process_identity import read_identity, start_of
-from oet_kernel.system.processes import MARK, describe_exit, handles, kill_leftovers, kill_tree, signal_group
+from oet_kernel.system.process_tree import kill_tree
+from oet_kernel.system.processes import MARK, describe_exit, handles, kill_leftovers, signal_group
 from oet_kernel.system.supervision import report_fault, supervise
 from oet_kernel.system.threads import PROCESSES
 

@@ -17,7 +17,8 @@ from oet_kernel.kernel_manager.record import LOCAL, KernelRecord, find_record
 from oet_kernel.kernel_manager.session import AtWork, KernelIdentity, KernelSession
 from oet_kernel.settings import KERNEL_DEADLINE, Ladder
 from oet_kernel.state.folder import StateFolder
-from oet_kernel.system.processes import kill_leftovers, kill_tree, marked, start_of
+from oet_kernel.system.process_tree import kill_tree
+from oet_kernel.system.processes import kill_leftovers, marked, start_of
 from oet_kernel.system.supervision import Supervisor, report_fault, supervise
 from oet_kernel.system.threads import PROCESSES
 

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import SimpleQueue
 
 import msgspec
 
@@ -15,6 +14,7 @@ from oet_kernel.cli.results import Begun, Following
 from oet_kernel.client import ApiError, AsyncClient, ClientError, Event, StreamEnded
 from oet_kernel.client.event_texts import concerns
 from oet_kernel.client.tracking import entered
+from oet_kernel.magics.event_queues import EventQueues
 from oet_kernel.magics.view import View, missed, refreshed, see
 from oet_kernel.models import ProcedureState, ProcedureSummary
 from oet_kernel.topics import STATECHANGE
@@ -34,7 +34,8 @@ class Follower:
     def __init__(self, following: Following, show: Callable[[], None]) -> None:
         self._following = following
         self._show = show
-        self._ears: list[SimpleQueue[Event | None]] = []
+        self.queues = EventQueues()
+        """Queues of all events about the procedure."""
         self.view: View | None = None
         """Known data of the procedure; None until it is created."""
         self.begun: Future[ProcedureSummary] = Future()
@@ -56,12 +57,6 @@ class Follower:
         if self.view is None:
             raise RuntimeError("The procedure is not created yet")
         return self.view
-
-    def hear(self) -> "SimpleQueue[Event | None]":
-        """Return a queue of all events about the procedure from the first, or from now on; None marks the end."""
-        ear: SimpleQueue[Event | None] = SimpleQueue()
-        self._ears.append(ear)
-        return ear
 
     def lasts(self, event: Event) -> bool:
         """Return whether the requested work continues after an event."""
@@ -89,8 +84,7 @@ class Follower:
         try:
             self._show()
         finally:
-            for ear in self._ears:
-                ear.put(None)
+            self.queues.tell(None)
             for future in (self.begun, self.ended):
                 if future.done():
                     continue
@@ -139,8 +133,7 @@ class Follower:
     async def _take(self, client: AsyncClient, event: Event) -> None:
         self.view = see(self.known, event, time.time())
         self.changed.set()
-        for ear in self._ears:
-            ear.put(event)
+        self.queues.tell(event)
         if event.service_topic == STATECHANGE and entered(event) is ProcedureState.READY:
             await self._start(client)
 

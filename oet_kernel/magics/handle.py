@@ -146,7 +146,7 @@ class ProcedureHandle(Shown):
 
     def hear(self) -> "SimpleQueue[Event | None]":
         """Return a queue of all events about the procedure from the first, or from now on; None marks the end."""
-        return self._follower.hear()
+        return self._follower.queues.hear()
 
     async def _until_ended(self) -> ProcedureSummary:
         try:

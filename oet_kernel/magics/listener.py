@@ -14,6 +14,7 @@ from oet_kernel.cli.results import Listening
 from oet_kernel.client import Event
 from oet_kernel.client.event_texts import Preparations, describe, marked, owner
 from oet_kernel.formatting.terminal_text import settled
+from oet_kernel.magics.event_queues import EventQueues
 from oet_kernel.magics.rendering import events_html
 from oet_kernel.magics.shown import Shown
 from oet_kernel.printable import printable
@@ -47,7 +48,7 @@ class EventListener(Shown):
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._begun: Future[None] = Future()
-        self._ears: list[SimpleQueue[Event | None]] = []
+        self._queues = EventQueues()
 
     @property
     def events(self) -> list[Event]:
@@ -72,9 +73,7 @@ class EventListener(Shown):
 
     def hear(self) -> "SimpleQueue[Event | None]":
         """Return a queue of the events from now on; None marks the end."""
-        ear: SimpleQueue[Event | None] = SimpleQueue()
-        self._ears.append(ear)
-        return ear
+        return self._queues.hear()
 
     def stop(self) -> None:
         """Stop listening."""
@@ -107,8 +106,7 @@ class EventListener(Shown):
             self._begun.cancel()
             self._trouble = self._trouble or "stopped"
             self._refresh()
-            for ear in self._ears:
-                ear.put(None)
+            self._queues.tell(None)
 
     async def _hear(self) -> None:
         wanted = self._listening
@@ -121,8 +119,7 @@ class EventListener(Shown):
                 async for event in events:
                     self._events.append(event)
                     self._changed.set()
-                    for ear in self._ears:
-                        ear.put(event)
+                    self._queues.tell(event)
         except Exception as error:  # shown in the cell: no caller awaits it
             self._trouble = explain(error)
             if not self._begun.done():

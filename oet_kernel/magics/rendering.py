@@ -7,6 +7,7 @@ import click
 
 from oet_kernel.formatting.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
 from oet_kernel.formatting.documents import Document, State, Table
+from oet_kernel.formatting.times import duration
 from oet_kernel.magics.view import View
 from oet_kernel.printable import printable
 
@@ -42,7 +43,7 @@ def card_html(view: View | None, now: float, *, picture: bool = True) -> str:
     script = escape(view.summary.script.script_uri)
     head = (
         f"<b>Procedure {view.summary.id}</b> <span title='{script}'>{escape(view.name)}</span> "
-        f"{_state(view.summary.standing)} <span>{_duration(view.seconds(now))}</span>"
+        f"{_state(view.summary.standing)} <span>{duration(view.seconds(now))}</span>"
     )
     parts = [f"<div>{head}</div>"]
     if view.progress:
@@ -71,7 +72,7 @@ def card_text(view: View | None, now: float) -> str:
     """
     if view is None:
         return "Procedure: requested"
-    head = f"Procedure {view.summary.id} ({view.name}) is {view.summary.standing} [{_duration(view.seconds(now))}]"
+    head = f"Procedure {view.summary.id} ({view.name}) is {view.summary.standing} [{duration(view.seconds(now))}]"
     lines = [head, *(f"  {text}" for text in (view.progress, view.last_line) if text)]
     lines += [text.rstrip() for text in (view.error, view.trouble) if text]
     return printable(click.unstyle("\n".join(lines)))
@@ -99,8 +100,3 @@ def _state(name: str) -> str:
 
 def _pre(text: str) -> str:
     return f"<pre style='margin:0.2em 0'>{escape(text)}</pre>"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{rest:.1f} s" if not minutes else f"{int(minutes)} min {rest:.0f} s"

@@ -28,7 +28,8 @@ from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
 from oet_kernel.store.set_aside import SetAside
 from oet_kernel.store.sqlite import Store
 from oet_kernel.system.process_identity import start_of
-from oet_kernel.system.processes import fork_servers, kill_leftovers, kill_tree, marked
+from oet_kernel.system.process_tree import kill_tree
+from oet_kernel.system.processes import fork_servers, kill_leftovers, marked
 
 _ENOUGH_BYTES = 100 << 20
 """Free space on the disk in bytes below which a problem is reported."""

@@ -5,10 +5,10 @@ a word too, never by a colour alone.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from html import escape
 
 from oet_kernel.formatting.colours import CAUTION, COLOURS, NEUTRAL, TROUBLE
+from oet_kernel.formatting.times import clock, moment
 from oet_kernel.models import DONE, GitScript, Pause, ProcedureInput, ProcedureState, ProcedureSummary
 from oet_kernel.panel.log import Line
 from oet_kernel.panel.model import Connection, Link, Row
@@ -84,7 +84,7 @@ def details_html(row: Row | None) -> str:
     parts += [f"<div>{escape(name)}({escape(_call(call))})</div>" for name, call in summary.script_args.items()]
     asked = ", ".join(f"{DONE[name]} by {who}" for name, who in summary.requested_by.items())
     parts.append(f"<div style='color:{_QUIET}'>{escape(asked)}</div>")
-    states = [(_time(at), state.name) for state, at in summary.history.process_states]
+    states = [(clock(at), state.name) for state, at in summary.history.process_states]
     parts.append(_folded("Times of states (UTC)", _table(states)))
     if summary.returned is not None:
         value = f"<pre style='max-height:260px;overflow:auto'>{escape(str(summary.returned))}</pre>"
@@ -116,7 +116,7 @@ def found_html(summary: ProcedureSummary) -> str:
     """Return one line for a procedure of the archive."""
     row = Row(summary)
     states = summary.history.process_states
-    when = _time(states[0][1], "%Y-%m-%d %H:%M:%S") if states else ""
+    when = moment(states[0][1]) if states else ""
     subarray = f" · subarray {row.subarray}" if row.subarray else ""
     uri = escape(summary.script.script_uri)
     return f"<span title='{uri}'>{when} {state_html(row.state)} {escape(row.script + subarray)}</span>"
@@ -166,8 +166,4 @@ def _line(line: Line, with_pid: bool) -> str:
     colour = TROUBLE if line.stream == "stderr" else ""
     text = escape(line.text) if not colour else f"<span style='color:{colour}'>{escape(line.text)}</span>"
     topic = "" if line.stream else f" title='{escape(line.topic)}'"
-    return f"<span style='color:{_QUIET}'>{_time(line.at)} {who}</span><span{topic}>{text}</span>"
-
-
-def _time(at: float, style: str = "%H:%M:%S") -> str:
-    return datetime.fromtimestamp(at, UTC).strftime(style)
+    return f"<span style='color:{_QUIET}'>{clock(line.at)} {who}</span><span{topic}>{text}</span>"

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from oet_kernel.records.html import code, listed, moment, table
+from oet_kernel.formatting.times import moment
+from oet_kernel.records.html import code, listed, table
 
 EVENT_ROWS = 1000
 """Largest number of user events in a record: half of them the first ones, half the newest."""
@@ -50,10 +51,10 @@ class Announced:
             return "## Events\n\nThe script announced nothing."
 
         def rows() -> Iterable[tuple[str, ...]]:
-            yield from ((moment(at), code(topic), text) for at, topic, text in self._first)
+            yield from ((moment(at, 3), code(topic), text) for at, topic, text in self._first)
             left_out = self._count - len(self._first) - len(self._newest)
             if left_out:
                 yield "…", f"{left_out} events are left out here; all are in {events}", ""
-            yield from ((moment(at), code(topic), text) for at, topic, text in self._newest)
+            yield from ((moment(at, 3), code(topic), text) for at, topic, text in self._newest)
 
         return f"## Events\n\n{table(('Time (UTC)', 'Topic', 'Fields'), rows())}"

@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from oet_kernel.records.html import code, moment
+from oet_kernel.formatting.times import moment
+from oet_kernel.records.html import code
 from oet_kernel.records.outputs import Outputs
 from oet_kernel.records.parts import code_cell, markdown_cell
 from oet_kernel.records.space import Space
@@ -77,7 +78,7 @@ class Console:
         cells = [markdown_cell("console", "## Console\n\nTyped into the kernel by hand; no part of the script.")]
         for number, typed in enumerate(self._typed, 1):
             name = f"console-{number}"
-            cells.append(markdown_cell(f"{name}-by", f"{moment(typed.at)}, {code(typed.who)}:"))
+            cells.append(markdown_cell(f"{name}-by", f"{moment(typed.at, 3)}, {code(typed.who)}:"))
             metadata = {"oet": {"call": "console", "who": typed.who}}
             cells.append(code_cell(name, typed.code, None, typed.outputs.json(notice), metadata))
         if self._untold:

@@ -8,8 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oet_kernel.formatting.python_call import call
+from oet_kernel.formatting.times import moment
 from oet_kernel.models import DONE, FileSystemScript, ProcedureSummary, Script
-from oet_kernel.records.html import code, moment, table
+from oet_kernel.records.html import code, table
 from oet_kernel.scripts.addresses import parse
 
 
@@ -62,8 +63,8 @@ def heading(summary: ProcedureSummary, loaded: Mapping[str, Any], environment: M
     }
     rows += [(f"<code>{name}</code>", code(call(name, one))) for name, one in summary.script_args.items()]
     if states:
-        rows.append(("Created", f"{moment(states[0][1])} UTC"))
-        last = f"{moment(states[-1][1])} UTC, after {states[-1][1] - states[0][1]:.3f} s"
+        rows.append(("Created", f"{moment(states[0][1], 3)} UTC"))
+        last = f"{moment(states[-1][1], 3)} UTC, after {states[-1][1] - states[0][1]:.3f} s"
         rows.append(("Ended" if summary.state.inactive else "Until now", f"{summary.state.name}, {last}"))
     rows += [(name, code(str(value))) for name, value in known.items() if value]
     if summary.history.stacktrace:
@@ -84,5 +85,5 @@ def states_table(summary: ProcedureSummary) -> str:
     states = summary.history.process_states
     rows = []
     for (state, at), (_, until) in zip(states, [*states[1:], (None, None)], strict=True):
-        rows.append((moment(at), state.name, "" if until is None else f"{until - at:.3f}"))
+        rows.append((moment(at, 3), state.name, "" if until is None else f"{until - at:.3f}"))
     return f"## States\n\n{table(('Time (UTC)', 'State', 'Seconds'), rows)}"

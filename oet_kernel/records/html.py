@@ -7,25 +7,18 @@ mathematics is recognized, so that no text of a script is interpreted as markup.
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
+
+from oet_kernel.formatting.times import moment
 
 _VALUE = 500
 """Characters of a value that a table shows."""
 _PRINTABLE = {code: "\ufffd" for code in (*range(32), 127) if chr(code) not in "\n\t"}
 
 
-def moment(at: float) -> str:
-    """Return a time in UTC to the millisecond; the number itself where it is beyond the calendar."""
-    try:
-        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
-    except (ValueError, OverflowError, OSError):
-        return f"{at:g}"
-
-
 def iso(at: float) -> str:
     """Return a time in the ISO 8601 form of notebooks, in UTC."""
-    return moment(at).replace(" ", "T") + "Z"
+    return moment(at, 3).replace(" ", "T") + "Z"
 
 
 def code(value: str, limit: int = _VALUE) -> str:

@@ -14,11 +14,12 @@ from typing import Protocol
 from oet_kernel.errors import ResourceNotFound
 from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureSummary
-from oet_kernel.records.files import path_of, remove, write_whole
+from oet_kernel.records.files import path_of, remove
 from oet_kernel.records.header import About
 from oet_kernel.records.notebook import OUTPUT_LIMIT, Recorder
 from oet_kernel.records.page import to_html
 from oet_kernel.records.parts import encode
+from oet_kernel.system.files import write_whole
 from oet_kernel.system.supervision import supervise
 from oet_kernel.system.threads import RECORDS, STATE
 
@@ -192,7 +193,7 @@ class RecordWriter:
             async with self.writing:
                 began = self._now()
                 summary, data = await self._compose(pid, page)
-                await STATE.run(write_whole, self._path(pid), data)
+                await STATE.run(write_whole, self._path(pid), data, durable=True)
                 ended = summary.state.inactive
         except ResourceNotFound:
             ended = True  # an event of an unknown procedure

@@ -13,7 +13,8 @@ from oet_kernel.scripts.installers import Installer, pip, uv
 from oet_kernel.scripts.single_flight import Log, Shared
 from oet_kernel.scripts.tools import ScriptSourceError, run
 from oet_kernel.system.children import inherited
-from oet_kernel.system.processes import MARK, kill_tree, marked
+from oet_kernel.system.process_tree import kill_tree
+from oet_kernel.system.processes import MARK, marked
 from oet_kernel.system.threads import SCRIPTS
 
 BUILT = "oet-environment-is-complete"

@@ -18,6 +18,7 @@ from traitlets import Float, Type, Unicode, default
 
 from oet_kernel.errors import BadConfiguration
 from oet_kernel.state.layout import Layout
+from oet_kernel.system.files import write_whole
 
 COOKIE_DAYS = 0.5
 """Duration of a login in days."""
@@ -163,10 +164,7 @@ def cookie_secret(folder: Path, provider: IdentityProvider) -> bytes:
         key = b""
     if len(key) < 32:
         key = secrets.token_bytes(32)
-        fresh = path.with_suffix(".new")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(key)
-        fresh.replace(path)
+        write_whole(path, key)
     mixed = hmac.new(key, str(provider.token).encode(), hashlib.sha256)
     secret: bytes = provider.cookie_secret_hook(mixed).digest()
     return secret

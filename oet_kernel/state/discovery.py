@@ -13,6 +13,7 @@ import msgspec
 import platformdirs
 from msgspec import Struct
 
+from oet_kernel.system.files import write_whole
 from oet_kernel.system.private_folders import private_folder
 from oet_kernel.system.process_identity import start_of
 
@@ -56,10 +57,7 @@ def announce(url: str, token: str | None, state_dir: str, *, serves: bool = True
     pid = os.getpid()
     service = Service(pid=pid, started=start_of(pid) or 0, url=url, token=token, state_dir=state_dir, serves=serves)
     path = folder / f"{pid}.json"
-    fresh = path.with_suffix(".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(service))
-    fresh.replace(path)
+    write_whole(path, msgspec.json.encode(service))
     return path
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from oet_kernel.bounds import NOTE_BYTES, read_file
 from oet_kernel.protocol import ABILITIES, IDENTITY, PROTOCOL_VERSION, Hello
+from oet_kernel.system.files import write_whole
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -59,10 +60,7 @@ def write_identity(folder: Path, *, forked: bool) -> None:
         Whether a fork server forked this process.
     """
     identity = Identity(pid=os.getpid(), started=start_of(os.getpid()) or 0, forked=forked, protocol=PROTOCOL_VERSION)
-    fresh = folder / f"{IDENTITY}.new"
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(identity))
-    fresh.replace(folder / IDENTITY)
+    write_whole(folder / IDENTITY, msgspec.json.encode(identity))
 
 
 def read_identity(folder: Path) -> Identity | None:

@@ -10,6 +10,7 @@ import psutil
 
 from oet_kernel.protocol import COLLECTOR_NAME, KERNEL_NAME
 from oet_kernel.system.process_identity import start_of as start_of
+from oet_kernel.system.process_tree import kill_tree
 
 MARK = "OET_KERNEL_ID"
 """Environment variable that marks a kernel's descendants: it holds the full path of the kernel's folder."""
@@ -84,30 +85,6 @@ def signal_group(pid: int, signum: signal.Signals) -> None:
     """Send a signal to a process and its process group; no-op if they have ended."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signum)
-
-
-def kill_tree(pid: int) -> None:
-    """Kill a process and all its descendants.
-
-    Each process is suspended before its children are listed, so that none can fork while the tree is walked. Blocks for
-    some milliseconds: call it in a thread.
-
-    Parameters
-    ----------
-    pid
-        Process id of the root of the tree.
-    """
-    frozen: list[psutil.Process] = []
-    queue = [pid]
-    while queue:
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(queue.pop())
-            process.suspend()
-            frozen.append(process)
-            queue.extend(child.pid for child in process.children() if child not in frozen)
-    for process in frozen:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
 
 
 def kill_leftovers(session: int | None, folder: str) -> None:

@@ -16,7 +16,8 @@ import httpx
 import psutil
 
 from oet_kernel.kernel_manager.record import find_record
-from oet_kernel.system.processes import fork_servers, kill_tree, marked, start_of
+from oet_kernel.system.process_tree import kill_tree
+from oet_kernel.system.processes import fork_servers, marked, start_of
 from tests.conftest import DEADLINE, Listener, Server, launch
 
 COUNTING = """

@@ -19,7 +19,7 @@ from oet_kernel.models import ProcedureState as S
 from oet_kernel.models import StopProcessCommand
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ArchiveQuery
-from oet_kernel.system.processes import kill_tree
+from oet_kernel.system.process_tree import kill_tree
 from tests.conftest import Bench
 from tests.fuzz import strategies as odd
 

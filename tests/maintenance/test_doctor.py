@@ -15,11 +15,11 @@ from oet_kernel import procedure as lifecycle
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.maintenance.doctor import Doctor
 from oet_kernel.models import FileSystemScript, ProcedureInput
-from oet_kernel.records.files import write_whole
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ProcedureRow, Unit
 from oet_kernel.store.sqlite import Store
+from oet_kernel.system.files import write_whole
 from oet_kernel.system.process_identity import start_of
 from tests.conftest import Bench
 

@@ -14,12 +14,12 @@ from oet_kernel.maintenance.retention import Retention
 from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.records import About
 from oet_kernel.records import writer as keeper_module
-from oet_kernel.records.files import write_whole
 from oet_kernel.records.source import StoredRuns
 from oet_kernel.records.writer import RecordWriter
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ArchiveQuery, ProcedureRow, Unit
 from oet_kernel.store.sqlite import Store
+from oet_kernel.system.files import write_whole
 from tests.conftest import serve
 
 pytestmark = pytest.mark.anyio
@@ -93,10 +93,10 @@ async def test_procedure_without_a_record_goes_too(shelf):
 async def test_record_that_is_being_written_while_its_procedure_is_to_go_does_not_come_back(shelf, monkeypatch):
     writing, may_write = threading.Event(), threading.Event()
 
-    def slowly(path, data):
+    def slowly(path, data, *, durable):
         writing.set()
         assert may_write.wait(60)
-        write_whole(path, data)
+        write_whole(path, data, durable=durable)
 
     monkeypatch.setattr(keeper_module, "write_whole", slowly)
     shelf.keeper.revisit([1])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from oet_kernel.formatting.python_call import call
 from oet_kernel.models import ProcedureInput
-from oet_kernel.records.html import code, moment, table
+from oet_kernel.records.html import code, table
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,6 @@ def test_quoted_text_ends_no_element_and_no_table(text):
 
 def test_long_text_is_cut_and_says_how_long_it_was():
     assert code("x" * 1000, 3) == "<code>xxx… (1000 characters)</code>"
-
-
-@pytest.mark.parametrize("at", [float("inf"), -1e300, 1e300])
-def test_time_that_no_calendar_has_is_a_number(at):
-    assert moment(at) == f"{at:g}"
 
 
 def test_table_has_no_blank_line():

@@ -82,7 +82,7 @@ class Desk:
             self.folder, self.runs, lambda summary: About(), later=self.clock.later, now=lambda: self.clock.now
         )
 
-    def _write(self, path, data):
+    def _write(self, path, data, *, durable):
         self.writes += 1
         if self.fails:
             raise OSError(28, "No space left on device")

@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from oet_kernel.kernel_manager.exit_status import Ending, ExitStatuses, told
-from oet_kernel.system.processes import kill_tree
+from oet_kernel.system.process_tree import kill_tree
 from oet_kernel.system.threads import PROCESSES
 
 log = logging.getLogger(__name__)

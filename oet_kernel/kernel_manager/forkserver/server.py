@@ -48,6 +48,7 @@ from oet_kernel.kernel_manager.forkserver.heap import fill_holes
 from oet_kernel.kernel_manager.forkserver.warmup import preload, train
 from oet_kernel.system.blocked_imports import blocked
 from oet_kernel.system.process_identity import start_of, write_identity
+from oet_kernel.system.process_tree import children_of, kill_tree
 
 _PR_SET_CHILD_SUBREAPER = 36
 _KEPT_ENDINGS = 1000
@@ -55,23 +56,6 @@ _KEPT_ENDINGS = 1000
 _FIRST_CLIENT = 30.0
 """Seconds within which the service that has started the fork server must connect."""
 _READY = "oet fork server ready"
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            found += [int(child) for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
-    return found
-
-
-def kill_all(pid: int) -> None:
-    """Kill a process and all its descendants; each is stopped first, so that it cannot fork."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)
-        for child in _children(pid):
-            kill_all(child)
-        os.kill(pid, signal.SIGKILL)
 
 
 class ForkServer:
@@ -205,7 +189,7 @@ class ForkServer:
             pidfd = os.pidfd_open(pid)
         except OSError as error:  # no more processes, memory or descriptors: existing kernels are kept
             if pid is not None:
-                kill_all(pid)
+                kill_tree(pid)
             self._send({"id": request["id"], "error": error.strerror})
             return
         started = start_of(pid)  # available until the process is reaped here
@@ -237,14 +221,14 @@ class ForkServer:
 
     def _sweep(self) -> None:
         """Kill children that were not forked here: orphaned descendants of ended kernels, inherited as subreaper."""
-        for pid in _children(os.getpid()):
+        for pid in children_of(os.getpid()):
             if pid not in self._kernels and pid != self._collector:
-                kill_all(pid)
+                kill_tree(pid)
 
     def _end(self) -> NoReturn:
         self._withdraw()
         for pid in self._kernels:
-            kill_all(pid)
+            kill_tree(pid)
         self._kernels.clear()
         self._sweep()
         os._exit(0)

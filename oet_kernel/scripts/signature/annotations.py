@@ -6,10 +6,10 @@ a number: the kernel converts it, by `oet_kernel.kernel.conversion`, which admit
 """
 
 import ast
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from oet_kernel.formatting.json_form import json_form
 from oet_kernel.scripts.signature import formats
 from oet_kernel.scripts.signature.bindings import Names, parse
 from oet_kernel.scripts.signature.validation import ANY_TEXT, mismatch
@@ -283,7 +283,7 @@ def json_value(node: ast.expr) -> tuple[bool, Any]:
         JSON value of the literal, with arrays for tuples.
     """
     try:
-        return True, _plain(ast.literal_eval(node))
+        return True, json_form(ast.literal_eval(node), _LARGEST)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return False, None
 
@@ -291,23 +291,6 @@ def json_value(node: ast.expr) -> tuple[bool, Any]:
 def readable(text: str) -> str:
     """Return a text that UTF-8 can encode: half of a surrogate pair, which Python allows, is replaced."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case None | bool():
-            return value
-        case int() if -_LARGEST <= value < _LARGEST:
-            return value
-        case float() if math.isfinite(value):
-            return value
-        case str() if readable(value) == value:
-            return value
-        case list() | tuple():
-            return [_plain(one) for one in value]
-        case dict() if all(isinstance(key, str) and readable(key) == key for key in value):
-            return {key: _plain(one) for key, one in value.items()}
-    raise ValueError(value)
 
 
 def _elements(node: ast.expr) -> list[ast.expr]:

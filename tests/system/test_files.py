@@ -1,15 +1,15 @@
-"""A reader of a record sees a whole one, whenever it looks."""
+"""A reader of a file sees a whole one, whenever it looks."""
 
 import os
 import threading
 
 import pytest
 
-from oet_kernel.records.files import write_whole
+from oet_kernel.system.files import write_whole
 
 
 def test_reader_never_sees_a_part(tmp_path):
-    path = tmp_path / "records" / "1.ipynb"
+    path = tmp_path / "made" / "file"
     write_whole(path, b"0" * 100_000)
     done, seen = threading.Event(), set()
 
@@ -28,14 +28,14 @@ def test_reader_never_sees_a_part(tmp_path):
 
 
 def test_file_is_for_its_owner_alone_and_nothing_is_left_beside_it(tmp_path):
-    path = tmp_path / "records" / "1.ipynb"
+    path = tmp_path / "made" / "file"
     write_whole(path, b"x")
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    assert os.listdir(path.parent) == ["1.ipynb"]
+    assert os.listdir(path.parent) == ["file"]
 
 
 def test_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "1.ipynb"
+    path = tmp_path / "file"
     write_whole(path, b"old")
 
     def full(descriptor):
@@ -43,6 +43,6 @@ def test_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_whole(path, b"new")
+        write_whole(path, b"new", durable=True)
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["1.ipynb"]
+    assert os.listdir(tmp_path) == ["file"]
