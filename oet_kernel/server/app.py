@@ -20,18 +20,8 @@ from oet_kernel.records.notebook import OUTPUT_LIMIT
 from oet_kernel.server.admission import MOST_CONNECTIONS, MOST_OF_ADDRESS, GuardedServerApp
 from oet_kernel.server.assembly import SharedService
 from oet_kernel.server.configuration import Settings
-from oet_kernel.server.handlers import (
-    about,
-    activities,
-    archive,
-    kernels,
-    pausing,
-    procedures,
-    records,
-    scripts,
-    stream,
-)
 from oet_kernel.server.handlers.base import NotFoundHandler
+from oet_kernel.server.handlers.routes import routes
 from oet_kernel.server.identity import TokenIdentityProvider
 from oet_kernel.server.logs import moderated
 from oet_kernel.settings import EXIT_SECONDS, KERNEL_DEADLINE
@@ -260,8 +250,7 @@ class OetApp(ExtensionApp):
         """Register the handlers under each root of the API."""
         for root in self.roots:
             pattern = f"/({re.escape(root)})"
-            for module in (procedures, pausing, kernels, records, archive, activities, scripts, stream, about):
-                self.handlers.extend(module.routes(pattern))
+            self.handlers.extend(routes(pattern))
             self.handlers.append((rf"{pattern}(?:/.*)?", NotFoundHandler))
         if self._standalone:
             self.handlers.append((rf"/(?!{_KEPT}).*", NotFoundHandler))
