@@ -24,9 +24,10 @@ from oet_kernel.scripts.environments import BUILT
 from oet_kernel.state.folder import find_odd, move_odd, read_note
 from oet_kernel.state.layout import DATABASE, Layout
 from oet_kernel.store import tables
+from oet_kernel.store.base import Store
 from oet_kernel.store.rows import KernelRow, ProcedureRow, Unit
 from oet_kernel.store.set_aside import SetAside
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.sqlite import SqliteStore
 from oet_kernel.system.process_identity import start_of
 from oet_kernel.system.process_tree import kill_tree
 from oet_kernel.system.processes import fork_servers, kill_leftovers, marked
@@ -182,7 +183,7 @@ class Doctor:
             )
 
     def _restore(self, rows: list[ProcedureRow], records: dict[int, bytes]) -> None:
-        aside, store = SetAside(self._paths.set_aside), Store(self._paths.database)
+        aside, store = SetAside(self._paths.set_aside), SqliteStore(self._paths.database)
         try:
             for row in rows:
                 aside.put("rows", f"procedure {row.id}", records[row.id], str(row.procedure.history.stacktrace))
@@ -229,7 +230,7 @@ class Doctor:
         if not path.exists():
             self._note("database", "There is no database; the first service makes it")
             return None
-        store = Store(path, read_only=True)
+        store = SqliteStore(path, read_only=True)
         try:
             revision = store.revision()
             complaints = store.check()

@@ -7,7 +7,7 @@ from oet_kernel.errors import ResourceNotFound
 from oet_kernel.events.event import Event, Filter
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.procedure import summary_of
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.base import Store
 from oet_kernel.system.threads import STATE
 
 

@@ -24,8 +24,10 @@ from oet_kernel.server.metrics import Metrics
 from oet_kernel.service.activities import ActivityService
 from oet_kernel.service.procedures import ScriptExecutionService
 from oet_kernel.state.folder import StateFolder
+from oet_kernel.store.base import Store
 from oet_kernel.store.journal import Journal
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.set_aside import SetAside
+from oet_kernel.store.sqlite import SqliteStore
 from oet_kernel.system import threads
 
 
@@ -50,14 +52,14 @@ class Core:
         self.state = StateFolder(settings.state_path)
         """State folder, held until `release`."""
         try:
-            self.store = Store(self.state.layout.database, power_safe=settings.power_safe)
+            self.store: Store = SqliteStore(self.state.layout.database, power_safe=settings.power_safe)
             """Store of events and procedures; the journal writes to it."""
         except BaseException:
             self.state.close()
             raise
         self.bus = EventBus(self.store.last_seq())
         """Bus of the stored events."""
-        self.journal = Journal(self.store, self.bus.deliver)
+        self.journal = Journal(self.store, SetAside(self.state.layout.set_aside), self.bus.deliver)
         """Journal of events and states."""
         self.kernels = kernel_pool(settings, self.state, fork_server)
         """Source of kernels."""

@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.event import Event
 from oet_kernel.events.mapping import Announcement
-from oet_kernel.state.layout import SET_ASIDE
+from oet_kernel.store.base import Store
 from oet_kernel.store.rows import ActivityRow, KernelRow, ProcedureRow, Unit
 from oet_kernel.store.set_aside import SetAside
-from oet_kernel.store.sqlite import Store
 from oet_kernel.system.supervision import report_fault
 from oet_kernel.system.threads import STATE
 
@@ -47,16 +46,17 @@ class Journal:
     ----------
     store
         Store to write to; closed with the journal.
+    set_aside
+        Data that could not be handled; closed with the journal.
     deliver
         Called with the events of each commit, on the event loop.
     """
 
-    def __init__(self, store: Store, deliver: Callable[[list[Event]], None]) -> None:
+    def __init__(self, store: Store, set_aside: SetAside, deliver: Callable[[list[Event]], None]) -> None:
         self.store = store
         self.on_commit: Callable[[Unit], None] = lambda unit: None
         """Called on the event loop with each committed unit, right before its events are delivered."""
-        self.set_aside = SetAside(store.path.parent / SET_ASIDE)
-        """Data that could not be handled, set aside."""
+        self.set_aside = set_aside
         self.trouble: StoreUnusable | None = None
         """Error that prevents writing at the moment; None if there is none."""
         self._deliver = deliver

@@ -9,6 +9,8 @@ metadata = sa.MetaData()
 
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """Type of ids and numbers of events: 64 bits; SQLite has them in INTEGER, and takes such a key as its row id."""
+_TOPIC = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Type of topics, which are compared byte by byte; without a word PostgreSQL compares as a language does."""
 
 procedures = sa.Table(
     "procedures",
@@ -38,7 +40,7 @@ events = sa.Table(
     metadata,
     sa.Column("seq", _ID, primary_key=True, autoincrement=False),
     sa.Column("procedure", _ID, comment="the procedure that it is about; NULL for none, or several"),
-    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("topic", _TOPIC, nullable=False),
     sa.Column("at", sa.Float, nullable=False, comment="Unix seconds"),
     sa.Column("data", sa.LargeBinary, nullable=False, comment="the JSON object that goes out"),
     sa.Index("events_by_procedure", "procedure", "seq"),

@@ -23,7 +23,7 @@ from oet_kernel.procedure import CallStarted, Failed
 from oet_kernel.protocol import JOURNAL, UNREADABLE
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ArchiveQuery
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.sqlite import SqliteStore
 from tests.conftest import Bench
 from tests.faults.stand import COUNTING, Follower, data, numbers, stand
 
@@ -288,7 +288,7 @@ async def test_stop_ends_a_script_that_talks_while_nothing_can_be_written(bench_
     await bench.journal.written()
     await kernel.heard_out()
     await bench.journal.written()
-    stored = bench.journal.store.events(0, Filter(), -1).rows
+    stored = bench.journal.store.events(0, Filter(), None).rows
     assert [one.seq for one in stored] == list(range(1, len(stored) + 1))
     mine = [one.topic for one in stored if one.procedure == pid]
     assert mine.count("procedure.lifecycle.stopped") == 1
@@ -434,12 +434,12 @@ async def test_clock_that_steps_back_changes_no_order(tmp_path, monkeypatch):
         times = [at for _, at in bench.service.summarise([pid])[0].history.process_states]
         assert times == sorted(times)
     await bench.close()
-    store = Store(tmp_path / "state" / DATABASE)
+    store = SqliteStore(tmp_path / "state" / DATABASE)
     try:
         assert [one.id for one in store.archive(ArchiveQuery()).rows] == [third, second, first]
-        seqs = [one.seq for one in store.events(0, Filter(), -1).rows]
+        seqs = [one.seq for one in store.events(0, Filter(), None).rows]
         assert seqs == list(range(1, len(seqs) + 1))
-        requests = [msgspec.json.decode(one.data) for one in store.events(0, Filter(("request",)), -1).rows]
+        requests = [msgspec.json.decode(one.data) for one in store.events(0, Filter(("request",)), None).rows]
         ids = [one["request_id"] for one in requests]
         assert ids == sorted(set(ids)), "no two requests have one id"
     finally:

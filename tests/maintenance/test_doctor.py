@@ -18,7 +18,7 @@ from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ProcedureRow, Unit
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.sqlite import SqliteStore
 from oet_kernel.system.files import write_whole
 from oet_kernel.system.process_identity import start_of
 from tests.conftest import Bench
@@ -30,7 +30,7 @@ NOTHING = "def init(subarray_id=1): pass\ndef main(): pass\n"
 def folder(tmp_path):
     """A state folder that a service has left, all well."""
     state = StateFolder(tmp_path / "state")
-    Store(state.path / DATABASE).close()
+    SqliteStore(state.path / DATABASE).close()
     state.close()
     return state.path
 
@@ -132,7 +132,7 @@ def leave_records(folder):
     """Leave records of procedures 1, 2 and 5; the database has given five ids, and has procedure 2 still."""
     procedure = lifecycle.create(2, FileSystemScript(script_uri="file:///a.py"), ProcedureInput(), 1.0)
     ended = lifecycle.apply(procedure, lifecycle.Failed(2.0, "because"))
-    store = Store(folder / DATABASE)
+    store = SqliteStore(folder / DATABASE)
     store.write(Unit(procedures={2: ProcedureRow(procedure=ended)}, counters={"procedure": 5}))
     store.close()
     records = folder / "records"
@@ -186,7 +186,7 @@ def test_records_of_a_database_that_was_put_away_are_not_taken_for_leftovers(fol
     for path in folder.glob(f"{DATABASE}*"):
         path.unlink()
     assert found(folder, "leftovers", fix=True) == []
-    Store(folder / DATABASE).close()
+    SqliteStore(folder / DATABASE).close()
     assert found(folder, "leftovers", fix=True) == []
     assert names(records) == ["1.ipynb", "2.ipynb", "5.ipynb"]
 

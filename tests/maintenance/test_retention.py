@@ -18,7 +18,8 @@ from oet_kernel.records.source import StoredRuns
 from oet_kernel.records.writer import RecordWriter
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ArchiveQuery, ProcedureRow, Unit
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.set_aside import SetAside
+from oet_kernel.store.sqlite import SqliteStore
 from oet_kernel.system.files import write_whole
 from tests.conftest import serve
 
@@ -37,13 +38,13 @@ class Shelf:
 
     def __init__(self, folder):
         self.records = folder / "records"
-        self.store = Store(folder / "oet.sqlite")
+        self.store = SqliteStore(folder / "oet.sqlite")
         said = [Event(n, "user.x", 1 + n % 3, b'{"topic":"user.x"}', 1.0) for n in range(1, 4501)]
         ended = {1: row(1, ended=10.0), 2: row(2), 3: row(3, ended=1e10)}
         self.store.write(Unit(procedures=ended, events=said, counters={"procedure": 3}))
         for pid in ended:
             write_whole(self.records / f"{pid}.ipynb", b"{}")
-        self.journal = Journal(self.store, EventBus(4500).deliver)
+        self.journal = Journal(self.store, SetAside(folder / "set-aside"), EventBus(4500).deliver)
         runs = StoredRuns(self.store, lambda: "http://test")
         self.keeper = RecordWriter(self.records, runs, lambda summary: About(), later=lambda delay, do: now(do))
         self.retention = Retention(self.journal, self.keeper, 365.0, 1 << 40)
@@ -74,7 +75,7 @@ async def test_record_goes_with_its_procedure_and_all_others_stay(shelf):
         (shelf.records / other).touch()
     await shelf.retention.trim()
     assert shelf.procedures == [3, 2]
-    assert shelf.store.events(0, Filter(procedure=1), -1).rows == []
+    assert shelf.store.events(0, Filter(procedure=1), None).rows == []
     assert shelf.files == ["1-copy.ipynb", "11.ipynb", "2.ipynb", "3.ipynb", "notes.txt"]
 
 
@@ -124,7 +125,7 @@ CRASH = """
 import os, sys
 from pathlib import Path
 from oet_kernel.records.files import path_of, remove
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.sqlite import SqliteStore
 
 folder = Path(sys.argv[1])
 
@@ -132,7 +133,7 @@ def crash(pid):
     remove(path_of(folder / "records", pid))
     os._exit(9)
 
-store = Store(folder / "oet.sqlite")
+store = SqliteStore(folder / "oet.sqlite")
 while store.trim(100.0, 1 << 40, crash):
     pass
 """

@@ -109,7 +109,7 @@ def states(summary):
 
 
 def journal(bench, pid):
-    return bench.journal.store.events(0, Filter(procedure=pid), -1).rows
+    return bench.journal.store.events(0, Filter(procedure=pid), None).rows
 
 
 def numbers(bench, pid, topic="user.count"):
@@ -130,7 +130,7 @@ async def test_running_procedure_goes_on_and_loses_nothing(services, gate):
     assert numbers(second, pid) == list(range(500))
     text = b"".join(one.data for one in journal(second, pid) if one.topic == "procedure.output.stream")
     assert [text.count(f"line {n}\\n".encode()) for n in (0, 499)] == [1, 1]
-    seqs = [one.seq for one in second.journal.store.events(0, Filter(), -1).rows]
+    seqs = [one.seq for one in second.journal.store.events(0, Filter(), None).rows]
     assert seqs == list(range(1, len(seqs) + 1)), "each event has a number, and none is missing"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from oet_kernel.errors import StateFolderInUse
 from oet_kernel.state.folder import StateFolder
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.sqlite import SqliteStore
 
 
 def listen(path):
@@ -112,7 +112,7 @@ def test_odd_thing_in_the_place_of_a_file_is_moved_and_the_service_starts(tmp_pa
     state = StateFolder(path)
     made = state.kernel_folder()
     assert state.kernel_folders() == [made]
-    Store(path / "oet.sqlite").close()
+    SqliteStore(path / "oet.sqlite").close()
     state.close()
     StateFolder(path).close()
     is_moved = (name, put) not in [

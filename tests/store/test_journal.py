@@ -13,12 +13,13 @@ from oet_kernel.events.event import Filter
 from oet_kernel.events.mapping import Announcement, announce
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ActivityRow, KernelRow
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.set_aside import SetAside
+from oet_kernel.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
 
-class Disk(Store):
+class Disk(SqliteStore):
     """A store whose disk can be full, or slow."""
 
     def __init__(self, path):
@@ -36,6 +37,10 @@ class Disk(Store):
         super().write(unit)
 
 
+def journal_of(path, deliver, store=SqliteStore):
+    return Journal(store(path), SetAside(path.parent / "set-aside"), deliver)
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "oet.sqlite"
@@ -44,7 +49,7 @@ def path(tmp_path):
 @pytest.fixture
 async def journal(path, monkeypatch):
     monkeypatch.setattr("oet_kernel.store.journal.RETRY_SECONDS", 0.01)
-    made = Journal(Disk(path), lambda events: made.heard.extend(events))
+    made = journal_of(path, lambda events: made.heard.extend(events), Disk)
     made.heard = []
     yield made
     made.store.may_write.set()
@@ -56,16 +61,16 @@ def publish(journal, **fields):
 
 
 def stored(path):
-    store = Store(path)
+    store = SqliteStore(path)
     try:
-        return [event.seq for event in store.events(0, Filter(), -1).rows]
+        return [event.seq for event in store.events(0, Filter(), None).rows]
     finally:
         store.close()
 
 
 async def test_event_is_on_disk_when_it_is_heard(path):
     seen = []
-    journal = Journal(Store(path), lambda events: seen.append((stored(path), [event.seq for event in events])))
+    journal = journal_of(path, lambda events: seen.append((stored(path), [event.seq for event in events])))
     for _ in range(20):
         publish(journal)
         await journal.settled()
@@ -96,11 +101,11 @@ async def test_what_comes_while_the_disk_is_busy_is_committed_together(journal):
 
 
 async def test_numbers_and_ids_go_on_after_a_restart(path):
-    first = Journal(Store(path), lambda events: None)
+    first = journal_of(path, lambda events: None)
     assert [publish(first).seq for _ in range(3)] == [1, 2, 3]
     assert [first.next_id("procedure"), first.next_id("procedure"), first.next_id("activity")] == [1, 2, 1]
     await first.close()
-    second = Journal(Store(path), lambda events: None)
+    second = journal_of(path, lambda events: None)
     assert publish(second).seq == 4
     assert [second.next_id("procedure"), second.next_id("activity")] == [3, 2]
     await second.close()
@@ -141,7 +146,7 @@ async def test_trouble_that_comes_while_somebody_waits_is_told_at_once(journal):
 
 
 async def test_end_of_the_service_on_a_full_disk_is_an_end_and_says_what_is_lost(path, caplog):
-    journal = Journal(Disk(path), lambda events: None)
+    journal = journal_of(path, lambda events: None, Disk)
     journal.store.full = True
     publish(journal)
     publish(journal)
@@ -160,7 +165,7 @@ async def test_work_between_commits_is_done_on_the_writers_thread_and_its_errors
 
 
 async def test_journal_that_nothing_was_put_into_settles_and_closes(path):
-    journal = Journal(Store(path), lambda events: None)
+    journal = journal_of(path, lambda events: None)
     await journal.settled()
     await journal.written()
     await journal.close()
@@ -245,7 +250,7 @@ async def test_whoever_hears_of_a_commit_and_raises_does_not_keep_others_waiting
     def raising(events):
         raise ValueError("takes nothing")
 
-    journal = Journal(Store(path), raising)
+    journal = journal_of(path, raising)
     publish(journal)
     async with asyncio.timeout(60):
         await journal.settled()

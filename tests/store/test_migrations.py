@@ -18,7 +18,7 @@ from oet_kernel.events.event import Event, Filter
 from oet_kernel.models import FileSystemScript, ProcedureInput
 from oet_kernel.store import tables
 from oet_kernel.store.rows import ActivityRow, KernelRow, ProcedureRow, Unit
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.sqlite import SqliteStore
 
 FIRST = Path(__file__).parents[1] / "recorded" / "store-0001.sql"
 """Database of revision 0001 with rows in every table, as version 0.1.0.dev0 wrote it."""
@@ -52,7 +52,7 @@ def failed(pid, script, arguments):
 
 
 def test_everything_in_a_database_of_the_first_revision_is_kept(old):
-    store = Store(old)
+    store = SqliteStore(old)
     try:
         assert store.revision() == tables.REVISION
         second = lifecycle.create(2, FileSystemScript(script_uri="file:///scripts/b.py"), ProcedureInput(), 1002.5)
@@ -64,7 +64,7 @@ def test_everything_in_a_database_of_the_first_revision_is_kept(old):
             1: KernelRow(procedure=1, kind="local", address="/state/kernels/one"),
             2: KernelRow(procedure=2, kind="local", address="/state/kernels/two", process=process, offset=1 << 40),
         }
-        assert store.events(0, Filter(), -1).rows == [
+        assert store.events(0, Filter(), None).rows == [
             Event(1, "procedure.lifecycle.created", 1, b'{"msg_src":"1"}', 1000.5),
             Event(2, "user.script.announce", 2, b'{"msg":"hello"}', 1003.5),
             Event(3, "user.x", None, b"{}", 1004.5),
@@ -76,7 +76,7 @@ def test_everything_in_a_database_of_the_first_revision_is_kept(old):
 
 
 def test_migrated_database_takes_rows(old):
-    store = Store(old)
+    store = SqliteStore(old)
     try:
         kernel = KernelRow(procedure=2, kind="elsewhere", address="ssh://host/7", offset=5)
         store.write(Unit(kernels={2: kernel, 3: KernelRow(procedure=3, address="/f")}))
@@ -86,13 +86,13 @@ def test_migrated_database_takes_rows(old):
 
 
 def test_migrated_database_has_the_schema_of_a_fresh_one(old, tmp_path):
-    Store(old).close()
-    Store(tmp_path / "fresh.sqlite").close()
+    SqliteStore(old).close()
+    SqliteStore(tmp_path / "fresh.sqlite").close()
     assert schema(old) == schema(tmp_path / "fresh.sqlite")
 
 
 def test_ids_that_are_64_bits_elsewhere_are_row_ids_of_sqlite(tmp_path):
-    Store(tmp_path / "oet.sqlite").close()
+    SqliteStore(tmp_path / "oet.sqlite").close()
     columns, _ = schema(tmp_path / "oet.sqlite")
     keys = {(table, name): kind for table, found in columns.items() for _, name, kind, _, _, key in found if key}
     assert {key: kind for key, kind in keys.items() if kind not in ("TEXT", "VARCHAR(32)")} == {
@@ -119,11 +119,11 @@ def test_migration_that_fails_leaves_the_database_as_it_was(old, word):
     sa.event.listen(sa.Engine, "before_cursor_execute", listener := fail_at(word))
     try:
         with pytest.raises((StoreUnusable, sqlite3.OperationalError), match="disk is full"):
-            Store(old)
+            SqliteStore(old)
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", listener)
     assert dump(old) == before
-    store = Store(old)
+    store = SqliteStore(old)
     assert store.revision() == tables.REVISION
     store.close()
 
@@ -134,10 +134,10 @@ def test_database_whose_creation_was_cut_short_is_created_by_the_next_service(tm
     sa.event.listen(sa.Engine, "before_cursor_execute", listener := fail_at(word))
     try:
         with pytest.raises((StoreUnusable, sqlite3.OperationalError), match="disk is full"):
-            Store(path)
+            SqliteStore(path)
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", listener)
-    store = Store(path)
+    store = SqliteStore(path)
     assert store.revision() == tables.REVISION
     store.close()
 

@@ -13,7 +13,7 @@ from oet_kernel.events.event import Event, Filter
 from oet_kernel.events.sse import BEGINNING, comment, end_of_frame, frame, one_line, position, whole_characters
 from oet_kernel.models import to_json
 from oet_kernel.server.handlers.base import RESOURCE, OetHandler, query_list
-from oet_kernel.store.sqlite import HORIZON
+from oet_kernel.store.base import HORIZON
 from oet_kernel.system.threads import STATE
 
 _WITHOUT_DASHES = re.compile("[-_]")

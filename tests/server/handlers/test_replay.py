@@ -14,7 +14,7 @@ from oet_kernel.events.event import Event
 from oet_kernel.models import FileSystemScript, ProcedureInput, to_json
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ProcedureRow, Unit
-from oet_kernel.store.sqlite import Store
+from oet_kernel.store.sqlite import SqliteStore
 from tests.conftest import Listener, serve, until
 
 SAYS = """
@@ -119,7 +119,7 @@ def test_what_retention_has_removed_is_said_in_an_event_of_its_own(tmp_path):
         service.until(pid, "READY")
         service.http.put(f"/procedures/{pid}", json={"state": "STOPPED"})
         last = service.http.get(f"/procedures/{pid}/events").json()["events"][-1]["id"]
-    store = Store(tmp_path / "x" / "state" / DATABASE)
+    store = SqliteStore(tmp_path / "x" / "state" / DATABASE)
     while store.trim(time.time(), 1 << 40):
         pass
     store.close()
@@ -143,7 +143,7 @@ def large(tmp_path_factory):
     """A service whose store holds forty events of 1 MB of a procedure."""
     folder = tmp_path_factory.mktemp("large")
     (folder / "state").mkdir(mode=0o700)
-    store = Store(folder / "state" / DATABASE)
+    store = SqliteStore(folder / "state" / DATABASE)
     failed = lifecycle.apply(
         lifecycle.create(1, FileSystemScript(script_uri="file:///a.py"), ProcedureInput(), time.time()),
         lifecycle.Failed(time.time(), "because"),
