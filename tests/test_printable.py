@@ -23,7 +23,8 @@ from oet_kernel.client import Client, ClientError, Event
 from oet_kernel.errors import MalformedRequest
 from oet_kernel.formatting.documents import Document, Table
 from oet_kernel.magics.magic import RequestFailed
-from oet_kernel.maintenance.doctor import Doctor, Finding
+from oet_kernel.maintenance.doctor import Doctor
+from oet_kernel.maintenance.findings import Finding
 from oet_kernel.models import FileSystemScript, GitArgs, GitScript
 from oet_kernel.printable import OutputText, has_controls, one_line, printable
 from oet_kernel.server.assembly import script_sources
