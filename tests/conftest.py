@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ import httpx
 import hypothesis
 import pytest
 
+from oet_kernel.errors import StoreUnusable
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
 from oet_kernel.events.sse import Decoder, Message
@@ -34,7 +35,10 @@ from oet_kernel.models import (
 )
 from oet_kernel.server.assembly import Core
 from oet_kernel.server.configuration import Settings
+from oet_kernel.service.attachments import Attachments
+from oet_kernel.service.pauses import Pauses
 from oet_kernel.service.procedures import ScriptExecutionService
+from oet_kernel.service.registry import Registry
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.journal import Journal
 from oet_kernel.system.blocked_imports import blocked
@@ -110,7 +114,7 @@ class Bench:
         self.folder = folder
         self.settings = settings(folder / "state", **options)
         self.core = Core(self.settings, fork_server)
-        self.core.service.base_url = "http://test/api/v1.0"
+        self.core.publisher.base_url = "http://test/api/v1.0"
         self.events: list[Event] = []
         self.bus.tap(self.events.append)
 
@@ -131,8 +135,20 @@ class Bench:
         return self.core.kernels
 
     @property
+    def registry(self) -> Registry:
+        return self.core.registry
+
+    @property
     def service(self) -> ScriptExecutionService:
         return self.core.service
+
+    @property
+    def attachments(self) -> Attachments:
+        return self.core.attachments
+
+    @property
+    def pauses(self) -> Pauses:
+        return self.core.pauses
 
     async def close(self, *, leave: bool = False) -> None:
         """Stop every procedure, and end the service."""
@@ -156,8 +172,12 @@ class Bench:
 
     async def until(self, pid: int, *states: ProcedureState) -> ProcedureSummary:
         """Wait until a procedure is in one of these states, or has ended."""
+        execution = self.registry.find(pid)
         async with asyncio.timeout(DEADLINE):
-            return await self.service.wait(pid, *states)
+            await execution.wait(*states)
+            with suppress(StoreUnusable):
+                await self.journal.settled()
+        return self.core.publisher.summary(execution.procedure)
 
     async def ready(self, text: str, *args: Any, name: str = "script.py", **kwargs: Any) -> int:
         """Create a procedure and wait until it is READY; its id."""

@@ -22,7 +22,12 @@ from oet_kernel.server.configuration import Settings
 from oet_kernel.server.handlers.base import HandlerContext
 from oet_kernel.server.metrics import Metrics
 from oet_kernel.service.activities import ActivityService
+from oet_kernel.service.attachments import Attachments
+from oet_kernel.service.pauses import Pauses
+from oet_kernel.service.post_mortem import KeptKernels
 from oet_kernel.service.procedures import ScriptExecutionService
+from oet_kernel.service.publisher import EventPublisher
+from oet_kernel.service.registry import Registry
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.store.base import Store
 from oet_kernel.store.journal import Journal
@@ -63,10 +68,21 @@ class Core:
         """Journal of events and states."""
         self.kernels = kernel_pool(settings, self.state, fork_server)
         """Source of kernels."""
+        limits, sources = settings.limits, script_sources(settings)
+        self.publisher = EventPublisher(self.journal)
+        """Publisher of requests, states and results, whose base URL is still to be set."""
+        self.registry = Registry(limits.history)
+        """Procedures by id."""
+        self.kept = KeptKernels(limits.keep_failed)
+        """Kernels of failed procedures."""
         self.service = ScriptExecutionService(
-            self.state, self.journal, script_sources(settings), self.kernels, self.bus, "", settings.limits
+            self.state, self.journal, sources, self.kernels, self.bus, self.publisher, self.registry, self.kept, limits
         )
-        """Service, whose base URL is still to be set."""
+        """Service that executes scripts."""
+        self.attachments = Attachments(self.registry, self.kept, self.journal)
+        """Attachments of clients to kernels."""
+        self.pauses = Pauses(self.registry, self.publisher, self.journal)
+        """Pauses and resumes procedures."""
 
     async def stop(self, *, leave: bool) -> None:
         """End the service; its procedures go on if `leave` is True, for the next service to restore."""
@@ -104,10 +120,12 @@ class Assembly:
         core.bus.tap(self._records.heard)
         self._retention = Retention(core.journal, self._records, settings.keep_days, settings.keep_bytes)
         self._history = settings.history
-        self._metrics = Metrics(core.service, core.bus, core.journal)
+        self._metrics = Metrics(core.registry, core.bus, core.journal)
         self.context = HandlerContext(
             service=core.service,
             activities=self._activities,
+            attachments=core.attachments,
+            pauses=core.pauses,
             journal=core.journal,
             catalogue=catalogue,
             bus=core.bus,
@@ -125,7 +143,7 @@ class Assembly:
         url
             URL of the API root.
         """
-        self._core.service.base_url = url
+        self._core.publisher.base_url = url
         self._core.kernels.open()
         await self._activities.resume()
         await self._core.service.resume()
@@ -198,6 +216,7 @@ def activity_service(settings: Settings, core: Core, catalogue: ScriptCatalogue)
     definitions = FolderArchive(settings.archive_path) if settings.archive_path else NoArchive()
     return ActivityService(
         core.service,
+        core.publisher,
         definitions,
         settings.state_path,
         core.journal,
@@ -209,7 +228,7 @@ def activity_service(settings: Settings, core: Core, catalogue: ScriptCatalogue)
 
 def stored_runs(core: Core) -> StoredRuns:
     """Create the source of runs for their records."""
-    return StoredRuns(core.store, lambda: core.service.base_url)
+    return StoredRuns(core.store, lambda: core.publisher.base_url)
 
 
 class SharedService:

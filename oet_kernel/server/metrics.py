@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 
 from oet_kernel.events.bus import EventBus
 from oet_kernel.models import ProcedureState
-from oet_kernel.service.procedures import ScriptExecutionService
+from oet_kernel.service.registry import Registry
 from oet_kernel.store.journal import Journal
 from oet_kernel.system.supervision import faults
 
@@ -18,12 +18,12 @@ class Metrics(Collector):
 
     Parameters
     ----------
-    service, bus, journal
+    registry, bus, journal
         Components that are measured.
     """
 
-    def __init__(self, service: ScriptExecutionService, bus: EventBus, journal: Journal) -> None:
-        self._service = service
+    def __init__(self, registry: Registry, bus: EventBus, journal: Journal) -> None:
+        self._registry = registry
         self._bus = bus
         self._journal = journal
         self._registered = False
@@ -42,7 +42,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """Return the present values."""
         procedures = GaugeMetricFamily("oet_procedures", "Procedures that are listed, by state", labels=["state"])
-        counts = self._service.count_states()
+        counts = self._registry.count_states()
         for state in ProcedureState:
             procedures.add_metric([state.name], counts[state])
         yield procedures

@@ -14,7 +14,6 @@ from oet_kernel.bounds import NAME_CHARACTERS
 from oet_kernel.errors import MalformedRequest, ResourceNotFound
 from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
-from oet_kernel.events.mapping import announce
 from oet_kernel.models import (
     ActivityCommand,
     ActivityState,
@@ -32,7 +31,7 @@ from oet_kernel.oda.base import Archive
 from oet_kernel.printable import has_controls
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service.procedures import ScriptExecutionService
-from oet_kernel.service.publisher import CLIENT, SERVICE, publish_list
+from oet_kernel.service.publisher import EventPublisher, publish_list
 from oet_kernel.state.layout import Layout
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import ActivityRow
@@ -123,6 +122,8 @@ class ActivityService:
     ----------
     service
         Runs the activities' scripts.
+    publisher
+        Publishes requests and results.
     archive
         Source of scheduling blocks.
     folder
@@ -142,6 +143,7 @@ class ActivityService:
     def __init__(
         self,
         service: ScriptExecutionService,
+        publisher: EventPublisher,
         archive: Archive,
         folder: Path,
         journal: Journal,
@@ -152,6 +154,7 @@ class ActivityService:
         announce_lists: bool = False,
     ) -> None:
         self._service = service
+        self._publisher = publisher
         self._archive = archive
         self._folder = folder
         self._journal = journal
@@ -218,10 +221,8 @@ class ActivityService:
         def on_created(pid: int) -> None:
             self._add(Activity(number, pid, record))
             self._journal.put(ActivityRow(number, pid, msgspec.json.encode(record)))
-            said = {"request_id": record.requested, "cmd": command}
-            self._journal.publish(announce(topics.REQUEST_ACTIVITY_RUN, CLIENT, **said), pid)
-            said = {"request_id": record.requested, "result": self.summarise(number)}
-            self._journal.publish(announce(topics.ACTIVITY_RUNNING, SERVICE, **said), pid)
+            self._publisher.request(topics.REQUEST_ACTIVITY_RUN, record.requested, pid, cmd=command)
+            self._publisher.result(topics.ACTIVITY_RUNNING, record.requested, self.summarise(number), pid)
 
         prepare = PrepareProcessCommand(script, calls.get("init", ProcedureInput()))
         await self._service.prepare(
@@ -261,7 +262,7 @@ class ActivityService:
             raise ResourceNotFound(f"No information available for activity ID={number}")
         return ActivitySummary(
             id=number,
-            uri=f"{self._service.base_url}/activities/{number}",
+            uri=f"{self._publisher.base_url}/activities/{number}",
             activity_name=activity.command.activity_name,
             sbd_id=activity.command.sbd_id,
             sbi_id=activity.sbi_id,

@@ -8,7 +8,6 @@ subarray and its claim.
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -40,10 +39,8 @@ from oet_kernel.models import (
 )
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service.aborts import Aborts
-from oet_kernel.service.attachments import Attachments
 from oet_kernel.service.execution import Execution, Services, identity_of
 from oet_kernel.service.forwarding import forward
-from oet_kernel.service.pauses import Pauses
 from oet_kernel.service.post_mortem import KeptKernels
 from oet_kernel.service.publisher import EventPublisher, publish_list
 from oet_kernel.service.registry import Registry
@@ -87,10 +84,14 @@ class ScriptExecutionService:
         Source of kernels; closed with the service.
     bus
         Delivers events after they are stored.
-    base_url
-        API root in the URIs of summaries.
+    publisher
+        Publishes requests, states and results.
+    registry
+        Procedures by id, empty.
+    kept
+        Kernels of failed procedures.
     limits
-        Limits configured by the operator; None for the defaults.
+        Limits configured by the operator.
     """
 
     def __init__(
@@ -100,22 +101,20 @@ class ScriptExecutionService:
         sources: ScriptSources,
         kernels: KernelSource,
         bus: EventBus,
-        base_url: str,
-        limits: Limits | None = None,
+        publisher: EventPublisher,
+        registry: Registry,
+        kept: KeptKernels,
+        limits: Limits,
     ) -> None:
         self._journal = journal
-        self._limits = limits or Limits()
+        self._limits = limits
         self._state = state
         self._services = Services(
             journal, sources, kernels, self._limits.ladder, self._limits.kernel_deadline, self._limits.exit_deadline
         )
-        self._publisher = EventPublisher(journal, base_url)
-        self._registry = Registry(self._limits.history)
-        self._kept = KeptKernels(self._limits.keep_failed)
-        self.attachments = Attachments(self._registry, self._kept, journal)
-        """Attachments of clients to kernels."""
-        self.pauses = Pauses(self._registry, self._publisher, journal)
-        """Pauses and resumes procedures."""
+        self._publisher = publisher
+        self._registry = registry
+        self._kept = kept
         self._subarrays = Subarrays()
         self._aborts = Aborts(self._limits, self._registry, self._subarrays, self._publisher, self._create_abort)
         self._supervisor = Supervisor()
@@ -123,15 +122,6 @@ class ScriptExecutionService:
         self._resumed = asyncio.Event()
         journal.on_commit = self._committed
         bus.tap(lambda event: forward(event, self._registry))
-
-    @property
-    def base_url(self) -> str:
-        """API root in the URIs of summaries."""
-        return self._publisher.base_url
-
-    @base_url.setter
-    def base_url(self, url: str) -> None:
-        self._publisher.base_url = url
 
     # --- from one service to the next
 
@@ -429,22 +419,6 @@ class ScriptExecutionService:
             publish_list(self._journal, topics.REQUEST_LIST, topics.POOL_LIST, request_id, summaries, pids=pids)
         return summaries
 
-    async def wait(self, pid: int, *states: ProcedureState) -> ProcedureSummary:
-        """Wait until a procedure is in one of these states, or inactive.
-
-        Parameters
-        ----------
-        pid
-            Id of the procedure.
-        states
-            States to wait for, besides its end.
-        """
-        execution = self._find(pid)
-        await execution.wait(*states)
-        with suppress(StoreUnusable):
-            await self._journal.settled()
-        return self._told(execution)
-
     async def close(self) -> None:
         """Stop every procedure, and refuse new ones."""
         self._closing = True
@@ -462,10 +436,6 @@ class ScriptExecutionService:
         await self._kept.close()
         await asyncio.gather(*(execution.detach() for execution in self._registry))
         await self._services.kernels.detach()
-
-    def count_states(self) -> Counter[ProcedureState]:
-        """Return the number of listed procedures in each state."""
-        return Counter(execution.state for execution in self._registry)
 
     def _take_command(self) -> None:
         """Raise if commands cannot be accepted now."""
@@ -546,8 +516,7 @@ class ScriptExecutionService:
 
     def _told(self, execution: Execution) -> ProcedureSummary:
         in_trouble = self._journal.trouble is not None
-        forgotten = self._registry.get(execution.id) is not execution  # it has ended; its row is stored
-        return self._publisher.summary(execution.procedure if in_trouble or forgotten else execution.committed)
+        return self._publisher.summary(execution.procedure if in_trouble else execution.committed)
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
         return self._publisher.summary(execution.procedure)

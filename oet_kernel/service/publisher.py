@@ -39,11 +39,12 @@ class EventPublisher:
     journal
         Stores events.
     base_url
-        API root in the URIs of summaries.
+        API root in the URIs of summaries; empty while the server does not know its port.
     """
 
-    def __init__(self, journal: Journal, base_url: str) -> None:
+    def __init__(self, journal: Journal, base_url: str = "") -> None:
         self.base_url = base_url
+        """API root in the URIs of summaries; set again once the server knows its port."""
         self._journal = journal
         self._last_request = 0.0
 

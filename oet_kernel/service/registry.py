@@ -1,8 +1,10 @@
 """Registry of the listed procedures: every active one, and the newest ended ones."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from oet_kernel.errors import ResourceNotFound
+from oet_kernel.models import ProcedureState
 from oet_kernel.service.execution import Execution
 
 
@@ -29,6 +31,10 @@ class Registry:
     def active(self) -> list[Execution]:
         """Executions that have not ended."""
         return [execution for execution in self._executions.values() if not execution.state.inactive]
+
+    def count_states(self) -> Counter[ProcedureState]:
+        """Return the number of listed procedures in each state."""
+        return Counter(execution.state for execution in self)
 
     def add(self, execution: Execution) -> None:
         """Add an execution."""

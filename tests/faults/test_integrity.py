@@ -227,9 +227,9 @@ async def test_no_state_is_shown_before_its_events_are_written(bench, monkeypatc
     monkeypatch.setattr(bench.journal.store, "write", lambda unit: (may_write.wait(60), write(unit)))
     starting = asyncio.create_task(bench.start(pid))
     await asyncio.sleep(0)
-    assert "main" in bench.service._registry.find(pid).procedure.calls
-    bench.service._registry.find(pid).learn(CallStarted(time.time(), "main"))
-    bench.service._registry.find(pid).learn(Failed(time.time(), "Error: of its own\n"))
+    assert "main" in bench.registry.find(pid).procedure.calls
+    bench.registry.find(pid).learn(CallStarted(time.time(), "main"))
+    bench.registry.find(pid).learn(Failed(time.time(), "Error: of its own\n"))
     assert bench.service.summarise([pid])[0].state is S.READY
     assert (await bench.service.start(StartProcessCommand(pid))).state is S.READY
     may_write.set()
@@ -249,7 +249,7 @@ async def test_creation_that_was_answered_with_an_error_leaves_nothing_at_work(b
     await bench.journal.written()
     (one,) = bench.service.summarise()
     assert (await bench.until(one.id)).state is S.STOPPED
-    assert bench.state.kernel_folders() == [] or not bench.service._registry.find(one.id).kernel_alive
+    assert bench.state.kernel_folders() == [] or not bench.registry.find(one.id).kernel_alive
     assert (await bench.run(NOTHING)).state is S.COMPLETE
 
 
@@ -277,7 +277,7 @@ async def test_stop_ends_a_script_that_talks_while_nothing_can_be_written(bench_
     with bench.bus.subscribe(["user.count"], procedure=pid) as events:
         await bench.start(pid)
         await events.batch()
-    kernel = bench.service._registry.find(pid).kernel
+    kernel = bench.registry.find(pid).kernel
     with bench.trouble():
         with pytest.raises(StoreUnusable):
             await bench.create(NOTHING)
@@ -303,7 +303,7 @@ async def test_procedure_that_is_to_start_by_itself_is_started_when_that_can_be_
     with bench.trouble():
         with pytest.raises(StoreUnusable):
             await bench.create(NOTHING, name="other.py")
-        bench.service._do(bench.service._autostart(bench.service._registry.find(pid)))
+        bench.service._do(bench.service._autostart(bench.registry.find(pid)))
         await asyncio.sleep(0)
     assert (await bench.until(pid)).state is S.COMPLETE
 

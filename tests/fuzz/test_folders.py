@@ -101,7 +101,7 @@ def template(tmp_path_factory):
         for _ in range(3):
             await bench.run("def main(): print('done')\n")
         pid = await bench.ready("def main(): pass\n", name="other.py")
-        kernel = bench.service._registry.find(pid).kernel
+        kernel = bench.registry.find(pid).kernel
         await bench.detach()
         kill_tree(kernel.pid)
 
@@ -122,7 +122,7 @@ async def start_on(folder):
             for summary in bench.service.summarise():
                 assert isinstance(summary.state, S)
             bench.journal.store.archive(ArchiveQuery())
-            for execution in bench.service._registry.active:
+            for execution in bench.registry.active:
                 await bench.service.stop(StopProcessCommand(execution.id))
     except OetError as error:
         return str(error)

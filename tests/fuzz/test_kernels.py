@@ -76,7 +76,7 @@ def check(bench, pid, other):
     for event in bench.events:
         if event.procedure == pid and not event.service_topic:
             assert msgspec.json.decode(event.data)["msg_src"] == str(pid)
-    assert bench.service._registry.find(other).state is S.READY
+    assert bench.registry.find(other).state is S.READY
 
 
 def play(scenario):
@@ -116,7 +116,7 @@ def test_journal_of_a_kernel_may_hold_anything(lines):
     async def forge(bench, other):
         pid = await bench.ready(WAITS, name="waits.py")
         await bench.start(pid)
-        kernel = bench.service._registry.find(pid).kernel
+        kernel = bench.registry.find(pid).kernel
         heard = asyncio.Event()
         bench.bus.tap(lambda event: event.topic == "user.behind" and heard.set())
         with open(kernel.folder / JOURNAL, "ab") as journal:  # noqa: ASYNC230 - a file of the test

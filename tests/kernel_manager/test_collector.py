@@ -103,7 +103,7 @@ async def test_stop_ends_what_a_frozen_collector_holds_up(bench, tmp_path):
     pid = await bench.ready(text)
     await bench.start(pid)
     (await asyncio.to_thread(gate.open)).close()
-    kernel = bench.service._registry.find(pid).kernel.pid
+    kernel = bench.registry.find(pid).kernel.pid
     stopping = asyncio.create_task(bench.service.stop(StopProcessCommand(pid)))
     assert await gone(kernel)
     (told,) = bench.said("user.script.announce", pid)

@@ -4,13 +4,12 @@ import os
 import signal
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from oet_kernel.errors import KernelSilent
 from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.models import ProcedureState
-from oet_kernel.settings import Ladder
+from oet_kernel.settings import KERNEL_DEADLINE, Ladder
 from tests.conftest import Bench, gone
 
 SHORT = 1.0
@@ -20,8 +19,8 @@ HELLO = "def main(): print('hello')"
 @pytest.fixture
 def hasty(make_bench) -> Bench:
     """A service that gives its kernels little time, once they are up."""
-    made: Bench = make_bench()
-    made.service._services = msgspec.structs.replace(made.service._services, kernel_deadline=SHORT)
+    made: Bench = make_bench(kernel_seconds=SHORT)
+    made.pool._start_deadline = KERNEL_DEADLINE
     return made
 
 
@@ -56,7 +55,7 @@ async def test_kernel_that_ends_before_it_is_ready_is_not_waited_for(bench, tmp_
 @pytest.mark.anyio
 async def test_main_that_the_kernel_never_begins_is_a_failure(hasty):
     pid = await hasty.ready(HELLO)
-    kernel = hasty.service._registry.find(pid).kernel
+    kernel = hasty.registry.find(pid).kernel
     os.kill(kernel.pid, signal.SIGSTOP)
     await hasty.start(pid)
     summary = await hasty.until(pid)
@@ -79,7 +78,7 @@ async def test_script_that_the_kernel_never_loads_is_a_failure(hasty, monkeypatc
 @pytest.mark.anyio
 async def test_whoever_types_into_the_kernel_may_keep_it_from_main(hasty):
     pid = await hasty.ready(HELLO)
-    execution = hasty.service._registry.find(pid)
+    execution = hasty.registry.find(pid)
     await execution.hand_over("somebody", True)
     assert execution._overdue("main")
     await execution.hand_over("somebody", False)
@@ -100,7 +99,7 @@ async def test_step_that_has_begun_may_take_its_time(hasty, where):
 @pytest.mark.anyio
 async def test_stop_of_a_kernel_that_is_waited_for_is_a_stop(hasty):
     pid = await hasty.ready(HELLO)
-    os.kill(hasty.service._registry.find(pid).kernel.pid, signal.SIGSTOP)
+    os.kill(hasty.registry.find(pid).kernel.pid, signal.SIGSTOP)
     await hasty.start(pid)
-    await hasty.service._registry.find(pid).stop()
+    await hasty.registry.find(pid).stop()
     assert (await hasty.until(pid)).state is ProcedureState.STOPPED

@@ -35,7 +35,7 @@ def _see_kernelspecs(kernelspecs, monkeypatch):
 
 def child_of(bench, pid):
     """Find the process of the kernel that runs the cells."""
-    (child,) = psutil.Process(bench.service._find(pid).kernel.pid).children()
+    (child,) = psutil.Process(bench.registry.find(pid).kernel.pid).children()
     return child
 
 
@@ -99,7 +99,7 @@ async def test_kill_of_the_procedures_kernel_takes_the_other_with_it(bench):
     pid = await running(bench, bash(("", "echo asleep; sleep 1000")), "asleep")
     child = child_of(bench, pid)
     family = [child, *child.children(recursive=True)]
-    os.kill(bench.service._find(pid).kernel.pid, signal.SIGKILL)
+    os.kill(bench.registry.find(pid).kernel.pid, signal.SIGKILL)
     assert (await bench.until(pid)).state is S.FAILED
     for one in family:
         assert await gone(one.pid)
@@ -280,19 +280,19 @@ async def test_functions_in_another_kernel_cannot_be_paused_and_that_is_said(ben
     text = notebook(("", "import time\ndef main():\n    time.sleep(1000)"), kernel="other")
     pid = await bench.ready(text, name=NAME)
     with pytest.raises(PauseRefused, match="its functions run in the kernel other, which has no checkpoints"):
-        await bench.service.pauses.pause(PauseProcessCommand(pid))
+        await bench.pauses.pause(PauseProcessCommand(pid))
     assert bench.service.summarise([pid])[0].pause is None
 
 
 async def test_the_cells_of_another_kernel_are_checkpoints(bench):
     text = bash(("", "echo one"), ("", "echo two"))
     pid = await bench.ready(text, name=NAME)
-    await bench.service.pauses.pause(PauseProcessCommand(pid, "cell 2"))
+    await bench.pauses.pause(PauseProcessCommand(pid, "cell 2"))
     with bench.bus.subscribe([topics.PAUSED], procedure=pid) as events:
         await bench.start(pid)
         async with asyncio.timeout(DEADLINE):
             await events.batch()
     assert bench.output(pid) == "one\n"
-    await bench.service.pauses.resume(ResumeProcessCommand(pid))
+    await bench.pauses.resume(ResumeProcessCommand(pid))
     assert (await bench.until(pid)).state is S.COMPLETE
     assert bench.output(pid) == "one\ntwo\n"

@@ -57,7 +57,7 @@ def marked(mark: str) -> list[psutil.Process]:
 async def live(bench: Bench, n: int) -> None:
     """Run one script to its end, or stop it before its start, and wait until its kernel has gone."""
     pid = await bench.ready(SCRIPTS[n % len(SCRIPTS)], name=f"script_{n}.py")
-    execution = bench.service._registry.find(pid)
+    execution = bench.registry.find(pid)
     if n % 3:
         await bench.start(pid)
         await bench.until(pid)
@@ -82,7 +82,7 @@ async def test_two_hundred_kernels_leave_no_process_file_socket_or_descriptor(tm
     monkeypatch.setenv("OET_TEST_MARK", mark)
     bench = Bench(tmp_path, fork_server=fork_server, history=1, exclusive=False)
     first = await bench.ready(SCRIPTS[0], name="first.py")
-    kernel = bench.service._registry.find(first).kernel
+    kernel = bench.registry.find(first).kernel
     assert kernel is not None
     server = psutil.Process(kernel.pid).parent()
     assert server is not None

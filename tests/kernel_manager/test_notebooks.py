@@ -205,7 +205,7 @@ async def test_interrupt_while_a_figure_is_shown_is_not_lost(bench):
     hook += "    print('asleep')\n    __import__('time').sleep(1000)\n"
     hook += "get_ipython().events.register('post_execute', slow)"
     pid = await running(bench, notebook(("", hook), ("", "print('not reached')")), "asleep")
-    os.killpg(bench.service._find(pid).kernel.pid, signal.SIGINT)
+    os.killpg(bench.registry.find(pid).kernel.pid, signal.SIGINT)
     summary = await bench.until(pid)
     assert summary.state is S.FAILED
     assert "KeyboardInterrupt" in summary.history.stacktrace
@@ -229,7 +229,7 @@ async def test_finally_cells_that_take_too_long_do_not_hold_up_a_stop(bench):
 
 async def test_killed_kernel_is_a_failed_procedure(bench):
     pid = await running(bench, notebook(("", SLEEP), BYE), "asleep")
-    os.kill(bench.service._find(pid).kernel.pid, signal.SIGKILL)
+    os.kill(bench.registry.find(pid).kernel.pid, signal.SIGKILL)
     summary = await bench.until(pid)
     assert summary.state is S.FAILED
     assert "SIGKILL" in summary.history.stacktrace

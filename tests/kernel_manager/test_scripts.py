@@ -164,7 +164,7 @@ async def run_all(folder: Path) -> dict[tuple[str, str], Outcome]:
                 async with turn:
                     text = textwrap.dedent(SCRIPTS[name])
                     pid = await bench.ready(text, name=f"script_{list(SCRIPTS).index(name)}.py")
-                    kernel = bench.service._registry.find(pid).kernel
+                    kernel = bench.registry.find(pid).kernel
                     assert kernel is not None
                     forked = psutil.Process(kernel.pid).ppid() != os.getpid()
                     await bench.start(pid)

@@ -48,7 +48,7 @@ async def test_running_script_is_stopped_whatever_it_does(bench, what):
     pid = await bench.ready(f"{SAY}def main():\n    publish('user.script.announce', msg='on')\n    {STUBBORN[what]}\n")
     await bench.start(pid)
     await announced(bench, pid)
-    process = bench.service._registry.find(pid).kernel.pid
+    process = bench.registry.find(pid).kernel.pid
     outcome = await stop(bench, pid)
     assert outcome.stopped
     assert bench.service.summarise([pid])[0].state is ProcedureState.STOPPED
@@ -99,7 +99,7 @@ async def test_descendants_of_a_stopped_script_are_ended(bench, child, swallows)
     )
     await bench.start(pid)
     await announced(bench, pid)
-    kernel = bench.service._registry.find(pid).kernel
+    kernel = bench.registry.find(pid).kernel
     mark = f"OET_KERNEL_ID={kernel.folder}".encode()
     # by their parents: the environment of a process that is just being replaced by another program reads as empty
     assert psutil.Process(kernel.pid).children(recursive=True)
@@ -177,7 +177,7 @@ async def test_closing_the_service_ends_every_kernel(make_bench):
     bench = make_bench()
     pids = [await bench.ready("import time\ndef main(): time.sleep(1000)") for _ in range(3)]
     await bench.start(pids[0])
-    kernels = [bench.service._registry.find(pid).kernel.pid for pid in pids]
+    kernels = [bench.registry.find(pid).kernel.pid for pid in pids]
     await bench.service.close()
     assert not any(psutil.pid_exists(kernel) for kernel in kernels)
     assert {summary.state for summary in bench.service.summarise(pids)} == {ProcedureState.STOPPED}

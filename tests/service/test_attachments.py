@@ -28,7 +28,7 @@ FAILS = "secret = 7\ndef inner(x):\n    y = x * 2\n    raise ValueError('no')\nd
 
 async def guest_does(bench: Bench, pid: int, work: Callable[[Guest], Any]) -> Any:
     """Do something as a guest, in a thread."""
-    connection = bench.service.attachments.kernel(pid).connection
+    connection = bench.attachments.kernel(pid).connection
 
     def do() -> Any:
         with attached(connection) as guest:
@@ -128,7 +128,7 @@ async def test_every_request_is_answered_and_without_control_none_runs_code_of_t
 
     assert await guest_does(bench, pid, ask) == [without for *_, without, _ in REQUESTS]
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file() and not path.suffix) == []
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     answered = [one for one in REQUESTS if one[-1] is not None]
 
     def ask_with_control(guest):
@@ -146,7 +146,7 @@ async def test_guests_who_look_share_a_subshell_and_those_who_type_have_a_bounde
     looking = await guest_does(bench, pid, make)
     assert {one["status"] for one in looking} == {"ok"}
     assert len({one["subshell_id"] for one in looking}) == 1
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     typing = await guest_does(bench, pid, make)
     assert [one["status"] for one in typing] == ["ok"] * (SUBSHELLS - 1) + ["error"] * 6
     assert typing[-1]["evalue"] == f"procedure {pid} has {SUBSHELLS} subshells; delete one"
@@ -166,7 +166,7 @@ async def test_guests_who_look_share_a_subshell_and_those_who_type_have_a_bounde
 async def test_guest_can_neither_end_the_kernel_nor_run_nor_control_it(bench, controlled):
     pid = await bench.ready(IDLE)
     if controlled:
-        await bench.service.attachments.control(pid, "alice", True)
+        await bench.attachments.control(pid, "alice", True)
 
     def attack(guest):
         return [
@@ -178,13 +178,13 @@ async def test_guest_can_neither_end_the_kernel_nor_run_nor_control_it(bench, co
         ]
 
     assert set(await guest_does(bench, pid, attack)) == {"error"}
-    assert bench.service.attachments.kernel(pid).control == ("alice" if controlled else None)
+    assert bench.attachments.kernel(pid).control == ("alice" if controlled else None)
     assert bench.service.summarise([pid])[0].state is _S.READY
 
 
 async def test_with_control_what_is_typed_is_an_event_with_who_and_its_output_is_the_consoles(bench):
     pid = await bench.ready(IDLE)
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     reply = await guest_does(bench, pid, lambda guest: guest.execute("print('hello')\ncounter + 1"))
     assert reply["status"] == "ok"
     shown = await heard(bench, "procedure.output.display", pid, lambda fields: fields["call"] == "console")
@@ -197,7 +197,7 @@ async def test_with_control_what_is_typed_is_an_event_with_who_and_its_output_is
 
 async def test_error_of_what_is_typed_is_an_event_and_no_failure_of_the_procedure(bench):
     pid = await bench.ready(IDLE)
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     await guest_does(bench, pid, lambda guest: guest.execute("raise SystemExit(3)", stop_on_error=False))
     await guest_does(bench, pid, lambda guest: guest.execute("1 / 0"))
     error = await heard(bench, "procedure.output.error", pid, lambda fields: fields["ename"] == "ZeroDivisionError")
@@ -209,7 +209,7 @@ async def test_error_of_what_is_typed_is_an_event_and_no_failure_of_the_procedur
 
 async def test_silent_code_and_expressions_are_events_too(bench):
     pid = await bench.ready(IDLE)
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     await guest_does(bench, pid, lambda guest: guest.execute("x = 1", silent=True))
     reply = await guest_does(bench, pid, lambda guest: guest.execute("", user_expressions={"e": "counter"}))
     assert reply["user_expressions"]["e"]["data"]["text/plain"] == "7"
@@ -220,7 +220,7 @@ async def test_silent_code_and_expressions_are_events_too(bench):
 async def test_in_a_subshell_code_is_answered_while_main_runs(bench, tmp_path):
     os.mkfifo(gate := tmp_path / "gate")
     pid = await bench.ready(COUNTS)
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     await bench.start(pid, str(gate))
     await heard(bench, "procedure.output.stream", pid, lambda fields: fields["text"] == "at work\n")
 
@@ -260,7 +260,7 @@ def main(): threading.Event().wait()
 
 async def test_interrupt_that_comes_before_the_code_is_answered_and_the_next_line_is_carried_out(bench):
     pid = await bench.ready(SLOW_READING)
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     await bench.start(pid)
     await bench.until(pid, _S.RUNNING)
 
@@ -275,7 +275,7 @@ async def test_interrupt_that_comes_before_the_code_is_answered_and_the_next_lin
 async def test_guests_interrupt_ends_what_was_typed_and_never_the_script(bench, tmp_path):
     os.mkfifo(gate := tmp_path / "gate")
     pid = await bench.ready(COUNTS)
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     await bench.start(pid, str(gate))
     await bench.until(pid, _S.RUNNING)
 
@@ -303,11 +303,11 @@ async def test_interrupt_without_control_is_refused(bench, tmp_path):
 
 async def test_control_is_one_persons_until_it_is_given_back(bench):
     pid = await bench.ready(IDLE)
-    assert (await bench.service.attachments.control(pid, "alice", True)).control == "alice"
-    assert (await bench.service.attachments.control(pid, "alice", True)).control == "alice"
+    assert (await bench.attachments.control(pid, "alice", True)).control == "alice"
+    assert (await bench.attachments.control(pid, "alice", True)).control == "alice"
     with pytest.raises(ControlTaken, match="alice has it"):
-        await bench.service.attachments.control(pid, "bob", True)
-    assert (await bench.service.attachments.control(pid, "bob", False)).control is None
+        await bench.attachments.control(pid, "bob", True)
+    assert (await bench.attachments.control(pid, "bob", False)).control is None
     told = [(one["who"], one["taken"]) for one in bench.said("procedure.kernel.control", pid)]
     assert told == [("alice", True), ("bob", False)]
     reply = await guest_does(bench, pid, lambda guest: guest.execute("1"))
@@ -316,32 +316,32 @@ async def test_control_is_one_persons_until_it_is_given_back(bench):
 
 async def test_only_one_of_two_who_take_control_at_once_has_it(bench):
     pid = await bench.ready(IDLE)
-    takers = [bench.service.attachments.control(pid, who, True) for who in ("alice", "bob")]
+    takers = [bench.attachments.control(pid, who, True) for who in ("alice", "bob")]
     outcomes = await asyncio.gather(*takers, return_exceptions=True)
     assert [type(outcome).__name__ for outcome in outcomes] == ["KernelInfo", "ControlTaken"]
 
 
 async def test_control_ends_with_the_procedure(bench):
     pid = await bench.ready(IDLE)
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     await bench.service.stop(StopProcessCommand(pid))
     assert [one["taken"] for one in bench.said("procedure.kernel.control", pid)] == [True, False]
     with pytest.raises(NoKernel, match="STOPPED"):
-        await bench.service.attachments.control(pid, "alice", True)
+        await bench.attachments.control(pid, "alice", True)
 
 
 async def test_there_is_nothing_to_look_into_before_the_kernel_is_up_and_where_there_is_no_procedure(bench):
     pid = await bench.create(IDLE)
     with pytest.raises(NoKernel):
-        bench.service.attachments.kernel(pid)
+        bench.attachments.kernel(pid)
     with pytest.raises(ResourceNotFound):
-        bench.service.attachments.kernel(pid + 1)
+        bench.attachments.kernel(pid + 1)
 
 
 async def test_stop_ends_a_kernel_whatever_is_typed_there(bench):
     pid = await bench.ready(IDLE)
-    await bench.service.attachments.control(pid, "alice", True)
-    connection = bench.service.attachments.kernel(pid).connection
+    await bench.attachments.control(pid, "alice", True)
+    connection = bench.attachments.kernel(pid).connection
     with attached(connection) as guest:
         guest.client.execute("while True: pass")
         await heard(bench, "procedure.console.input", pid, lambda fields: True)
@@ -354,7 +354,7 @@ async def test_debugger_stands_where_a_failed_script_raised(make_bench):
     pid = await bench.ready(FAILS)
     await bench.start(pid)
     assert (await bench.until(pid)).state is _S.FAILED
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
 
     def debug(guest):
         lines = iter(["p y", "up", "up", "p secret", "q"])
@@ -376,7 +376,7 @@ async def test_post_mortem_of_the_standard_library_works_too(make_bench):
     pid = await bench.ready(FAILS)
     await bench.start(pid)
     await bench.until(pid)
-    await bench.service.attachments.control(pid, "alice", True)
+    await bench.attachments.control(pid, "alice", True)
     lines = iter(["p x", "q"])
     reply = await guest_does(bench, pid, lambda guest: guest.execute("import pdb; pdb.pm()", lambda _: next(lines)))
     assert reply["status"] == "ok"
@@ -386,17 +386,17 @@ async def test_post_mortem_of_the_standard_library_works_too(make_bench):
 async def test_control_outlives_the_service(tmp_path):
     first = Bench(tmp_path)
     pid = await first.ready(IDLE)
-    await first.service.attachments.control(pid, "alice", True)
+    await first.attachments.control(pid, "alice", True)
     await first.detach()
     second = Bench(tmp_path)
     try:
         await second.service.resume()
-        assert second.service.attachments.kernel(pid).control == "alice"
+        assert second.attachments.kernel(pid).control == "alice"
         assert (await guest_does(second, pid, lambda guest: guest.execute("counter")))["status"] == "ok"
         typed = await heard(second, "procedure.console.input", pid, lambda fields: fields["code"] == "counter")
         assert typed["who"] == "alice"
         with pytest.raises(ControlTaken):
-            await second.service.attachments.control(pid, "bob", True)
-        assert (await second.service.attachments.control(pid, "bob", False)).control is None
+            await second.attachments.control(pid, "bob", True)
+        assert (await second.attachments.control(pid, "bob", False)).control is None
     finally:
         await second.close()

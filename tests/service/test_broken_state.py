@@ -47,7 +47,7 @@ async def test_service_starts_on_a_database_with_a_row_that_is_broken(tmp_path, 
     await first.service.resume()
     broken = await first.ready("def main(): pass\n")
     other = await first.ready("def main(): print('on')\n", name="other.py")
-    pid = first.service._registry.find(broken).kernel.pid
+    pid = first.registry.find(broken).kernel.pid
     await first.detach()
     with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
         database.execute(PROCEDURES[what])
@@ -104,7 +104,7 @@ async def test_service_starts_on_a_kernels_folder_that_is_broken(tmp_path, spoil
     await first.service.resume()
     broken = await first.ready("def main(): pass\n")
     other = await first.ready("def main(): pass\n", name="other.py")
-    kernel = first.service._registry.find(broken).kernel
+    kernel = first.registry.find(broken).kernel
     await first.detach()
     spoil(kernel.folder)
     (tmp_path / "state/kernels/odd").write_bytes(b"no folder")

@@ -82,9 +82,9 @@ def main():
 """
 
 
-async def test_script_that_says_what_cannot_be_taken_costs_that_alone(bench):
+async def test_script_that_says_what_cannot_be_taken_costs_that_alone(make_bench):
+    bench = make_bench(exclusive=False)
     other = await bench.ready("def main(): pass\n", name="other.py")
-    bench.service._limits = msgspec.structs.replace(bench.service._limits, exclusive=False)
     summary = await bench.run(POISON)
     pid = summary.id
     assert summary.state is S.COMPLETE, summary.history.stacktrace
@@ -105,7 +105,7 @@ async def test_script_that_says_what_cannot_be_taken_costs_that_alone(bench):
     forged = [one for one in bench.events if one.procedure == pid and not one.service_topic]
     assert {one.topic for one in forged} >= {"procedure.lifecycle.statechange", "procedure.console.input"}
     assert all(msgspec.json.decode(one.data)["origin"] == "script" for one in forged)
-    assert bench.service._registry.find(pid).control.holder is None
+    assert bench.registry.find(pid).control.holder is None
     assert bench.journal.set_aside.counts["records"] > 50
     assert all(len(event.data) <= 17 << 20 and event.at < 5e9 for event in bench.events)
     await bench.start(other)
@@ -140,7 +140,7 @@ def main(): pass
 
 async def test_procedure_whose_kernel_cannot_be_read_fails_and_frees_whoever_waits(bench):
     pid = await bench.ready("import time\ndef main():\n    print('on')\n    time.sleep(1000)\n")
-    kernel = bench.service._registry.find(pid).kernel
+    kernel = bench.registry.find(pid).kernel
 
     def torn(most=0):
         raise OSError(5, "Input/output error")

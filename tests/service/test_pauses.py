@@ -54,11 +54,11 @@ async def heard(bench, pid, topic, count=1):
 
 
 async def pause(bench, pid, at=None):
-    return (await bench.service.pauses.pause(PauseProcessCommand(pid, at), "alice")).pause
+    return (await bench.pauses.pause(PauseProcessCommand(pid, at), "alice")).pause
 
 
 async def resume(bench, pid):
-    return (await bench.service.pauses.resume(ResumeProcessCommand(pid), "bob")).pause
+    return (await bench.pauses.resume(ResumeProcessCommand(pid), "bob")).pause
 
 
 async def stop(bench, pid, abort=False):
@@ -345,7 +345,7 @@ async def test_a_thread_that_waits_when_main_has_ended_is_not_let_go_on(bench):
     await heard(bench, pid, topics.PAUSED)
     await asyncio.to_thread(lambda: open(gate, "w").close())
     assert (await bench.until(pid)).state is S.COMPLETE
-    await bench.service._registry.find(pid).gone()
+    await bench.registry.find(pid).gone()
     assert bench.output(pid) == "ended\n"
     assert told(bench, pid)[-1] == ("unpaused", "main has ended")
 
@@ -384,7 +384,7 @@ async def test_a_kernel_that_dies_while_it_is_paused_is_a_failure(bench):
     await pause(bench, pid)
     await bench.start(pid)
     await heard(bench, pid, topics.PAUSED)
-    os.kill(bench.service._registry.find(pid).kernel.pid, signal.SIGKILL)
+    os.kill(bench.registry.find(pid).kernel.pid, signal.SIGKILL)
     summary = await bench.until(pid)
     assert (summary.state, summary.pause) == (S.FAILED, None)
 
@@ -462,7 +462,7 @@ async def test_a_pause_that_was_missed_while_no_service_was_there_is_over(succes
 
 async def test_a_kernel_of_an_older_version_that_cannot_pause_is_refused_by_that_name(bench):
     pid = await bench.ready(SCANS)
-    bench.service._registry.find(pid).kernel._hello = Hello(can=("control",))
+    bench.registry.find(pid).kernel._hello = Hello(can=("control",))
     with pytest.raises(PauseRefused, match=rf"Cannot pause PID {pid}: its kernel was started by an older version"):
         await pause(bench, pid)
     await bench.start(pid)
@@ -507,7 +507,7 @@ def asked(monkeypatch, instead):
 def frozen(bench, pid, monkeypatch):
     """Keep a kernel from answering, as one that is busy below Python does."""
     monkeypatch.setattr(pause_module, "_SECONDS", 0.1)
-    process = bench.service._registry.find(pid).kernel.pid
+    process = bench.registry.find(pid).kernel.pid
     os.kill(process, signal.SIGSTOP)
     tasks = pathlib.Path(f"/proc/{process}/task")
     while any(") T " not in (task / "stat").read_text() for task in tasks.iterdir()):
@@ -640,13 +640,13 @@ async def test_a_kernel_that_does_not_answer_is_stopped_all_the_same(make_bench,
     await pause(bench, pid)
     await bench.start(pid)
     await heard(bench, pid, topics.PAUSED)
-    os.kill(bench.service._registry.find(pid).kernel.pid, signal.SIGSTOP)
+    os.kill(bench.registry.find(pid).kernel.pid, signal.SIGSTOP)
     assert (await stop(bench, pid)).stopped
 
 
 async def test_a_pause_that_the_end_of_the_kernel_overtakes_is_refused(bench):
     pid = await bench.ready(SCANS)
-    kernel = bench.service._registry.find(pid).kernel
+    kernel = bench.registry.find(pid).kernel
     os.kill(kernel.pid, signal.SIGSTOP)
     asked = asyncio.ensure_future(pause(bench, pid))
     await asyncio.sleep(0)

@@ -25,14 +25,14 @@ async def failed(bench: Bench, text: str = FAILS, **kwargs) -> int:
 
 async def gone(bench: Bench, pid: int) -> None:
     """Wait for the end of a kernel."""
-    execution = bench.service._registry.find(pid)
+    execution = bench.registry.find(pid)
     await asyncio.wait_for(execution.gone(), DEADLINE)
     assert not execution.kernel_alive
 
 
 def kept(bench: Bench, pid: int) -> bool:
     try:
-        return bench.service.attachments.kernel(pid).kept_until is not None
+        return bench.attachments.kernel(pid).kept_until is not None
     except NoKernel:
         return False
 
@@ -51,7 +51,7 @@ async def test_none_is_kept_where_the_time_is_zero(bench):
 async def test_kept_kernel_goes_when_its_time_is_over(make_bench):
     bench = make_bench(keep_failed_seconds=0.05)
     pid = await bench.ready(FAILS)
-    kernel = bench.service._registry.find(pid).kernel
+    kernel = bench.registry.find(pid).kernel
     await bench.start(pid)
     await bench.until(pid)
     await asyncio.wait_for(kernel._exited.wait(), DEADLINE)
@@ -62,7 +62,7 @@ async def test_stop_of_a_failed_procedure_ends_its_kernel_and_says_what_it_alway
     bench = make_bench(keep_failed_seconds=60.0)
     pid = await failed(bench)
     assert not (await bench.service.stop(StopProcessCommand(pid))).stopped
-    assert not bench.service._registry.find(pid).kernel_alive
+    assert not bench.registry.find(pid).kernel_alive
     assert bench.service.summarise([pid])[0].state is _S.FAILED
 
 
@@ -96,7 +96,7 @@ async def test_kernel_is_not_kept_where_all_places_are_taken(make_bench):
 async def test_kept_kernel_goes_with_the_procedure_that_is_listed_no_more(make_bench):
     bench = make_bench(keep_failed_seconds=60.0, history=1)
     first = await failed(bench)
-    execution = bench.service._registry.find(first)
+    execution = bench.registry.find(first)
     await failed(bench)
     await asyncio.wait_for(execution.gone(), DEADLINE)
     assert not execution.kernel_alive
@@ -106,7 +106,7 @@ async def test_kept_kernel_goes_with_the_procedure_that_is_listed_no_more(make_b
 async def test_kept_kernel_goes_with_its_service(tmp_path, end):
     bench = Bench(tmp_path, keep_failed_seconds=60.0)
     pid = await failed(bench)
-    execution = bench.service._registry.find(pid)
+    execution = bench.registry.find(pid)
     await getattr(bench, end)()
     assert not execution.kernel_alive
 
@@ -138,7 +138,7 @@ async def test_script_of_a_kept_kernel_hears_nothing_any_more(make_bench):
     other = await bench.ready(speaks, name="speaks.py")
     await bench.start(other)
     await bench.until(other)
-    assert bench.service._registry.find(pid).interests == set()
+    assert bench.registry.find(pid).interests == set()
     assert "heard" not in bench.output(pid)
 
 
@@ -189,7 +189,7 @@ def _runs(pid: int) -> bool:
 async def test_kernel_is_kept_under_a_guest_who_was_there_before_the_failure(make_bench):
     bench = make_bench(keep_failed_seconds=60.0)
     pid = await bench.ready(FAILS)
-    connection = bench.service.attachments.kernel(pid).connection
+    connection = bench.attachments.kernel(pid).connection
     with attached(connection) as guest:
         await asyncio.to_thread(guest.subshell)
         await bench.start(pid)
@@ -200,7 +200,7 @@ async def test_kernel_is_kept_under_a_guest_who_was_there_before_the_failure(mak
 async def test_procedure_that_fails_while_the_service_ends_leaves_no_kernel(make_bench):
     bench = make_bench(keep_failed_seconds=60.0)
     pid = await bench.ready(FAILS)
-    await bench.service._kept.close()
+    await bench.core.kept.close()
     await bench.start(pid)
     await bench.until(pid)
     assert not kept(bench, pid)

@@ -377,14 +377,6 @@ async def test_only_the_newest_inactive_procedures_stay_listed(make_bench):
     assert len(list((bench.state.path / "kernels").iterdir())) == 3, "folders of forgotten kernels are gone"
 
 
-async def test_one_that_is_forgotten_as_it_ends_is_told_as_ended(make_bench):
-    bench = make_bench(history=1)
-    pids = [await bench.ready("def main(subarray_id): pass", name=f"{n}.py") for n in range(4)]
-    waits = [asyncio.create_task(bench.until(pid)) for pid in pids]
-    await asyncio.gather(*(bench.start(pid, subarray_id=n) for n, pid in enumerate(pids)))
-    assert {summary.state for summary in await asyncio.gather(*waits)} == {ProcedureState.COMPLETE}
-
-
 async def test_more_procedures_than_allowed_are_refused_until_one_ends(make_bench):
     bench = make_bench(max_kernels=1)
     pid = await bench.create(FOREVER)

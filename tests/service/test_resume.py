@@ -139,7 +139,7 @@ async def test_procedure_that_ended_while_no_service_was_there_is_recorded_with_
     pid = await first.ready(COUNTING)
     await first.start(pid, str(gate.folder), 20)
     await gate.reached()
-    kernel = first.service._registry.find(pid).kernel
+    kernel = first.registry.find(pid).kernel
     await first.detach()
     await gate.open()
     async with asyncio.timeout(60):
@@ -220,7 +220,7 @@ async def test_creation_that_was_under_way_is_brought_to_its_end(services):
 async def test_start_that_was_recorded_and_did_not_reach_the_kernel_is_carried_out_once(services, monkeypatch):
     first = await services()
     pid = await first.ready("def main(x): print('ran', x)\n")
-    monkeypatch.setattr(first.service._registry.find(pid).kernel, "ask", lambda request: None)
+    monkeypatch.setattr(first.registry.find(pid).kernel, "ask", lambda request: None)
     await first.start(pid, 7)
     await first.detach()
     second = await services()
@@ -231,7 +231,7 @@ async def test_start_that_was_recorded_and_did_not_reach_the_kernel_is_carried_o
 async def test_start_that_reached_the_kernel_and_was_not_heard_of_is_not_repeated(services, gate):
     first = await services()
     pid = await first.ready(COUNTING)
-    first.service._registry.find(pid).kernel.attach(_deaf, lambda description: None)
+    first.registry.find(pid).kernel.attach(_deaf, lambda description: None)
     await first.start(pid, str(gate.folder), 20)
     await gate.reached()
     await first.detach()
@@ -291,7 +291,7 @@ async def test_kernel_that_was_killed_meanwhile_is_failed(services, gate):
     pid = await first.ready(COUNTING)
     await first.start(pid, str(gate.folder), 20)
     await gate.reached()
-    kernel = first.service._registry.find(pid).kernel
+    kernel = first.registry.find(pid).kernel
     await first.detach()
     os.kill(kernel.pid, signal.SIGKILL)
     second = await services()
@@ -304,7 +304,7 @@ async def test_kernel_that_was_killed_meanwhile_is_failed(services, gate):
 async def test_procedure_whose_kernel_left_no_trace_is_failed_not_active_for_ever(services):
     first = await services()
     pid = await first.ready(NOTHING)
-    kernel = first.service._registry.find(pid).kernel
+    kernel = first.registry.find(pid).kernel
     await first.detach()
     os.kill(kernel.pid, signal.SIGKILL)
     shutil.rmtree(kernel.folder)

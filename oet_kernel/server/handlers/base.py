@@ -27,6 +27,8 @@ from oet_kernel.models import USER, to_json
 from oet_kernel.records.writer import RecordWriter
 from oet_kernel.scripts.catalogue import ScriptCatalogue
 from oet_kernel.service.activities import ActivityService
+from oet_kernel.service.attachments import Attachments
+from oet_kernel.service.pauses import Pauses
 from oet_kernel.service.procedures import ScriptExecutionService
 from oet_kernel.store.journal import Journal
 
@@ -46,6 +48,8 @@ class HandlerContext(Struct, frozen=True, kw_only=True):
 
     service: ScriptExecutionService
     activities: ActivityService
+    attachments: Attachments
+    pauses: Pauses
     journal: Journal
     catalogue: ScriptCatalogue
     bus: EventBus

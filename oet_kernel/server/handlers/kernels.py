@@ -15,16 +15,16 @@ class KernelHandler(OetHandler):
     @authorized(action="execute", resource=RESOURCE)
     async def get(self, root: str, pid: str) -> None:
         """Send the kernel's connection; requires the right to execute, since it allows taking control."""
-        self._answer_info(self.service.attachments.kernel(procedure_id(pid)))
+        self._answer_info(self.context.attachments.kernel(procedure_id(pid)))
 
     @web.authenticated
     @authorized(action="execute", resource=RESOURCE)
     async def put(self, root: str, pid: str) -> None:
         """Acquire control, so that attached clients may type, or release it."""
         uid = procedure_id(pid)
-        self.service.attachments.kernel(uid)
+        self.context.attachments.kernel(uid)
         update = decode(self.body, ControlUpdate)
-        self._answer_info(await self.service.attachments.control(uid, self.caller, update.control))
+        self._answer_info(await self.context.attachments.control(uid, self.caller, update.control))
 
     def _answer_info(self, info: object) -> None:
         self.set_header("Cache-Control", "no-store")  # the body holds a key

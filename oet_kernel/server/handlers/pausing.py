@@ -18,7 +18,7 @@ class PauseHandler(ProcedureResource):
         """Request a pause, without waiting until a checkpoint is reached."""
         uid = procedure_id(pid)
         request = decode(self.body, PauseRequest) if self.body.strip() else PauseRequest()
-        summary = await self.service.pauses.pause(PauseProcessCommand(uid, request.at), self.caller)
+        summary = await self.context.pauses.pause(PauseProcessCommand(uid, request.at), self.caller)
         self.answer({"procedure": self.localise(summary, root)})
 
 
@@ -29,7 +29,7 @@ class ResumeHandler(ProcedureResource):
     @authorized(action="execute", resource=RESOURCE)
     async def post(self, root: str, pid: str) -> None:
         """Resume the procedure; the body is ignored."""
-        summary = await self.service.pauses.resume(ResumeProcessCommand(procedure_id(pid)), self.caller)
+        summary = await self.context.pauses.resume(ResumeProcessCommand(procedure_id(pid)), self.caller)
         self.answer({"procedure": self.localise(summary, root)})
 
 

@@ -119,7 +119,7 @@ def files_of(pid: int) -> dict[int, str]:
 async def look(bench: Bench, name: str) -> Kernel:
     """Run the probe, and look at its process while the procedure is READY."""
     procedure = await bench.ready(PROBE, name=name)
-    kernel = bench.service._registry.find(procedure).kernel
+    kernel = bench.registry.find(procedure).kernel
     assert kernel is not None
     parent = psutil.Process(kernel.pid).ppid()
     files = files_of(kernel.pid)

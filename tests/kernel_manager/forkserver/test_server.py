@@ -36,7 +36,7 @@ def library(tmp_path, monkeypatch):
 
 
 def process(bench, pid):
-    return psutil.Process(bench.service._registry.find(pid).kernel.pid)
+    return psutil.Process(bench.registry.find(pid).kernel.pid)
 
 
 def was_forked(bench, pid):
@@ -139,8 +139,8 @@ async def test_kernel_has_the_umask_that_the_service_has_now(forked):
 async def test_warm_kernel_is_never_stale(tmp_path, monkeypatch, change):
     """What has changed between the start of a warm kernel and its script is for the script as it is now."""
     bench = Bench(tmp_path, fork_server=ForkServerSupervisor(tmp_path), warm_kernels=1)
-    bench.service._services.kernels.open()
-    await bench.service._services.kernels.opened()
+    bench.pool.open()
+    await bench.pool.opened()
     (tmp_path / "new").mkdir()
     before = os.umask(0o022)
     try:

@@ -50,7 +50,7 @@ def test_process_that_a_kernel_left_behind_is_ended(folder):
 async def test_procedure_at_work_without_a_service_is_told_and_left_alone(tmp_path):
     first = Bench(tmp_path)
     pid = await first.ready(NOTHING)
-    kernel = first.service._registry.find(pid).kernel
+    kernel = first.registry.find(pid).kernel
     await first.detach()
     findings = await asyncio.to_thread(Doctor(first.state.path, fix=True).examine)
     (one,) = [one for one in findings if one.about == "procedures"]
@@ -83,7 +83,7 @@ async def test_kernel_without_a_procedure_is_ended_and_nothing_is_left_of_it(tmp
 async def test_procedure_whose_kernel_is_gone_is_told_and_the_next_service_records_it(tmp_path):
     first = Bench(tmp_path)
     pid = await first.ready(NOTHING)
-    kernel = first.service._registry.find(pid).kernel
+    kernel = first.registry.find(pid).kernel
     await first.detach()
     os.kill(kernel.pid, signal.SIGKILL)
     await ended(kernel.pid)
