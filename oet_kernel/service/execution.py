@@ -1,11 +1,12 @@
 """Execution of one procedure: its state machine, its kernel, and the connection between the two."""
 
 import asyncio
+import logging
 import time
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -32,12 +33,15 @@ from oet_kernel.scripts.catalogue import check_fetched
 from oet_kernel.scripts.sources import Fetched, ScriptSources
 from oet_kernel.service.lease import KernelControl
 from oet_kernel.service.pause_requests import KernelPause, event_of, fact_of
+from oet_kernel.service.publisher import EventPublisher
 from oet_kernel.service.steps import StepDeadline
 from oet_kernel.settings import EXIT_SECONDS, Ladder
 from oet_kernel.store.journal import Journal
 from oet_kernel.store.rows import KernelRow, ProcedureRow
 from oet_kernel.system.supervision import supervise
 from oet_kernel.system.threads import SCRIPTS
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -60,6 +64,7 @@ class Services(Struct, frozen=True):
     """Components that all executions of a service share."""
 
     journal: Journal
+    publisher: EventPublisher
     sources: ScriptSources
     kernels: KernelSource
     ladder: Ladder
@@ -68,19 +73,6 @@ class Services(Struct, frozen=True):
     """Seconds within which a kernel must take requests, and begin a requested step."""
     exit_deadline: float = EXIT_SECONDS
     """Seconds that a script's threads and processes may go on after its end; 0 for no limit."""
-
-
-class Audience(Protocol):
-    """Receiver of an execution's news: the service."""
-
-    def say(self, execution: "Execution", announcement: Announcement, at: float) -> None:
-        """Publish an event of the procedure, of this time (Unix seconds)."""
-
-    def entered(self, execution: "Execution", state: ProcedureState, at: float) -> None:
-        """Handle a new state of the procedure, entered at this time (Unix seconds)."""
-
-    def kernel_gone(self, execution: "Execution") -> None:
-        """Handle the end of the kernel's process."""
 
 
 class Execution:
@@ -92,11 +84,19 @@ class Execution:
         Stored procedure, new or as another service left it.
     services
         Components shared with other executions.
-    audience
-        Receives the execution's news.
+    on_state
+        Called with the execution after each new state, which is stored and published.
+    on_kernel_end
+        Called with the execution when its kernel has ended.
     """
 
-    def __init__(self, row: ProcedureRow, services: Services, audience: Audience) -> None:
+    def __init__(
+        self,
+        row: ProcedureRow,
+        services: Services,
+        on_state: Callable[["Execution", ProcedureState], None],
+        on_kernel_end: Callable[["Execution"], None],
+    ) -> None:
         self.procedure = row.procedure
         self.committed = row.procedure
         """Procedure as last written to the database, together with its events."""
@@ -133,7 +133,8 @@ class Execution:
         self._offset = 0
         """Number of bytes of the kernel's journal that have been handled."""
         self._services = services
-        self._audience = audience
+        self._on_state = on_state
+        self._on_kernel_end = on_kernel_end
         self._changed = asyncio.Event()
         self._preparation: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[bool] | None = None
@@ -157,6 +158,11 @@ class Execution:
                 controller=self.control.holder,
             )
         )
+
+    def open(self) -> None:
+        """Store a new procedure, and publish its first state."""
+        self.save()
+        self._entered(*self.procedure.history.process_states[0])
 
     @property
     def id(self) -> int:
@@ -186,6 +192,12 @@ class Execution:
     def kernel_alive(self) -> bool:
         """True while the kernel's process may be running."""
         return self.kernel is not None and self.kernel.alive
+
+    @property
+    def occupies_subarray(self) -> bool:
+        """True while the procedure is running, or its process may still be at work after a stop."""
+        at_work = self.state is ProcedureState.UNKNOWN and self.kernel_alive
+        return at_work or ("main" in self.procedure.calls and not self.state.inactive)
 
     def prepare(self) -> None:
         """Start to bring the procedure from CREATING to READY; an error makes it FAILED."""
@@ -287,7 +299,7 @@ class Execution:
     def _change_control(self, control: ControlReport, at: float) -> None:
         self.control.holder = control.who if control.taken else None
         self.save()
-        self._audience.say(self, announce(topics.KERNEL_CONTROL, str(self.id), **msgspec.structs.asdict(control)), at)
+        self._say(announce(topics.KERNEL_CONTROL, str(self.id), **msgspec.structs.asdict(control)), at)
 
     def _hear_pause(self, report: PauseReport, at: float) -> None:
         before = self.procedure
@@ -301,7 +313,7 @@ class Execution:
         if (fact := fact_of(report, at, pending)) is not None:
             self.learn(fact)
         if self.procedure is not before and (announcement := event_of(report, self.id)) is not None:
-            self._audience.say(self, announcement, at)
+            self._say(announcement, at)
         self.pausing.heard(report)
 
     async def detach(self) -> None:
@@ -338,11 +350,22 @@ class Execution:
         self.save()
         if after.returned is not None and before.returned is None:
             told = msgspec.structs.asdict(after.returned)
-            self._audience.say(self, announce(topics.SCRIPT_RETURNED, str(self.id), **told), fact.at)
+            self._say(announce(topics.SCRIPT_RETURNED, str(self.id), **told), fact.at)
         for state, at in after.history.process_states[len(before.history.process_states) :]:
-            self._audience.entered(self, state, at)
+            self._entered(state, at)
             self._changed.set()
             self._changed = asyncio.Event()
+
+    def _entered(self, state: ProcedureState, at: float) -> None:
+        """Publish a state that was entered, and have the service act on it."""
+        uri = self.procedure.script.script_uri
+        log.info("Procedure %d, %s, is %s%s", self.id, uri, state.name, _why(self.procedure))
+        told = not (state is ProcedureState.STOPPED and self.abort)  # published when the abort script runs
+        self._services.publisher.entered(self.procedure, state, at, self.request_id, told=told)
+        self._on_state(self, state)
+
+    def _say(self, announcement: Announcement, at: float) -> None:
+        self._services.journal.publish(announcement, self.id, at)
 
     def _supervise(self, doing: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         return supervise(f"{doing} procedure {self.id}", work)
@@ -433,7 +456,7 @@ class Execution:
         )
 
     def _note(self, line: str) -> None:
-        self._audience.say(self, announce(topics.ENVIRONMENT_LOG, str(self.id), text=line), time.time())
+        self._say(announce(topics.ENVIRONMENT_LOG, str(self.id), text=line), time.time())
 
     async def _hear(self, records: list[Record], offset: int) -> None:
         """Handle messages of the kernel, and store them and the journal's offset in one transaction."""
@@ -452,7 +475,7 @@ class Execution:
         self._services.journal.set_aside.put("records", f"procedure {self.id}", bytes(record.content), why)
         text = f"[a message of type {record.type:.40} could not be taken, and is left out: {error!s:.500}]\n"
         told = {"call": (record.call or "")[:NAME_CHARACTERS] or None, "name": "stderr", "text": encodable(text)}
-        self._audience.say(self, announce(topics.OUTPUT_STREAM, str(self.id), **told), time.time())
+        self._say(announce(topics.OUTPUT_STREAM, str(self.id), **told), time.time())
 
     def _take(self, record: Record) -> None:
         """Handle one message of the kernel."""
@@ -470,7 +493,7 @@ class Execution:
                 if meaning.topic == topics.CONSOLE_INPUT and self.control.holder is None:
                     meaning = marked(meaning.topic, msgspec.json.decode(meaning.data), self.id)  # no user can type
                 check_json(meaning.data)
-                self._audience.say(self, meaning, record.t)
+                self._say(meaning, record.t)
             case Subscription():
                 if meaning.topic not in self.interests and len(self.interests) >= TOPICS:
                     raise OutOfBounds(f"the script listens to {TOPICS} topics already")
@@ -515,7 +538,7 @@ class Execution:
         self.control.ended()
         self.pausing.ended()
         self.learn(lifecycle.KernelExited(self.kernel.ended_at or time.time(), description, self.kernel.exit_status))
-        self._audience.kernel_gone(self)
+        self._on_kernel_end(self)
 
     async def _end_kernel(self) -> bool:
         """End the kernel and read its last messages, unless they cannot be stored; return False if it goes on."""
@@ -547,3 +570,11 @@ def identity_of(row: KernelRow) -> KernelIdentity:
 
 def _has_failed(task: "asyncio.Task[bool]") -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+def _why(procedure: lifecycle.Procedure) -> str:
+    """Return the reason of a failure for the log; empty if the procedure has not failed."""
+    if procedure.state is not ProcedureState.FAILED:
+        return ""
+    lines = (procedure.history.stacktrace or "").strip().splitlines() or ["it is not known why"]
+    return f": {lines[-1]}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from oet_kernel.errors import ResourceNotFound
 from oet_kernel.models import ProcedureState
 from oet_kernel.service.execution import Execution
+from oet_kernel.store.rows import Unit
 
 
 class Registry:
@@ -52,6 +53,12 @@ class Registry:
         """
         self._executions.update({execution.id: execution for execution in executions})
         self._ended = list(ended)
+
+    def committed(self, unit: Unit) -> None:
+        """Note the procedures that are now in the database, together with their events."""
+        for pid, row in unit.procedures.items():
+            if (execution := self._executions.get(pid)) is not None:
+                execution.committed = row.procedure
 
     def get(self, pid: int) -> Execution | None:
         """Return an execution by id; None if it is not listed."""

@@ -303,8 +303,9 @@ async def test_procedure_that_is_to_start_by_itself_is_started_when_that_can_be_
     with bench.trouble():
         with pytest.raises(StoreUnusable):
             await bench.create(NOTHING, name="other.py")
-        bench.service._do(bench.service._autostart(bench.registry.find(pid)))
+        starting = asyncio.create_task(bench.service._starts.autostart(bench.registry.find(pid)))
         await asyncio.sleep(0)
+    await starting
     assert (await bench.until(pid)).state is S.COMPLETE
 
 

@@ -169,7 +169,7 @@ async def test_procedure_that_is_not_taken_up_in_time_keeps_no_other_from_it(tmp
         await resume(execution, found)
 
     monkeypatch.setattr(Execution, "resume", slow)
-    monkeypatch.setattr("oet_kernel.service.procedures.RESUME_SECONDS", 0.1)
+    monkeypatch.setattr("oet_kernel.service.restoration.RESUME_SECONDS", 0.1)
     bench = Bench(tmp_path)
     await bench.service.resume()
     assert bench.service.is_resumed

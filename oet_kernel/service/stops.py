@@ -1,4 +1,4 @@
-"""Abort script after a stop: preparation on the stopped procedure's subarray, start, and announcement.
+"""Stops of procedures, and the abort script after a stop: its preparation on the same subarray, and its start.
 
 Promises are stored with the stop, so that the next service keeps those that this one cannot.
 """
@@ -7,8 +7,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
+
 from oet_kernel import topics
-from oet_kernel.errors import AbortFailed, OetError
+from oet_kernel.errors import AbortFailed, OetError, StopFailed
 from oet_kernel.models import (
     FileSystemScript,
     PrepareProcessCommand,
@@ -23,8 +25,17 @@ from oet_kernel.service.resources import Subarrays
 from oet_kernel.settings import Limits
 
 
-class Aborts:
-    """Run the abort script after a stop.
+class StopOutcome(Struct, frozen=True):
+    """Outcome of a stop."""
+
+    stopped: bool
+    """False if the procedure had already ended."""
+    aborted: list[ProcedureSummary]
+    """Summaries of the abort scripts that were started."""
+
+
+class Stops:
+    """Stop procedures, and run the abort script on the subarrays of those that are to be aborted.
 
     Parameters
     ----------
@@ -54,39 +65,44 @@ class Aborts:
         self._subarrays = subarrays
         self._publisher = publisher
         self._create = create
-        self._kept: set[int] = set()
         self._follows: dict[int, Execution] = {}
         """Stopped execution by the id of its abort script's procedure, until that procedure is started."""
 
-    def keeps(self, pid: int) -> bool:
-        """Return whether the subarray of a procedure is reserved for the abort script that follows it."""
-        return pid in self._kept
-
-    def take(self, execution: Execution, wanted: bool) -> bool:
-        """Return whether the abort script is to follow a stop; if so, reserve the subarray for it.
-
-        The activity of another procedure on the subarray is not aborted, and no procedure may start there until the
-        abort script has it.
+    async def stop(self, execution: Execution, *, abort: bool = False, who: str | None = None) -> StopOutcome:
+        """Stop a procedure, and run the abort script if that is requested now or was before a restart.
 
         Parameters
         ----------
         execution
-            Execution that is being stopped.
-        wanted
-            Whether the stop command asks for the abort script.
+            Execution of a procedure that has not ended.
+        abort
+            Whether the abort script is to follow.
+        who
+            Name of the requester.
+
+        Raises
+        ------
+        StopFailed
+            When the kernel's process outlived SIGKILL.
+        AbortFailed
+            When the procedure was stopped, but the abort script did not start to run.
         """
-        pid = execution.id
-        free = self._subarrays.claim(execution.procedure.subarray, pid) == pid
-        if not (wanted or execution.abort) or self._script is None or not free or pid in self._kept:
-            return False
-        self._kept.add(pid)
-        return True
+        abort = self._reserve(execution, abort)
+        try:
+            if not await execution.stop(abort=abort, who=who):
+                assert execution.kernel is not None
+                raise StopFailed(
+                    f"Cannot stop script with ID {execution.id}: its {execution.kernel.location} is there even "
+                    "after SIGKILL"
+                )
+            aborted = await self.abort(execution) if abort else []
+        finally:
+            if abort:
+                self._subarrays.end_reservation(execution.id)
+            self._subarrays.release(execution)
+        return StopOutcome(stopped=True, aborted=aborted)
 
-    def release(self, execution: Execution) -> None:
-        """Release the reservation of the subarray."""
-        self._kept.discard(execution.id)
-
-    async def run(self, stopped: Execution) -> list[ProcedureSummary]:
+    async def abort(self, stopped: Execution) -> list[ProcedureSummary]:
         """Run the abort script on the subarray of a stopped procedure, and publish the stop.
 
         Parameters
@@ -107,7 +123,7 @@ class Aborts:
         try:
             return [await self._run(stopped)]
         except OetError:
-            self._tell(stopped, self._publisher.summary(stopped.procedure))
+            self._publish(stopped, self._publisher.summary(stopped.procedure))
             raise
         finally:
             if stopped.abort_id is not None:
@@ -117,7 +133,18 @@ class Aborts:
         """Handle the start of a procedure: the start of an abort script completes the stop before it."""
         stopped = self._follows.pop(execution.id, None)
         if stopped is not None:
-            self._tell(stopped, [self._publisher.summary(execution.procedure)])
+            self._publish(stopped, [self._publisher.summary(execution.procedure)])
+
+    def _reserve(self, execution: Execution, wanted: bool) -> bool:
+        """Return whether the abort script is to follow a stop; if so, reserve the subarray for it.
+
+        The activity of another procedure on the subarray is not aborted, and no procedure may start there until the
+        abort script has it.
+        """
+        pid = execution.id
+        free = self._subarrays.claim(execution.procedure.subarray, pid) == pid
+        follows = (wanted or execution.abort) and self._script is not None and free
+        return follows and self._subarrays.reserve(pid)
 
     async def _run(self, stopped: Execution) -> ProcedureSummary:
         execution = None if stopped.abort_id is None else self._registry.get(stopped.abort_id)
@@ -150,7 +177,7 @@ class Aborts:
         stopped.save()
         return execution
 
-    def _tell(self, stopped: Execution, result: Any) -> None:
+    def _publish(self, stopped: Execution, result: Any) -> None:
         if stopped.abort:
             stopped.abort = False
             stopped.save()
