@@ -174,7 +174,7 @@ class Bench:
         """Wait until a procedure is in one of these states, or has ended."""
         execution = self.registry.find(pid)
         async with asyncio.timeout(DEADLINE):
-            await execution.wait(*states)
+            await execution.stored.wait(*states)
             with suppress(StoreUnusable):
                 await self.journal.settled()
         return self.core.publisher.summary(execution.procedure)

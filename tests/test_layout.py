@@ -15,8 +15,6 @@ STILL_LONG = {
     "oet_kernel/kernel_manager/pool.py",
     "oet_kernel/maintenance/doctor.py",
     "oet_kernel/models.py",
-    "oet_kernel/service/execution.py",
-    "oet_kernel/service/procedures.py",
 }
 """Still to be parted."""
 

@@ -43,7 +43,7 @@ class Attachments:
             When the procedure has no kernel that takes requests.
         """
         execution = self._registry.find(pid)
-        kernel = None if execution.dismissed else execution.kernel
+        kernel = None if execution.ending.begun else execution.kernel
         connection = None if kernel is None else kernel.connection
         if kernel is None or connection is None:
             raise NoKernel(
@@ -56,7 +56,7 @@ class Attachments:
             id=location.id,
             host=location.host,
             pid=location.pid,
-            control=execution.control.holder,
+            control=execution.link.control.holder,
             kept_until=self._kept.until(pid),
             connection=connection,
         )
@@ -83,7 +83,9 @@ class Attachments:
             When the kernel does not answer.
         """
         self.kernel(pid)
-        await self._registry.find(pid).hand_over(who, taken)
+        link = self._registry.find(pid).link
+        if link.session is not None:
+            await link.control.hand_over(link.session, who, taken)
         with suppress(StoreUnusable):
             await self._journal.settled()
         return self.kernel(pid)

@@ -8,7 +8,8 @@ from oet_kernel import topics
 from oet_kernel.errors import TooManyKernels
 from oet_kernel.models import PrepareProcessCommand, ProcedureInput, ProcedureState
 from oet_kernel.service.acceptance import Acceptance
-from oet_kernel.service.execution import Execution, Services
+from oet_kernel.service.components import Components
+from oet_kernel.service.execution import Execution
 from oet_kernel.service.post_mortem import KeptKernels
 from oet_kernel.service.registry import Registry
 from oet_kernel.store.rows import ProcedureRow
@@ -19,7 +20,7 @@ class Creation:
 
     Parameters
     ----------
-    services
+    components
         Components that all executions share.
     registry
         Receives the new procedures.
@@ -27,8 +28,6 @@ class Creation:
         Kernels of failed procedures, which make room for new ones.
     acceptance
         Decides whether commands are accepted now.
-    kernels
-        Maximum number of active procedures together with the kept kernels.
     on_state
         Called with an execution after each new state of its procedure, which is stored and published.
     on_kernel_end
@@ -37,19 +36,18 @@ class Creation:
 
     def __init__(
         self,
-        services: Services,
+        components: Components,
         registry: Registry,
         kept: KeptKernels,
         acceptance: Acceptance,
-        kernels: int,
         on_state: Callable[[Execution, ProcedureState], None],
         on_kernel_end: Callable[[Execution], None],
     ) -> None:
-        self._services = services
+        self._components = components
         self._registry = registry
         self._kept = kept
         self._acceptance = acceptance
-        self._kernels = kernels
+        self._kernels = components.limits.kernels
         self._on_state = on_state
         self._on_kernel_end = on_kernel_end
 
@@ -73,6 +71,7 @@ class Creation:
         self,
         command: PrepareProcessCommand,
         main: ProcedureInput,
+        planned: ProcedureInput | None = None,
         *,
         autostart: bool,
         who: str | None,
@@ -86,6 +85,8 @@ class Creation:
             Script, and arguments of its ``init``.
         main
             Arguments of ``main`` where its start gives none.
+        planned
+            Arguments that its start is going to give, to be checked once the script is fetched; None if unknown.
         autostart
             Start the procedure as soon as it is READY.
         who
@@ -93,8 +94,8 @@ class Creation:
         repository
             Address of the script's repository with its secret credentials; None for a file.
         """
-        publisher = self._services.publisher
-        pid = self._services.journal.next_id("procedure")
+        publisher = self._components.publisher
+        pid = self._components.journal.next_id("procedure")
         request_id = publisher.request_id()
         publisher.request(topics.REQUEST_CREATE, request_id, pid, cmd=command)
         procedure = lifecycle.create(pid, command.script, command.init_args, time.time(), who)
@@ -102,10 +103,12 @@ class Creation:
             procedure=procedure, main=main, request_id=request_id, autostart=autostart, repository=repository
         )
         execution = self.restored(row)
+        if planned is not None:
+            execution.preparation.planned = planned
         self._registry.add(execution)
-        execution.open()
+        execution.stored.open()
         publisher.result(topics.CREATED, request_id, publisher.summary(procedure), pid)
-        execution.prepare()
+        execution.preparation.start()
         return execution
 
     def create_abort(self, command: PrepareProcessCommand, who: str | None) -> Execution:
@@ -115,4 +118,4 @@ class Creation:
 
     def restored(self, row: ProcedureRow) -> Execution:
         """Create the execution of a stored procedure."""
-        return Execution(row, self._services, self._on_state, self._on_kernel_end)
+        return Execution(row, self._components, self._on_state, self._on_kernel_end)

@@ -21,9 +21,10 @@ def forward(event: Event, executions: Iterable[Execution]) -> None:
         Executions of the listed procedures.
     """
     for execution in executions:
-        if not execution.interests or event.procedure == execution.id or execution.kernel is None:
+        interests = execution.messages.interests
+        if not interests or event.procedure == execution.id or execution.kernel is None:
             continue
-        if any(topics.under(event.topic, interest) for interest in execution.interests):
+        if any(topics.under(event.topic, interest) for interest in interests):
             fields = msgspec.json.decode(event.data)
             fields.pop("topic", None)
             execution.kernel.ask(EventRequest(event.topic, fields))

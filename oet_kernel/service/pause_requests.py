@@ -5,11 +5,13 @@ from collections import deque
 from uuid import uuid4
 
 from oet_kernel import topics
+from oet_kernel.bounds import OutOfBounds
 from oet_kernel.events.mapping import Announcement, announce
 from oet_kernel.kernel_manager.session import KernelSession
 from oet_kernel.models import Pause
 from oet_kernel.procedure import Fact, PauseAsked, Paused, PauseEnded
 from oet_kernel.protocol import PauseReport, PauseRequest
+from oet_kernel.service.stored_procedure import StoredProcedure
 
 _SECONDS = 5.0
 """Seconds for a kernel to answer on its control channel, which it does while the script runs."""
@@ -20,9 +22,16 @@ _TOO_OLD = "its kernel was started by an older version of the service and cannot
 
 
 class KernelPause:
-    """Pause requests to one kernel, and its answers."""
+    """Pause requests to one kernel, and its answers.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    stored
+        Procedure of the kernel, whose pause the reports change.
+    """
+
+    def __init__(self, stored: StoredProcedure) -> None:
+        self._stored = stored
         self._asked: deque[str] = deque(maxlen=100)
         self._answers: dict[str, asyncio.Future[PauseReport]] = {}
 
@@ -75,20 +84,43 @@ class KernelPause:
         """True while the kernel has a request that it has not answered."""
         return bool(self._answers)
 
-    def has_asked(self, report: PauseReport) -> bool:
-        """Return whether a report of the kernel answers a request, in time or late."""
-        return report.answers in self._asked
+    def hear(self, report: PauseReport, at: float, *, earlier: bool = False) -> None:
+        """Handle a report of the kernel, or a change that needs no kernel, and publish it.
 
-    def heard(self, report: PauseReport) -> None:
-        """Handle a report of the kernel."""
-        answer = self._answers.get(report.answers or "")
-        if answer is not None and not answer.done():
-            answer.set_result(report)
+        Parameters
+        ----------
+        report
+            Report of the kernel.
+        at
+            Time of the report in Unix seconds.
+        earlier
+            Whether the report may answer a request of an earlier service.
+
+        Raises
+        ------
+        OutOfBounds
+            When the report is of a pause that nobody has requested: the script forged it.
+        """
+        before, answers = self._stored.procedure, report.answers in self._asked  # in time or late
+        if report.phase == "pausing" and before.pause is None and not (earlier or answers):
+            raise OutOfBounds("nobody has asked for that, and the script does not pause itself")
+        pending = before.pause is not None and before.pause.pending is not None and answers
+        if (fact := fact_of(report, at, pending)) is not None:
+            self._stored.learn(fact)
+        changed = self._stored.procedure is not before
+        if changed and (announcement := event_of(report, self._stored.id)) is not None:
+            self._stored.publish(announcement, at)
+        self._answer(report)
 
     def ended(self) -> None:
         """Answer all requests with a refusal, because the kernel has ended."""
         for request in self._answers:
-            self.heard(PauseReport("refused", why=_ENDED, answers=request))
+            self._answer(PauseReport("refused", why=_ENDED, answers=request))
+
+    def _answer(self, report: PauseReport) -> None:
+        answer = self._answers.get(report.answers or "")
+        if answer is not None and not answer.done():
+            answer.set_result(report)
 
     def _new_request(self) -> str:
         request = uuid4().hex

@@ -73,10 +73,10 @@ class Pauses:
         self._take_command()
         request = self._publisher.request_id()
         self._publisher.request(topics.REQUEST_PAUSE, request, pid, cmd=command)
-        kernel = execution.kernel if execution.takes_requests else None
-        report = None if kernel is None else await execution.pausing.pause(kernel, command.at, who)
+        kernel = execution.link.taking_requests
+        report = None if kernel is None else await execution.link.pausing.pause(kernel, command.at, who)
         if report is None:
-            execution.learn(PausePending(time.time(), command.at, who))
+            execution.stored.learn(PausePending(time.time(), command.at, who))
         elif report.phase == "refused":
             raise PauseRefused(f"Cannot pause PID {pid}: {report.why}")
         return await self._told(pid)
@@ -110,13 +110,13 @@ class Pauses:
         self._take_command()
         request = self._publisher.request_id()
         self._publisher.request(topics.REQUEST_RESUME, request, pid, cmd=command)
-        kernel = execution.kernel if execution.takes_requests else None
+        kernel = execution.link.taking_requests
         if kernel is None:
-            execution.say_pause(PauseReport("resumed", who=who))
+            execution.link.pausing.hear(PauseReport("resumed", who=who), time.time())
             return await self._told(pid)
-        report = await execution.pausing.resume(kernel, who)
+        report = await execution.link.pausing.resume(kernel, who)
         if report is None:
-            execution.learn(ResumePending(time.time()))
+            execution.stored.learn(ResumePending(time.time()))
         elif report.phase == "refused":
             raise NotPaused(f"Cannot resume PID {pid}: {report.why}")
         return await self._told(pid)

@@ -46,9 +46,9 @@ class KeptKernels:
             False if it is not kept: the script did not end by an exception of its own, or left threads or processes at
             work, which nobody is responsible for.
         """
-        if not (self._seconds > 0 and room > 0 and execution.quiet and execution.kernel_alive):
+        if not (self._seconds > 0 and room > 0 and execution.messages.quiet and execution.link.alive):
             return False
-        execution.interests.clear()
+        execution.messages.end_interests()
         self.make_room(room - 1)
         timer = asyncio.get_running_loop().call_later(self._seconds, self.let_go, execution)
         self._places[execution.id] = _Place(execution, timer, time.time() + self._seconds)
@@ -64,8 +64,8 @@ class KeptKernels:
         place = self._places.pop(execution.id, None)
         if place is not None:
             place.timer.cancel()
-            place.execution.dismiss()
-            self._leaving.start("letting a kernel go", place.execution.gone())
+            place.execution.ending.dismiss()
+            self._leaving.start("letting a kernel go", place.execution.ending.complete())
 
     def make_room(self, places: int) -> None:
         """End the oldest kernels until at most this number are kept."""

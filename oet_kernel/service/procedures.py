@@ -25,8 +25,9 @@ from oet_kernel.models import (
 from oet_kernel.scripts.sources import ScriptSources
 from oet_kernel.service.acceptance import Acceptance
 from oet_kernel.service.background import Background
+from oet_kernel.service.components import Components
 from oet_kernel.service.creation import Creation
-from oet_kernel.service.execution import Execution, Services
+from oet_kernel.service.execution import Execution
 from oet_kernel.service.forwarding import forward
 from oet_kernel.service.post_mortem import KeptKernels
 from oet_kernel.service.publisher import EventPublisher, publish_list
@@ -86,21 +87,21 @@ class ScriptExecutionService:
         self._registry = registry
         self._kept = kept
         self._limits = limits
-        self._services = services = Services(
-            journal, publisher, sources, kernels, limits.ladder, limits.kernel_deadline, limits.exit_deadline
-        )
+        self._sources = sources
+        self._kernels = kernels
+        components = Components(journal, publisher, sources, kernels, limits)
         self._acceptance = Acceptance(journal)
         self._background = Background()
         self._resumed = asyncio.Event()
         subarrays = Subarrays()
         self._retirement = Retirement(sources, registry, kept, subarrays, self._background, limits.kernels)
         self._creation = Creation(
-            services, registry, kept, self._acceptance, limits.kernels, self._entered, self._retirement.kernel_ended
+            components, registry, kept, self._acceptance, self._entered, self._retirement.kernel_ended
         )
         self._stops = Stops(limits, registry, subarrays, publisher, self._creation.create_abort)
         self._starts = Starts(journal, publisher, self._acceptance, subarrays, self._stops, exclusive=limits.exclusive)
         self._restoration = Restoration(
-            state, services, registry, subarrays, self._starts, self._stops, self._background, self._creation.restored
+            state, components, registry, subarrays, self._starts, self._stops, self._background, self._creation.restored
         )
         journal.on_commit = registry.committed
         bus.tap(lambda event: forward(event, registry))
@@ -159,20 +160,18 @@ class ScriptExecutionService:
             if given is not None:
                 check_arguments(name, given)
         self._acceptance.check()
-        script, repository = self._services.sources.admit(command.script)
+        script, repository = self._sources.admit(command.script)
         command = replace(command, script=script)
         self._creation.make_room()
         execution = self._creation.create(
-            command, main or ProcedureInput(), autostart=autostart, who=who, repository=repository
+            command, main or ProcedureInput(), planned, autostart=autostart, who=who, repository=repository
         )
-        if planned is not None:
-            execution.planned = planned
         on_created(execution.id)
         created = self._publisher.summary(execution.procedure)  # the preparation does not wait for the disk
         try:
             await self._journal.settled()
         except StoreUnusable:
-            self._background.do(execution.stop())  # after an error reply the client must find no procedure at work
+            self._background.do(execution.ending.stop())  # after an error reply no procedure may be at work
             raise
         return created
 
@@ -233,10 +232,11 @@ class ScriptExecutionService:
         execution = self._registry.find(command.process_uid)
         if execution.state.inactive:
             self._kept.let_go(execution)
-            await execution.gone()
+            await execution.ending.complete()
             return StopOutcome(stopped=False, aborted=[])
-        execution.request_id = self._publisher.request_id()
-        self._publisher.request(topics.REQUEST_STOP, execution.request_id, execution.id, cmd=command)
+        request_id = self._publisher.request_id()
+        execution.stored.update(request_id=request_id)
+        self._publisher.request(topics.REQUEST_STOP, request_id, execution.id, cmd=command)
         outcome = await self._stops.stop(execution, abort=command.run_abort, who=who)
         with suppress(StoreUnusable):  # a stop completes even if the store cannot be written
             await self._journal.settled()
@@ -257,7 +257,7 @@ class ScriptExecutionService:
         ResourceNotFound
             When there is no procedure with one of the ids, or it is no longer listed.
         """
-        found = self._registry if pids is None else [self._registry.find(pid) for pid in pids]
+        found = self._registry if pids is None else map(self._registry.find, pids)
         summaries = [self._summary(execution) for execution in found]
         if self._limits.announce_lists:
             request_id = self._publisher.request_id()
@@ -268,11 +268,11 @@ class ScriptExecutionService:
         """Stop every procedure, and refuse new ones."""
         self._acceptance.end()
         await self._kept.close()
-        await asyncio.gather(*(execution.stop(who=_ITSELF) for execution in self._registry.active))
-        await asyncio.gather(*(execution.gone() for execution in self._registry))
+        await asyncio.gather(*(execution.ending.stop(who=_ITSELF) for execution in self._registry.active))
+        await asyncio.gather(*(execution.ending.complete() for execution in self._registry))
         with suppress(StoreUnusable):
             await self._journal.settled()  # published states are those that are stored
-        await self._services.kernels.close()
+        await self._kernels.close()
 
     async def detach(self) -> None:
         """Detach from every procedure, for the next service to restore, and refuse new ones."""
@@ -280,16 +280,16 @@ class ScriptExecutionService:
         self._background.cancel()
         await self._kept.close()
         await asyncio.gather(*(execution.detach() for execution in self._registry))
-        await self._services.kernels.detach()
+        await self._kernels.detach()
 
     def _entered(self, execution: Execution, state: ProcedureState) -> None:
         """Retire a procedure that has ended, and start one that is to be started as soon as it is READY."""
         if state.inactive:
             self._retirement.retire(execution)
-        elif execution.autostart and execution.procedure.startable:
+        elif execution.stored.row.autostart and execution.procedure.startable:
             self._background.do(self._starts.autostart(execution))
 
     def _summary(self, execution: Execution) -> ProcedureSummary:
         """Return a summary as stored, or of the moment while the store cannot be written."""
-        in_trouble = self._journal.trouble is not None
-        return self._publisher.summary(execution.procedure if in_trouble else execution.committed)
+        stored = execution.stored
+        return self._publisher.summary(stored.committed if self._journal.trouble is None else stored.procedure)

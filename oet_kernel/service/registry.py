@@ -58,7 +58,7 @@ class Registry:
         """Note the procedures that are now in the database, together with their events."""
         for pid, row in unit.procedures.items():
             if (execution := self._executions.get(pid)) is not None:
-                execution.committed = row.procedure
+                execution.stored.committed = row.procedure
 
     def get(self, pid: int) -> Execution | None:
         """Return an execution by id; None if it is not listed."""

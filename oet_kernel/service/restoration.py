@@ -8,7 +8,9 @@ from collections.abc import Callable
 from oet_kernel import procedure as lifecycle
 from oet_kernel.models import ProcedureState
 from oet_kernel.service.background import Background
-from oet_kernel.service.execution import Execution, Services, identity_of
+from oet_kernel.service.components import Components
+from oet_kernel.service.execution import Execution
+from oet_kernel.service.kernel_link import identity_of
 from oet_kernel.service.registry import Registry
 from oet_kernel.service.resources import Subarrays
 from oet_kernel.service.starts import Starts
@@ -31,7 +33,7 @@ class Restoration:
     ----------
     state
         State folder of the service.
-    services
+    components
         Components that all executions share.
     registry
         Receives the procedures.
@@ -48,7 +50,7 @@ class Restoration:
     def __init__(
         self,
         state: StateFolder,
-        services: Services,
+        components: Components,
         registry: Registry,
         subarrays: Subarrays,
         starts: Starts,
@@ -57,7 +59,7 @@ class Restoration:
         restored: Callable[[ProcedureRow], Execution],
     ) -> None:
         self._state = state
-        self._services = services
+        self._components = components
         self._registry = registry
         self._subarrays = subarrays
         self._starts = starts
@@ -79,7 +81,7 @@ class Restoration:
         for execution in self._registry.active:
             if "main" in execution.procedure.calls:
                 self._subarrays.claim(execution.procedure.subarray, execution.id)
-        await self._services.kernels.sweep([identity_of(kernel) for kernel in kernels.values()])
+        await self._components.kernels.sweep([identity_of(kernel) for kernel in kernels.values()])
         resumptions = [self._resume(one, kernels.get(one.id)) for one in executions if not one.state.inactive]
         tasks = [self._background.start("taking up a procedure", one) for one in resumptions]
         if tasks:
@@ -90,17 +92,17 @@ class Restoration:
 
     async def _read(self, history: int) -> tuple[list[ProcedureRow], dict[int, KernelRow]]:
         """Read the procedures, and the kernels of the active ones by id; set aside the rows that cannot be used."""
-        store, set_aside = self._services.journal.store, self._services.journal.set_aside
+        store, set_aside = self._components.journal.store, self._components.journal.set_aside
         rows = await STATE.run(lambda: [*store.newest_inactive(history), *store.active()])
         active = [row.id for row in rows if not row.procedure.state.inactive]
         kernels = await STATE.run(store.kernels, active)
         for row in (one for one in rows if one.id in store.unreadable):
-            self._services.journal.put(row)
+            self._components.journal.put(row)
             why = str(row.procedure.history.stacktrace)
             set_aside.put("rows", f"procedure {row.id}", store.unreadable.pop(row.id), why)
         for pid, kernel in list(kernels.items()):
             try:
-                self._services.kernels.check(identity_of(kernel))
+                self._components.kernels.check(identity_of(kernel))
             except ValueError as error:
                 set_aside.put("rows", f"procedure {pid}", repr(kernels.pop(pid)).encode(), str(error))
         if self._state.moved:
@@ -114,15 +116,17 @@ class Restoration:
         except Exception as error:
             report_fault(f"taking up procedure {execution.id}", error)
             if kernel is not None:
-                await self._services.kernels.end(identity_of(kernel))
-            execution.learn(lifecycle.Failed(time.time(), f"It could not be taken up after a restart: {error!r}"))
+                await self._components.kernels.end(identity_of(kernel))
+            execution.stored.learn(
+                lifecycle.Failed(time.time(), f"It could not be taken up after a restart: {error!r}")
+            )
 
     def _go_on(self) -> None:
         """Go on with the stops, abort scripts and starts that the previous service had accepted."""
         for execution in self._registry:
             if execution.stopping and not execution.state.inactive:
                 self._background.do(self._stops.stop(execution))
-            elif execution.abort and execution.state is ProcedureState.STOPPED:
+            elif execution.stored.row.abort and execution.state is ProcedureState.STOPPED:
                 self._background.do(self._stops.abort(execution))
-            elif execution.autostart and execution.procedure.startable:
+            elif execution.stored.row.autostart and execution.procedure.startable:
                 self._background.do(self._starts.autostart(execution))

@@ -49,7 +49,7 @@ class Retirement:
         """Release the subarray and the kernel of a procedure that has ended, and forget the oldest ended procedures."""
         self._subarrays.release(execution)
         if not self._kept.keep(execution, self._kernels - len(self._registry.active)):
-            execution.dismiss()
+            execution.ending.dismiss()
         if isinstance(execution.procedure.script, GitScript):
             self._background.do(self._retain_sources())
         for forgotten in self._registry.retire(execution):
@@ -63,10 +63,10 @@ class Retirement:
         self._subarrays.release(execution)
 
     async def _forget(self, execution: Execution, kernel: KernelSession) -> None:
-        await execution.gone()
+        await execution.ending.complete()
         await kernel.forget()
 
     async def _retain_sources(self) -> None:
         """Remove fetched sources that no procedure needs."""
-        used = [one.id for one in self._registry if not one.state.inactive or one.kernel_alive]
+        used = [one.id for one in self._registry if not one.state.inactive or one.link.alive]
         await self._sources.retain(used)

@@ -71,21 +71,22 @@ class Starts:
         if not execution.procedure.startable:
             return False
         self._acceptance.check()
-        arguments = command.run_args.over(execution.main)
+        arguments = command.run_args.over(execution.stored.row.main)
         check_arguments("main", arguments)
         started = lifecycle.Started(time.time(), arguments, who)
         if self._exclusive:
             holder = self._subarrays.claim(lifecycle.apply(execution.procedure, started).subarray, execution.id)
             if holder != execution.id and not command.force_start:
                 raise StartRefused(f"Cannot start PID {execution.id}: PID #{holder} is RUNNING")
-        execution.request_id = self._publisher.request_id()
-        execution.learn(started)
-        self._publisher.request(topics.REQUEST_START, execution.request_id, execution.id, cmd=command)
+        request_id = self._publisher.request_id()
+        execution.stored.update(request_id=request_id)
+        execution.stored.learn(started)
+        self._publisher.request(topics.REQUEST_START, request_id, execution.id, cmd=command)
         self._stops.started(execution)
         try:
             await self._journal.settled()  # a running procedure must be stored
         except StoreUnusable:
-            execution.learn(lifecycle.StartWithdrawn(time.time()))
+            execution.stored.learn(lifecycle.StartWithdrawn(time.time()))
             self._subarrays.release(execution)
             raise
         execution.run(arguments)
@@ -104,7 +105,7 @@ class Starts:
                 who = execution.procedure.requested_by.get("create")
                 await self.start(execution, StartProcessCommand(execution.id), who)
             except StartRefused as error:
-                execution.learn(lifecycle.Failed(time.time(), error.message))
+                execution.stored.learn(lifecycle.Failed(time.time(), error.message))
             except StoreUnusable:
                 await self._journal.written()  # the start was promised: try again once the store can be written
                 continue

@@ -89,7 +89,7 @@ class Stops:
         """
         abort = self._reserve(execution, abort)
         try:
-            if not await execution.stop(abort=abort, who=who):
+            if not await execution.ending.stop(abort=abort, who=who):
                 assert execution.kernel is not None
                 raise StopFailed(
                     f"Cannot stop script with ID {execution.id}: its {execution.kernel.location} is there even "
@@ -126,8 +126,8 @@ class Stops:
             self._publish(stopped, self._publisher.summary(stopped.procedure))
             raise
         finally:
-            if stopped.abort_id is not None:
-                self._follows.pop(stopped.abort_id, None)
+            if (abort_id := stopped.stored.row.abort_id) is not None:
+                self._follows.pop(abort_id, None)
 
     def started(self, execution: Execution) -> None:
         """Handle the start of a procedure: the start of an abort script completes the stop before it."""
@@ -143,11 +143,12 @@ class Stops:
         """
         pid = execution.id
         free = self._subarrays.claim(execution.procedure.subarray, pid) == pid
-        follows = (wanted or execution.abort) and self._script is not None and free
+        follows = (wanted or execution.stored.row.abort) and self._script is not None and free
         return follows and self._subarrays.reserve(pid)
 
     async def _run(self, stopped: Execution) -> ProcedureSummary:
-        execution = None if stopped.abort_id is None else self._registry.get(stopped.abort_id)
+        abort_id = stopped.stored.row.abort_id
+        execution = None if abort_id is None else self._registry.get(abort_id)
         if execution is None:
             execution = self._prepare(stopped)
         self._subarrays.hand_over(stopped.procedure.subarray, execution.id)
@@ -155,10 +156,10 @@ class Stops:
         said = f"Stopped script with ID {stopped.id}, but its abort script (ID {execution.id})"
         try:
             async with asyncio.timeout(self._deadline):
-                await execution.wait(ProcedureState.RUNNING)
+                await execution.stored.wait(ProcedureState.RUNNING)
         except TimeoutError:
             late = f"not ready within {self._deadline:g} s"
-            await execution.stop(who=f"the service: {late}")
+            await execution.ending.stop(who=f"the service: {late}")
             raise AbortFailed(f"{said} was {late}") from None
         if "main" not in execution.procedure.calls:
             trace = execution.procedure.history.stacktrace
@@ -173,12 +174,10 @@ class Stops:
         # created and saved in one turn of the event loop: the next service finds both or neither
         command = PrepareProcessCommand(script, ProcedureInput(kwargs=kwargs))
         execution = self._create(command, stopped.procedure.requested_by.get("stop"))
-        stopped.abort_id = execution.id
-        stopped.save()
+        stopped.stored.update(abort_id=execution.id)
         return execution
 
     def _publish(self, stopped: Execution, result: Any) -> None:
-        if stopped.abort:
-            stopped.abort = False
-            stopped.save()
-            self._publisher.result(topics.STOPPED, stopped.request_id, result, stopped.id)
+        if stopped.stored.row.abort:
+            stopped.stored.update(abort=False)
+            self._publisher.result(topics.STOPPED, stopped.stored.row.request_id, result, stopped.id)

@@ -228,8 +228,8 @@ async def test_no_state_is_shown_before_its_events_are_written(bench, monkeypatc
     starting = asyncio.create_task(bench.start(pid))
     await asyncio.sleep(0)
     assert "main" in bench.registry.find(pid).procedure.calls
-    bench.registry.find(pid).learn(CallStarted(time.time(), "main"))
-    bench.registry.find(pid).learn(Failed(time.time(), "Error: of its own\n"))
+    bench.registry.find(pid).stored.learn(CallStarted(time.time(), "main"))
+    bench.registry.find(pid).stored.learn(Failed(time.time(), "Error: of its own\n"))
     assert bench.service.summarise([pid])[0].state is S.READY
     assert (await bench.service.start(StartProcessCommand(pid))).state is S.READY
     may_write.set()
@@ -249,7 +249,7 @@ async def test_creation_that_was_answered_with_an_error_leaves_nothing_at_work(b
     await bench.journal.written()
     (one,) = bench.service.summarise()
     assert (await bench.until(one.id)).state is S.STOPPED
-    assert bench.state.kernel_folders() == [] or not bench.registry.find(one.id).kernel_alive
+    assert bench.state.kernel_folders() == [] or not bench.registry.find(one.id).link.alive
     assert (await bench.run(NOTHING)).state is S.COMPLETE
 
 

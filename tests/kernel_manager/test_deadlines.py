@@ -79,10 +79,10 @@ async def test_script_that_the_kernel_never_loads_is_a_failure(hasty, monkeypatc
 async def test_whoever_types_into_the_kernel_may_keep_it_from_main(hasty):
     pid = await hasty.ready(HELLO)
     execution = hasty.registry.find(pid)
-    await execution.hand_over("somebody", True)
-    assert execution._overdue("main")
-    await execution.hand_over("somebody", False)
-    assert not execution._overdue("main")
+    await hasty.attachments.control(pid, "somebody", True)
+    assert execution.link.overdue("main")
+    await hasty.attachments.control(pid, "somebody", False)
+    assert not execution.link.overdue("main")
     assert (await hasty.until(pid)).state is ProcedureState.FAILED
 
 
@@ -101,5 +101,5 @@ async def test_stop_of_a_kernel_that_is_waited_for_is_a_stop(hasty):
     pid = await hasty.ready(HELLO)
     os.kill(hasty.registry.find(pid).kernel.pid, signal.SIGSTOP)
     await hasty.start(pid)
-    await hasty.registry.find(pid).stop()
+    await hasty.registry.find(pid).ending.stop()
     assert (await hasty.until(pid)).state is ProcedureState.STOPPED

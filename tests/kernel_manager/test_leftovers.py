@@ -64,7 +64,7 @@ async def live(bench: Bench, n: int) -> None:
     else:
         await bench.service.stop(StopProcessCommand(pid))
     assert execution.state in (ProcedureState.COMPLETE, ProcedureState.FAILED, ProcedureState.STOPPED)
-    await execution.gone()
+    await execution.ending.complete()
 
 
 async def live_all(bench: Bench, count: int) -> None:

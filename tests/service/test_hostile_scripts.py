@@ -105,7 +105,7 @@ async def test_script_that_says_what_cannot_be_taken_costs_that_alone(make_bench
     forged = [one for one in bench.events if one.procedure == pid and not one.service_topic]
     assert {one.topic for one in forged} >= {"procedure.lifecycle.statechange", "procedure.console.input"}
     assert all(msgspec.json.decode(one.data)["origin"] == "script" for one in forged)
-    assert bench.registry.find(pid).control.holder is None
+    assert bench.registry.find(pid).link.control.holder is None
     assert bench.journal.set_aside.counts["records"] > 50
     assert all(len(event.data) <= 17 << 20 and event.at < 5e9 for event in bench.events)
     await bench.start(other)

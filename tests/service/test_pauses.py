@@ -345,7 +345,7 @@ async def test_a_thread_that_waits_when_main_has_ended_is_not_let_go_on(bench):
     await heard(bench, pid, topics.PAUSED)
     await asyncio.to_thread(lambda: open(gate, "w").close())
     assert (await bench.until(pid)).state is S.COMPLETE
-    await bench.registry.find(pid).gone()
+    await bench.registry.find(pid).ending.complete()
     assert bench.output(pid) == "ended\n"
     assert told(bench, pid)[-1] == ("unpaused", "main has ended")
 

@@ -26,8 +26,8 @@ async def failed(bench: Bench, text: str = FAILS, **kwargs) -> int:
 async def gone(bench: Bench, pid: int) -> None:
     """Wait for the end of a kernel."""
     execution = bench.registry.find(pid)
-    await asyncio.wait_for(execution.gone(), DEADLINE)
-    assert not execution.kernel_alive
+    await asyncio.wait_for(execution.ending.complete(), DEADLINE)
+    assert not execution.link.alive
 
 
 def kept(bench: Bench, pid: int) -> bool:
@@ -62,7 +62,7 @@ async def test_stop_of_a_failed_procedure_ends_its_kernel_and_says_what_it_alway
     bench = make_bench(keep_failed_seconds=60.0)
     pid = await failed(bench)
     assert not (await bench.service.stop(StopProcessCommand(pid))).stopped
-    assert not bench.registry.find(pid).kernel_alive
+    assert not bench.registry.find(pid).link.alive
     assert bench.service.summarise([pid])[0].state is _S.FAILED
 
 
@@ -98,8 +98,8 @@ async def test_kept_kernel_goes_with_the_procedure_that_is_listed_no_more(make_b
     first = await failed(bench)
     execution = bench.registry.find(first)
     await failed(bench)
-    await asyncio.wait_for(execution.gone(), DEADLINE)
-    assert not execution.kernel_alive
+    await asyncio.wait_for(execution.ending.complete(), DEADLINE)
+    assert not execution.link.alive
 
 
 @pytest.mark.parametrize("end", ["close", "detach"])
@@ -108,7 +108,7 @@ async def test_kept_kernel_goes_with_its_service(tmp_path, end):
     pid = await failed(bench)
     execution = bench.registry.find(pid)
     await getattr(bench, end)()
-    assert not execution.kernel_alive
+    assert not execution.link.alive
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_script_of_a_kept_kernel_hears_nothing_any_more(make_bench):
     other = await bench.ready(speaks, name="speaks.py")
     await bench.start(other)
     await bench.until(other)
-    assert bench.registry.find(pid).interests == set()
+    assert bench.registry.find(pid).messages.interests == []
     assert "heard" not in bench.output(pid)
 
 
