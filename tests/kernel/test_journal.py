@@ -13,17 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oet_kernel.bounds import EVENT_BYTES, RECORD_BYTES, OutOfBounds, check_json
-from oet_kernel.kernel import journal as journal_module
-from oet_kernel.kernel.journal import MOST_UNREAD, PACE_BYTES, Journal
+from oet_kernel.kernel.journal import Journal
 from oet_kernel.kernel_manager.journal_reader import JournalReader
-from oet_kernel.protocol import JOURNAL, READ_OFFSET, UNREADABLE
-
-
-@pytest.fixture
-def tail(tmp_path):
-    made = JournalReader(tmp_path)
-    yield made
-    made.close()
+from oet_kernel.protocol import JOURNAL, UNREADABLE
 
 
 def contents(records):
@@ -381,65 +373,3 @@ def test_record_that_no_reader_takes_is_refused(tmp_path):
     with pytest.raises(OutOfBounds, match="too large; 16,777,216 are allowed"):
         Journal(tmp_path).append("x", b'"' + b"y" * EVENT_BYTES + b'"')
     assert not (tmp_path / "iopub.jsonl").read_bytes()
-
-
-# --- a reader that is far behind
-
-
-@pytest.fixture
-def paces(monkeypatch):
-    """The seconds that each write was delayed for, instead of the delay."""
-    told = []
-    monkeypatch.setattr(journal_module.time, "sleep", told.append)
-    return told
-
-
-RECORD = json.dumps({"text": "x" * 1000}).encode()
-FLOOD = 3 * MOST_UNREAD // len(RECORD)
-
-
-def test_kernel_is_slowed_while_its_reader_is_far_behind_and_only_then(tmp_path, tail, paces):
-    journal = Journal(tmp_path)
-    for _ in range(FLOOD // 4):
-        journal.append("stream", RECORD)
-    assert paces == [], "a reader may be behind so far"
-    for _ in range(FLOOD):
-        journal.append("stream", RECORD)
-    slowed = len(paces)
-    assert slowed > FLOOD * len(RECORD) / PACE_BYTES / 2
-    while tail.read():
-        pass
-    for _ in range(100):
-        journal.append("stream", RECORD)
-    assert len(paces) == slowed, "the reader has caught up"
-
-
-def test_report_of_the_end_of_a_call_is_never_slowed(tmp_path, tail, paces):
-    journal = Journal(tmp_path)
-    for _ in range(FLOOD):
-        journal.insist("oet_call", RECORD)
-    assert paces == []
-
-
-def test_kernel_is_not_slowed_while_no_service_runs(tmp_path, tail, paces):
-    journal = Journal(tmp_path)
-    tail.close()
-    for _ in range(FLOOD):
-        journal.append("stream", RECORD)
-    assert paces == []
-    again = JournalReader(tmp_path, (tmp_path / JOURNAL).stat().st_size)
-    for _ in range(100):
-        journal.append("stream", RECORD)
-    assert paces == [], "the next service begins where the journal ends"
-    again.close()
-
-
-@pytest.mark.parametrize("note", [None, b"", b"\0" * 3], ids=["none", "empty", "short"])
-def test_service_that_notes_no_offset_slows_no_kernel_for_good(tmp_path, tail, paces, note):
-    (tmp_path / READ_OFFSET).unlink()
-    if note is not None:
-        (tmp_path / READ_OFFSET).write_bytes(note)
-    journal = Journal(tmp_path)
-    for _ in range(FLOOD):
-        journal.append("stream", RECORD)
-    assert (paces == []) == (note is None), "a service of an older version notes none"

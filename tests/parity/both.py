@@ -16,6 +16,13 @@ from tests.conftest import DEADLINE, Server
 
 PRELUDE = "import pathlib; HERE = pathlib.Path(__file__).resolve().parent\n"
 CALLS = "\n\nif __name__ == '__main__':\n    'init' in globals() and init()\n    main()\n"
+ASYNCIO = """
+import asyncio
+async def give(value):
+    await asyncio.sleep(0)
+    return value
+"""
+"""Beginning of scripts that await."""
 _HERE = "<its folder>"
 """Stands in output for the folder of the run, which is another one either way."""
 ENDED = ("COMPLETE", "FAILED", "STOPPED", "UNKNOWN")
