@@ -11,8 +11,6 @@ CLASS_LINES = 250
 GENERATED = {"oet_kernel/client/_sync.py"}
 """By ``scripts/generate-client``; as long as what it is made of."""
 STILL_LONG = {
-    "oet_kernel/kernel_manager/local.py",
-    "oet_kernel/kernel_manager/pool.py",
     "oet_kernel/models.py",
 }
 """Still to be parted."""

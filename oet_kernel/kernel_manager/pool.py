@@ -9,8 +9,7 @@ from pathlib import Path
 
 import zmq.asyncio
 
-from oet_kernel.kernel_manager.exit_status import ExitStatuses
-from oet_kernel.kernel_manager.forkserver.client import ForkServerConnection, ForkServerDown
+from oet_kernel.kernel_manager.fork_servers import ForkServers
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.kernel_manager.record import LOCAL, KernelRecord, find_record
@@ -19,13 +18,11 @@ from oet_kernel.settings import KERNEL_DEADLINE, Ladder
 from oet_kernel.state.folder import StateFolder
 from oet_kernel.system.process_tree import kill_tree
 from oet_kernel.system.processes import kill_leftovers, marked, start_of
-from oet_kernel.system.supervision import Supervisor, report_fault, supervise
+from oet_kernel.system.supervision import Supervisor, supervise
 from oet_kernel.system.threads import PROCESSES
 
 log = logging.getLogger(__name__)
 
-FORK_SERVERS = 3
-"""Largest number of fork servers for environments of scripts, besides the service's own."""
 REFILL_DELAY = 0.15
 """Seconds without a request for a kernel before the next one is warmed, so that pending requests come first."""
 
@@ -67,7 +64,7 @@ class KernelPool:
         self._size = warm
         self._ladder = ladder
         self._start_deadline = start_deadline
-        self._fork_server = fork_server
+        self._fork_servers = ForkServers(state.runtime, fork_server)
         self._context: zmq.asyncio.Context = zmq.asyncio.Context()
         self._starting = asyncio.Semaphore(starting)
         self._warm: list[LocalKernel] = []
@@ -75,11 +72,6 @@ class KernelPool:
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
         self._background = Supervisor()
-        self._exit_statuses = fork_server.exit_statuses if fork_server is not None else ExitStatuses()
-        self._others: dict[Path, ForkServerSupervisor] = {}
-        """Fork servers of scripts' environments by interpreter, in order of last use."""
-        self._retired: list[ForkServerConnection] = []
-        """Fork servers of an earlier service that take no requests, but whose kernels may have been adopted."""
         self._given: set[LocalKernel] = set()
         """Kernels that were handed out or adopted."""
 
@@ -88,30 +80,8 @@ class KernelPool:
         self._opening = supervise("opening the kernel pool", self._open())
 
     async def _open(self) -> None:
-        if self._fork_server is not None:
-            self._fork_server.start()
-            await self._fork_server.looked()
-        try:
-            await self._survey()
-        except Exception as error:
-            report_fault("asking the fork servers that were left here", error)
-        self._exit_statuses.complete()
-        if self._fork_server is not None:
-            await self._fork_server.ready()
+        await self._fork_servers.open()
         self._refill()
-
-    async def _survey(self) -> None:
-        """Read the kernels of fork servers from earlier services, and retire these: they end with their kernels."""
-        own = None if self._fork_server is None else self._fork_server.socket
-        for path in self._state.runtime.glob("fork-*.sock"):
-            if path != own:
-                try:
-                    left = await ForkServerConnection.connect(path, self._exit_statuses)
-                except ForkServerDown:
-                    path.unlink(missing_ok=True)
-                else:
-                    left.retire()
-                    self._retired.append(left)
 
     async def opened(self) -> None:
         """Wait until the fork server and the warm kernels have started, or have failed to."""
@@ -189,10 +159,9 @@ class KernelPool:
         python
             Interpreter of the kernel's environment; None for the service's own.
         """
+        exit_statuses = self._fork_servers.exit_statuses
         record = KernelRecord.of(identity)
-        return self._give(
-            LocalKernel.adopt(self._state, record, offset, at_work, self._context, self._exit_statuses, python)
-        )
+        return self._give(LocalKernel.adopt(self._state, record, offset, at_work, self._context, exit_statuses, python))
 
     async def sweep(self, known: Collection[KernelIdentity]) -> None:
         """End the unrecorded kernels of an earlier service, and remove their folders.
@@ -236,18 +205,14 @@ class KernelPool:
     async def close(self) -> None:
         """End the warm kernels and the fork servers."""
         await self._end_warm()
-        fork_servers = [*self._others.values(), *([self._fork_server] if self._fork_server else [])]
-        await asyncio.gather(*(one.close() for one in fork_servers), *(one.end() for one in self._retired))
+        await self._fork_servers.close()
         self._context.destroy(linger=0)
 
     async def detach(self) -> None:
         """End the warm kernels; leave the others, and fork servers with kernels, to the next service."""
         await self._end_warm()
         await asyncio.gather(*(kernel.detach() for kernel in self._given))
-        fork_servers = [*self._others.values(), *([self._fork_server] if self._fork_server else [])]
-        await asyncio.gather(*(one.detach() for one in fork_servers))
-        for connection in self._retired:
-            connection.close()
+        await self._fork_servers.detach()
         self._context.destroy(linger=0)
 
     async def _end_warm(self) -> None:
@@ -265,29 +230,14 @@ class KernelPool:
 
     def _make(self, python: Path | None) -> LocalKernel:
         folder = self._state.kernel_folder()
-        fork_server = self._fork_server if python is None else self._fork_server_in(python)
-        return LocalKernel(self._state, folder, self._context, python, fork_server, self._orphan_seconds)
+        return LocalKernel(
+            self._state, folder, self._context, python, self._fork_servers.get(python), self._orphan_seconds
+        )
 
     def _give(self, kernel: LocalKernel) -> LocalKernel:
         self._given = {one for one in self._given if one.alive or not one.started}
         self._given.add(kernel)
         return kernel
-
-    def _fork_server_in(self, python: Path) -> ForkServerSupervisor | None:
-        """Return the fork server of an environment, started on first use and not ready at once; None without one."""
-        if self._fork_server is None:
-            return None
-        wanted = self._others.pop(python, None)
-        if wanted is None:
-            if len(self._others) >= FORK_SERVERS:
-                idle = next((path for path, one in self._others.items() if not one.busy), None)
-                if idle is None:
-                    return None
-                self._background.start("ending a fork server that is idle", self._others.pop(idle).close())
-            wanted = self._fork_server.sibling(python)
-            wanted.start()
-        self._others[python] = wanted
-        return wanted
 
     def _discard(self, kernel: LocalKernel) -> None:
         """End an unused warm kernel, and remove its folder."""

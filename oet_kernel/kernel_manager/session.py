@@ -60,10 +60,6 @@ class KernelSession(Protocol):
         """Process of the kernel, for users."""
 
     @property
-    def offset(self) -> int:
-        """Offset in bytes behind the records that were delivered."""
-
-    @property
     def started(self) -> bool:
         """True once the process was started; it may have ended since."""
 

@@ -122,7 +122,7 @@ def test_journal_of_a_kernel_may_hold_anything(lines):
         with open(kernel.folder / JOURNAL, "ab") as journal:  # noqa: ASYNC230 - a file of the test
             journal.write(b"".join(lines))
             journal.write(b"\n" + line("oet_event", "main", 1.0, b'{"topic":"user.behind","msg_src":"1"}'))
-        kernel._tail.ring()
+        kernel._reader.ring()
         await asyncio.wait_for(heard.wait(), DEADLINE)
         check(bench, pid, other)
         await bench.service.stop(StopProcessCommand(pid))

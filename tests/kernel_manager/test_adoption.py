@@ -14,7 +14,7 @@ import msgspec
 import psutil
 import pytest
 
-from oet_kernel.kernel_manager import pool as pool_module
+from oet_kernel.kernel_manager import fork_servers
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.kernel_manager.pool import KernelPool
@@ -445,10 +445,10 @@ async def test_fork_server_is_taken_over_by_the_next_service(forking):
     adopted = forking.adopt(second, kernel.record, ear, None)
     another, _ = await forking.kernel(second, "def main(): pass\n")
     assert psutil.Process(another.pid).ppid() == server
-    assert second._fork_server.busy
+    assert second._fork_servers.own.busy
     for one in (adopted, another):
         assert await one.stop(LADDER)
-    assert not second._fork_server.busy
+    assert not second._fork_servers.own.busy
     await second.detach()
     assert await gone(server), "without kernels nobody needs it"
 
@@ -570,7 +570,7 @@ async def test_kernel_of_a_service_that_was_killed_is_adopted(observatory):
 
 async def test_environment_of_a_script_gets_a_fork_server_of_its_own(forking, tmp_path, monkeypatch):
     """An interpreter beside which nothing is installed stands for an environment that lacks this package."""
-    monkeypatch.setattr(pool_module, "FORK_SERVERS", 1)
+    monkeypatch.setattr(fork_servers, "MOST", 1)
     interpreters = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
@@ -581,7 +581,7 @@ async def test_environment_of_a_script_gets_a_fork_server_of_its_own(forking, tm
     text = "def main(): publish('user.count', n=len(sys.executable))\n"
     plain, _ = await forking.kernel(pool, text, one)
     assert not plain.record.forked
-    server = pool._others[one]
+    server = pool._fork_servers.others[one]
     await server.ready()
     assert server.running
     forked, ear = await forking.kernel(pool, text, one)
@@ -591,7 +591,7 @@ async def test_environment_of_a_script_gets_a_fork_server_of_its_own(forking, tm
     await ear.until_called("main", "finished")
     assert ear.numbers == [len(str(one))]
     await forking.kernel(pool, text, other)
-    assert list(pool._others) == [one], "one that has kernels is not ended"
+    assert list(pool._fork_servers.others) == [one], "one that has kernels is not ended"
     assert await forked.stop(LADDER)
     await forking.kernel(pool, text, other)
-    assert list(pool._others) == [other]
+    assert list(pool._fork_servers.others) == [other]

@@ -145,7 +145,7 @@ async def test_procedure_whose_kernel_cannot_be_read_fails_and_frees_whoever_wai
     def torn(most=0):
         raise OSError(5, "Input/output error")
 
-    kernel._tail.read = torn
+    kernel._reader.read = torn
     await bench.start(pid)
     summary = await bench.until(pid)
     assert summary.state is S.FAILED

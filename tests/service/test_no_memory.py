@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from oet_kernel.bounds import read_up_to
 from oet_kernel.errors import StoreUnusable
-from oet_kernel.kernel_manager import local
+from oet_kernel.kernel_manager import delivery
 from oet_kernel.kernel_manager.journal_reader import JournalReader
 from oet_kernel.models import ProcedureState
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_what_a_kernel_says_is_read_when_there_is_memory_again(bench, monkeypatch, caplog):
-    monkeypatch.setattr(local, "_MEMORY_SECONDS", 0.01)
+    monkeypatch.setattr(delivery, "_MEMORY_SECONDS", 0.01)
     really, left = JournalReader.read, [20]
 
     def read(self, *args):

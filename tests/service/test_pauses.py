@@ -8,6 +8,7 @@ import signal
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from oet_kernel import topics
 from oet_kernel.errors import (
@@ -19,7 +20,7 @@ from oet_kernel.errors import (
 )
 from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
-from oet_kernel.protocol import Hello, PauseRequest
+from oet_kernel.protocol import PauseRequest
 from oet_kernel.service import pause_requests as pause_module
 from tests.conftest import DEADLINE, Bench
 from tests.ipynb import notebook
@@ -462,7 +463,8 @@ async def test_a_pause_that_was_missed_while_no_service_was_there_is_over(succes
 
 async def test_a_kernel_of_an_older_version_that_cannot_pause_is_refused_by_that_name(bench):
     pid = await bench.ready(SCANS)
-    bench.registry.find(pid).kernel._hello = Hello(can=("control",))
+    life = bench.registry.find(pid).kernel._life
+    life.state = replace(life.state, abilities=("control",))
     with pytest.raises(PauseRefused, match=rf"Cannot pause PID {pid}: its kernel was started by an older version"):
         await pause(bench, pid)
     await bench.start(pid)
@@ -496,7 +498,7 @@ def asked(monkeypatch, instead):
 
     def send(self, request):
         if isinstance(request, PauseRequest) and request.action == "pause":
-            self._send("control", *instead(request))
+            self._watch.channel._send("control", *instead(request))
         else:
             ask(self, request)
 

@@ -54,7 +54,7 @@ async def test_kept_kernel_goes_when_its_time_is_over(make_bench):
     kernel = bench.registry.find(pid).kernel
     await bench.start(pid)
     await bench.until(pid)
-    await asyncio.wait_for(kernel._exited.wait(), DEADLINE)
+    await asyncio.wait_for(kernel.heard_out(), DEADLINE)
     assert not kept(bench, pid)
 
 

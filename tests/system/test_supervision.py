@@ -95,8 +95,8 @@ async def test_kernels_start_plainly_whatever_keeps_a_fork_server_from_starting(
 
 async def test_end_of_a_kernel_is_told_although_other_fork_servers_cannot_be_asked(tmp_path, monkeypatch, faults):
     bench = Bench(tmp_path)
-    monkeypatch.setattr(bench.pool, "_survey", unforeseen)
-    ending = bench.pool._exit_statuses.ending(1, 1)
+    monkeypatch.setattr(bench.pool._fork_servers, "_survey", unforeseen)
+    ending = bench.pool._fork_servers.exit_statuses.ending(1, 1)
     bench.pool.open()
     await asyncio.wait_for(bench.pool.opened(), 30)
     assert await asyncio.wait_for(ending, 30) is None
