@@ -24,7 +24,7 @@ from oet_kernel.events.bus import EventBus
 from oet_kernel.events.event import Event
 from oet_kernel.events.sse import Decoder, Message
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
-from oet_kernel.kernel_manager.pool import KernelPool
+from oet_kernel.kernel_manager.session import KernelSource
 from oet_kernel.models import (
     FileSystemScript,
     PrepareProcessCommand,
@@ -110,10 +110,17 @@ def settings(state: Path, **options: Any) -> Settings:
 class Bench:
     """A service in this process, with short words for what tests do with it."""
 
-    def __init__(self, folder: Path, *, fork_server: ForkServerSupervisor | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fork_server: ForkServerSupervisor | None = None,
+        kernels: KernelSource | None = None,
+        **options: Any,
+    ) -> None:
         self.folder = folder
         self.settings = settings(folder / "state", **options)
-        self.core = Core(self.settings, fork_server)
+        self.core = Core(self.settings, fork_server, kernels)
         self.core.publisher.base_url = "http://test/api/v1.0"
         self.events: list[Event] = []
         self.bus.tap(self.events.append)
@@ -131,7 +138,7 @@ class Bench:
         return self.core.journal
 
     @property
-    def pool(self) -> KernelPool:
+    def pool(self) -> Any:
         return self.core.kernels
 
     @property

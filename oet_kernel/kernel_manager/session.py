@@ -151,6 +151,9 @@ class KernelSession(Protocol):
 class KernelSource(Protocol):
     """Source of the kernels of one service."""
 
+    def open(self) -> None:
+        """Begin, in the background, what speeds up the kernels to come."""
+
     def get(self, python: Path | None) -> KernelSession:
         """Return a kernel, which may run already; the caller owns it, and stops it.
 

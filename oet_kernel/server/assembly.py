@@ -9,6 +9,7 @@ from oet_kernel.errors import ShuttingDown, StoreUnusable
 from oet_kernel.events.bus import EventBus
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.pool import KernelPool
+from oet_kernel.kernel_manager.session import KernelSource
 from oet_kernel.maintenance.retention import Retention
 from oet_kernel.models import ProcedureSummary
 from oet_kernel.oda.base import NoArchive
@@ -45,6 +46,8 @@ class Core:
         Settings of the service.
     fork_server
         Fork server of the kernels; None for one of its own, if the settings have one.
+    kernels
+        Source of kernels; None for those on this machine.
 
     Raises
     ------
@@ -52,7 +55,12 @@ class Core:
         When it cannot be created; nothing is held then.
     """
 
-    def __init__(self, settings: Settings, fork_server: ForkServerSupervisor | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        fork_server: ForkServerSupervisor | None = None,
+        kernels: KernelSource | None = None,
+    ) -> None:
         threads.start_all()
         self.state = StateFolder(settings.state_path)
         """State folder, held until `release`."""
@@ -66,7 +74,7 @@ class Core:
         """Bus of the stored events."""
         self.journal = Journal(self.store, SetAside(self.state.layout.set_aside), self.bus.deliver)
         """Journal of events and states."""
-        self.kernels = kernel_pool(settings, self.state, fork_server)
+        self.kernels = kernels or kernel_pool(settings, self.state, fork_server)
         """Source of kernels."""
         limits, sources = settings.limits, script_sources(settings)
         self.publisher = EventPublisher(self.journal)

@@ -13,6 +13,7 @@ from oet_kernel.kernel.auth import SUBSHELLS
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import DEADLINE, Bench
 from tests.guests import Guest, attached
+from tests.service.remote import anywhere
 
 pytestmark = pytest.mark.anyio
 
@@ -314,6 +315,7 @@ async def test_control_is_one_persons_until_it_is_given_back(bench):
     assert reply["ename"] == "ReadOnly"
 
 
+@anywhere()
 async def test_only_one_of_two_who_take_control_at_once_has_it(bench):
     pid = await bench.ready(IDLE)
     takers = [bench.attachments.control(pid, who, True) for who in ("alice", "bob")]
@@ -321,6 +323,7 @@ async def test_only_one_of_two_who_take_control_at_once_has_it(bench):
     assert [type(outcome).__name__ for outcome in outcomes] == ["KernelInfo", "ControlTaken"]
 
 
+@anywhere()
 async def test_control_ends_with_the_procedure(bench):
     pid = await bench.ready(IDLE)
     await bench.attachments.control(pid, "alice", True)
@@ -330,6 +333,7 @@ async def test_control_ends_with_the_procedure(bench):
         await bench.attachments.control(pid, "alice", True)
 
 
+@anywhere()
 async def test_there_is_nothing_to_look_into_before_the_kernel_is_up_and_where_there_is_no_procedure(bench):
     pid = await bench.create(IDLE)
     with pytest.raises(NoKernel):

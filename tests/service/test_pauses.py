@@ -22,8 +22,9 @@ from oet_kernel.kernel_manager.local import LocalKernel
 from oet_kernel.models import PauseProcessCommand, ProcedureState, ResumeProcessCommand, StopProcessCommand
 from oet_kernel.protocol import PauseRequest
 from oet_kernel.service import pause_requests as pause_module
-from tests.conftest import DEADLINE, Bench
+from tests.conftest import DEADLINE
 from tests.ipynb import notebook
+from tests.service.remote import anywhere
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +85,7 @@ def pause_of(bench, pid):
     return bench.service.summarise([pid])[0].pause
 
 
+@anywhere()
 async def test_a_pause_that_is_asked_for_before_main_holds_at_its_first_checkpoint(bench):
     pid = await bench.ready(SCANS)
     asked = await pause(bench, pid)
@@ -105,6 +107,7 @@ async def test_a_pause_that_is_asked_for_before_main_holds_at_its_first_checkpoi
     assert names == ["CREATING", "IDLE", "LOADING", "IDLE", "READY", "RUNNING", "READY", "COMPLETE"]
 
 
+@anywhere()
 async def test_a_pause_may_name_the_checkpoints_that_it_is_meant_for(bench):
     pid = await bench.ready(SCANS)
     assert (await pause(bench, pid, "scan [23]")).at == "scan [23]"
@@ -115,6 +118,7 @@ async def test_a_pause_may_name_the_checkpoints_that_it_is_meant_for(bench):
     assert (await bench.until(pid)).state is S.COMPLETE
 
 
+@anywhere()
 async def test_the_whole_name_is_to_match_and_a_script_that_ends_before_says_so(bench):
     pid = await bench.ready(SCANS)
     await pause(bench, pid, "scan")
@@ -124,6 +128,7 @@ async def test_the_whole_name_is_to_match_and_a_script_that_ends_before_says_so(
     assert told(bench, pid) == [("pausing", "scan"), ("unpaused", "main has ended")]
 
 
+@anywhere()
 async def test_a_pause_that_a_failure_overtakes_is_over(bench):
     pid = await bench.ready("def main(): raise ValueError('no sky')\n")
     await pause(bench, pid)
@@ -133,6 +138,7 @@ async def test_a_pause_that_a_failure_overtakes_is_over(bench):
     assert told(bench, pid)[-1] == ("unpaused", "main has ended")
 
 
+@anywhere()
 async def test_pausing_twice_changes_nothing_once_it_waits_and_replaces_the_first_before(bench):
     pid = await bench.ready(SCANS)
     await pause(bench, pid, "nothing is called so")
@@ -148,6 +154,7 @@ async def test_pausing_twice_changes_nothing_once_it_waits_and_replaces_the_firs
     ]  # fmt: skip
 
 
+@anywhere()
 async def test_a_pause_can_be_taken_back_before_it_holds(bench):
     pid = await bench.ready(SCANS)
     await pause(bench, pid)
@@ -157,6 +164,7 @@ async def test_a_pause_can_be_taken_back_before_it_holds(bench):
     assert told(bench, pid) == [("pausing", None), ("resumed", None)]
 
 
+@anywhere()
 async def test_what_cannot_be_paused_or_resumed_says_why(bench):
     pid = await bench.ready(SCANS)
     with pytest.raises(NotPaused, match=f"Cannot resume PID {pid}: it is READY, and not paused"):
@@ -175,6 +183,7 @@ async def test_what_cannot_be_paused_or_resumed_says_why(bench):
     assert told(bench, pid) == []
 
 
+@anywhere()
 async def test_a_pause_that_is_asked_for_while_the_kernel_starts_holds(bench):
     pid = await bench.create(SCANS)
     assert await pause(bench, pid, "scan 3")
@@ -183,6 +192,7 @@ async def test_a_pause_that_is_asked_for_while_the_kernel_starts_holds(bench):
     assert (await heard(bench, pid, topics.PAUSED))["checkpoint"] == "scan 3"
 
 
+@anywhere()
 async def test_a_disk_that_is_full_is_said_at_once(bench, monkeypatch):
     pid = await bench.ready(SCANS)
     await pause(bench, pid)
@@ -417,12 +427,12 @@ async def test_a_notebook_that_is_stopped_while_it_is_paused_runs_its_last_cells
 
 
 @pytest.fixture
-async def successors(tmp_path):
+async def successors(request, tmp_path, bench_at):
     """Start services on one folder, one after the other."""
     made = []
 
     async def start():
-        made.append(Bench(tmp_path))
+        made.append(bench_at(tmp_path, getattr(request, "param", "local")))
         await made[-1].service.resume()
         return made[-1]
 
@@ -430,6 +440,7 @@ async def successors(tmp_path):
     await made[-1].close()
 
 
+@anywhere("successors")
 async def test_what_is_paused_is_so_for_the_next_service_which_can_stop_it(successors):
     first = await successors()
     pid = await first.ready(SCANS)

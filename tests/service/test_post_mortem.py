@@ -9,6 +9,7 @@ from oet_kernel.errors import NoKernel
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from tests.conftest import DEADLINE, Bench, serve
 from tests.guests import attached
+from tests.service.remote import anywhere
 
 pytestmark = pytest.mark.anyio
 
@@ -37,17 +38,20 @@ def kept(bench: Bench, pid: int) -> bool:
         return False
 
 
+@anywhere("make_bench")
 async def test_kernel_of_a_failed_procedure_stays(make_bench):
     bench = make_bench(keep_failed_seconds=60.0)
     assert kept(bench, await failed(bench))
 
 
+@anywhere()
 async def test_none_is_kept_where_the_time_is_zero(bench):
     pid = await failed(bench)
     assert not kept(bench, pid)
     await gone(bench, pid)
 
 
+@anywhere("make_bench")
 async def test_kept_kernel_goes_when_its_time_is_over(make_bench):
     bench = make_bench(keep_failed_seconds=0.05)
     pid = await bench.ready(FAILS)
@@ -58,6 +62,7 @@ async def test_kept_kernel_goes_when_its_time_is_over(make_bench):
     assert not kept(bench, pid)
 
 
+@anywhere("make_bench")
 async def test_stop_of_a_failed_procedure_ends_its_kernel_and_says_what_it_always_said(make_bench):
     bench = make_bench(keep_failed_seconds=60.0)
     pid = await failed(bench)
@@ -66,6 +71,7 @@ async def test_stop_of_a_failed_procedure_ends_its_kernel_and_says_what_it_alway
     assert bench.service.summarise([pid])[0].state is _S.FAILED
 
 
+@anywhere("make_bench")
 async def test_subarray_of_a_kept_kernel_is_free(make_bench):
     bench = make_bench(keep_failed_seconds=60.0)
     first = await failed(bench, "def init(subarray_id): pass\n" + FAILS, subarray_id=2)
@@ -75,6 +81,7 @@ async def test_subarray_of_a_kept_kernel_is_free(make_bench):
     assert kept(bench, first)
 
 
+@anywhere("make_bench")
 async def test_kept_kernels_make_room_the_oldest_first(make_bench):
     bench = make_bench(keep_failed_seconds=60.0, max_kernels=2)
     first, second = await failed(bench), await failed(bench)
@@ -88,11 +95,13 @@ async def test_kept_kernels_make_room_the_oldest_first(make_bench):
     assert [bench.service.summarise([pid])[0].state for pid in (third, fourth)] == [_S.READY, _S.READY]
 
 
+@anywhere("make_bench")
 async def test_kernel_is_not_kept_where_all_places_are_taken(make_bench):
     bench = make_bench(keep_failed_seconds=60.0, max_kernels=1)
     assert kept(bench, await failed(bench))
 
 
+@anywhere("make_bench")
 async def test_kept_kernel_goes_with_the_procedure_that_is_listed_no_more(make_bench):
     bench = make_bench(keep_failed_seconds=60.0, history=1)
     first = await failed(bench)

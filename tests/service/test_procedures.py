@@ -9,6 +9,7 @@ import pytest
 from oet_kernel.errors import StateFolderInUse, TooManyKernels
 from oet_kernel.models import ProcedureState, StopProcessCommand
 from oet_kernel.state.folder import StateFolder
+from tests.service.remote import anywhere
 
 pytestmark = pytest.mark.anyio
 
@@ -23,11 +24,13 @@ def states(summary) -> list[str]:
 # --- the life of a procedure
 
 
+@anywhere()
 async def test_good_run_without_init(bench):
     summary = await bench.run(NOTHING)
     assert states(summary) == ["CREATING", "IDLE", "LOADING", "IDLE", "READY", "RUNNING", "READY", "COMPLETE"]
 
 
+@anywhere()
 async def test_good_run_with_init(bench):
     pid = await bench.ready("def init(a, *, b): print('init', a, b)\ndef main(c): print('main', c)\n", 1, b=2)
     await bench.start(pid, 3)
@@ -66,6 +69,7 @@ async def test_state_that_init_sets_is_there_for_main_also_when_it_rebinds_main(
         ("def init(x): pass\ndef main(): pass\n", "INITIALISING", "TypeError: init() missing 1 required"),
     ],
 )
+@anywhere()
 async def test_failure_before_ready_is_failed_with_its_stack_trace(bench, text, before, says):
     pid = await bench.create(text)
     summary = await bench.until(pid, ProcedureState.READY)
@@ -83,6 +87,7 @@ async def test_failure_before_ready_is_failed_with_its_stack_trace(bench, text, 
         ("async def main(): raise RuntimeError('in async')\n", [], "RuntimeError: in async"),
     ],
 )
+@anywhere()
 async def test_failure_in_main_is_failed_with_its_stack_trace(bench, text, args, says):
     summary = await bench.run(text, *args)
     assert states(summary)[-2:] == ["RUNNING", "FAILED"]
@@ -98,6 +103,7 @@ async def test_stack_trace_starts_in_the_script(bench):
     assert "oet_kernel" not in summary.history.stacktrace
 
 
+@anywhere()
 async def test_missing_file_is_failed_not_refused(bench):
     script = bench.script("")
     (bench.folder / "script.py").unlink()
@@ -195,6 +201,7 @@ async def test_nothing_of_threads_that_print_at_once_is_lost(bench):
     assert Counter(err) == Counter("".join(f"{name} {n}\n" for n in range(300) for name in "abcd"))
 
 
+@anywhere()
 async def test_events_of_each_transition_go_out_in_order(bench):
     summary = await bench.run(NOTHING)
     told = [
@@ -224,6 +231,7 @@ async def test_main_thread_is_named_after_the_procedure(bench):
 # --- at the limits
 
 
+@anywhere("make_bench")
 async def test_more_procedures_than_allowed_are_refused_until_one_ends(make_bench):
     bench = make_bench(max_kernels=1)
     pid = await bench.create(FOREVER)

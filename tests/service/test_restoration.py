@@ -15,8 +15,8 @@ from oet_kernel.events.event import Filter
 from oet_kernel.kernel_manager.forkserver.supervisor import ForkServerSupervisor
 from oet_kernel.kernel_manager.journal_reader import JournalReader
 from oet_kernel.models import ProcedureState, StopProcessCommand
-from tests.conftest import Bench
 from tests.ipynb import notebook
+from tests.service.remote import REMOTE, anywhere
 
 pytestmark = pytest.mark.anyio
 
@@ -47,13 +47,13 @@ S = ProcedureState
 
 
 @pytest.fixture(params=["plain", "forked"])
-async def services(request, tmp_path):
+async def services(request, tmp_path, bench_at):
     """Start services on the same folder, one after the other; the last is closed at the end."""
     made = []
 
     async def start(**options):
         fork_server = ForkServerSupervisor(tmp_path) if request.param == "forked" else None
-        bench = Bench(tmp_path, fork_server=fork_server, **options)
+        bench = bench_at(tmp_path, request.param, fork_server=fork_server, **options)
         made.append(bench)
         if fork_server is not None:
             bench.pool.open()
@@ -63,6 +63,9 @@ async def services(request, tmp_path):
 
     yield start
     await made[-1].close()
+
+
+everywhere = anywhere("services", ("plain", "forked", REMOTE))
 
 
 class Gate:
@@ -151,6 +154,7 @@ async def test_procedure_that_ended_while_no_service_was_there_is_recorded_with_
     assert summary.history.process_states[-1][1] <= ended_by
 
 
+@everywhere
 async def test_ready_procedure_can_be_started_by_the_next_service(services):
     first = await services()
     pid = await first.ready("x = []\ndef init(): x.append(1)\ndef main(): print('x', x)\n")
@@ -162,6 +166,7 @@ async def test_ready_procedure_can_be_started_by_the_next_service(services):
     assert second.output(pid) == "x [1]\n", "init was not called again"
 
 
+@everywhere
 async def test_running_procedure_can_be_stopped_by_the_next_service_and_cleans_up(services):
     first = await services()
     pid = await first.ready(
@@ -189,6 +194,7 @@ async def test_subarray_stays_taken(services, gate):
         await second.start(other)
 
 
+@everywhere
 async def test_history_is_listed_and_ids_and_numbers_go_on(services):
     first = await services(history=3)
     ended = []
@@ -205,6 +211,7 @@ async def test_history_is_listed_and_ids_and_numbers_go_on(services):
     assert second.events[0].seq == last + 1
 
 
+@everywhere
 async def test_creation_that_was_under_way_is_brought_to_its_end(services):
     first = await services()
     pids = [await first.create(NOTHING, name=f"script{n}.py") for n in range(4)]
@@ -217,6 +224,7 @@ async def test_creation_that_was_under_way_is_brought_to_its_end(services):
         )
 
 
+@everywhere
 async def test_start_that_was_recorded_and_did_not_reach_the_kernel_is_carried_out_once(services, monkeypatch):
     first = await services()
     pid = await first.ready("def main(x): print('ran', x)\n")
@@ -246,6 +254,7 @@ async def _deaf(records, offset):
     """Lose what a service that dies has read and not yet written down."""
 
 
+@everywhere
 async def test_stop_that_was_under_way_is_brought_to_its_end(services):
     first = await services()
     pid = await first.ready(STUBBORN)
@@ -262,6 +271,7 @@ async def test_stop_that_was_under_way_is_brought_to_its_end(services):
     assert len([one for one in journal(second, pid) if one.topic == "procedure.lifecycle.stopped"]) == 1
 
 
+@everywhere
 async def test_abort_that_was_to_follow_a_stop_is_run_by_the_next_service(services, tmp_path):
     abort = tmp_path / "abort.py"
     abort.write_text("def main(): print('aborting')\n")

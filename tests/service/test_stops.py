@@ -6,6 +6,7 @@ import pytest
 
 from oet_kernel.errors import AbortFailed, StartRefused
 from oet_kernel.models import ProcedureState, StopProcessCommand
+from tests.service.remote import anywhere
 
 pytestmark = pytest.mark.anyio
 
@@ -22,6 +23,7 @@ def abort_script(tmp_path):
     return path
 
 
+@anywhere("make_bench")
 async def test_abort_script_runs_on_the_stopped_subarray(make_bench, abort_script):
     bench = make_bench(abort_script=str(abort_script))
     pid = await bench.ready(FOREVER, subarray_id=7)
@@ -34,6 +36,7 @@ async def test_abort_script_runs_on_the_stopped_subarray(make_bench, abort_scrip
     assert [summary["id"] for summary in stopped["result"]] == [abort.id]
 
 
+@anywhere("make_bench")
 async def test_stop_without_abort_tells_the_stopped_procedure(make_bench, abort_script):
     bench = make_bench(abort_script=str(abort_script))
     pid = await bench.ready(FOREVER, subarray_id=7)
@@ -43,6 +46,7 @@ async def test_stop_without_abort_tells_the_stopped_procedure(make_bench, abort_
     assert (stopped["result"]["id"], stopped["result"]["state"]) == (pid, "STOPPED")
 
 
+@anywhere("make_bench")
 async def test_nobody_gets_the_subarray_between_stop_and_abort(make_bench, abort_script):
     bench = make_bench(abort_script=str(abort_script))
     first, second = [await bench.ready(FOREVER, subarray_id=7) for _ in range(2)]
@@ -58,6 +62,7 @@ async def test_nobody_gets_the_subarray_between_stop_and_abort(make_bench, abort
     assert (await bench.until(second, ProcedureState.RUNNING)).state is ProcedureState.RUNNING
 
 
+@anywhere("make_bench")
 async def test_stop_of_a_prepared_procedure_does_not_abort_what_another_does(make_bench, abort_script):
     bench = make_bench(abort_script=str(abort_script))
     running, prepared = [await bench.ready(FOREVER, subarray_id=7) for _ in range(2)]
@@ -69,6 +74,7 @@ async def test_stop_of_a_prepared_procedure_does_not_abort_what_another_does(mak
     assert bench.service.summarise([running])[0].state is ProcedureState.RUNNING
 
 
+@anywhere("make_bench")
 async def test_abort_script_that_fails_is_told_and_frees_the_subarray(make_bench, abort_script):
     abort_script.write_text("def init(**kwargs): raise ValueError('no telescope')\ndef main(): pass\n")
     bench = make_bench(abort_script=str(abort_script))
@@ -80,6 +86,7 @@ async def test_abort_script_that_fails_is_told_and_frees_the_subarray(make_bench
     await bench.start(second)
 
 
+@anywhere("make_bench")
 async def test_abort_script_that_hangs_is_given_up_after_its_deadline(make_bench, abort_script):
     abort_script.write_text("import time\ndef init(**kwargs): time.sleep(1000)\ndef main(): pass\n")
     bench = make_bench(abort_script=str(abort_script), abort_seconds=0.6)
