@@ -100,10 +100,12 @@ class StreamHandler(OetHandler):
         return await self._send_stored(after, wanted)
 
     async def _send_stored(self, after: int, wanted: Filter, up_to: int | None = None) -> int:
-        """Send the stored events after an id, page by page; return the id of the last one."""
+        """Send the stored events after an id that the bus has delivered, page by page; return the last one's id."""
         store, more = self.context.journal.store, True
         while more:
-            page = await STATE.run(store.events, after, wanted, _PAGE, up_to, most_bytes=_PAGE_BYTES, longest=_LARGE)
+            # what is stored and not delivered yet follows from the bus, and would come twice
+            newest = self.context.bus.last_seq if up_to is None else up_to
+            page = await STATE.run(store.events, after, wanted, _PAGE, newest, most_bytes=_PAGE_BYTES, longest=_LARGE)
             more = page.more
             if page.rows:
                 after = page.rows[-1].seq

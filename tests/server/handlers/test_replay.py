@@ -6,12 +6,15 @@ import re
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from oet_kernel import procedure as lifecycle
-from oet_kernel.events.event import Event
+from oet_kernel.events.bus import EventBus
+from oet_kernel.events.event import Event, Filter
 from oet_kernel.models import FileSystemScript, ProcedureInput, to_json
+from oet_kernel.server.handlers.stream import StreamHandler
 from oet_kernel.state.layout import DATABASE
 from oet_kernel.store.rows import ProcedureRow, Unit
 from oet_kernel.store.sqlite import SqliteStore
@@ -312,3 +315,20 @@ def test_ctrl_c_stops_procedures(tmp_path):
         service.process.wait(30)
     with serve(tmp_path / "x") as service:
         assert service.http.get(f"/procedures/{pid}").json()["procedure"]["state"] == "STOPPED"
+
+
+@pytest.mark.anyio
+async def test_what_is_stored_and_not_delivered_yet_is_no_part_of_the_replay(tmp_path):
+    """It follows from the bus, since the listener subscribes before that delivers it."""
+    store = SqliteStore(tmp_path / DATABASE)
+    store.write(Unit(events=[Event(n, "user.count", 1, b'{"number":%d}' % n) for n in range(1, 6)]))
+    sent = []
+
+    async def send(events):
+        sent.extend(event.seq for event in events)
+
+    bus, journal = EventBus(3), SimpleNamespace(store=store)
+    handler = SimpleNamespace(context=SimpleNamespace(bus=bus, journal=journal), _send_events=send)
+    assert await StreamHandler._send_stored(handler, 1, Filter()) == 3
+    assert sent == [2, 3]
+    store.close()
