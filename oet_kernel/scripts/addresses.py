@@ -81,7 +81,7 @@ def parse(text: str) -> Address:
     if scheme.lower() in _WITH_QUERY and "?" in rest:
         shown_rest = f"{rest.partition('?')[0]}?{HIDDEN}"
         fault = (
-            "a git host takes no credentials from the query of an address (git puts its own paths behind it); "
+            "credentials in the query of an address do not reach a git host, since git appends its own paths; "
             "give them as https://user:token@host/path"
         )
     site = f"{scheme}://{host}" if scheme else None

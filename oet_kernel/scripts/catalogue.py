@@ -241,7 +241,11 @@ class ScriptCatalogue:
         for path in found:
             with suppress(OSError):  # removed meanwhile
                 scripts.append(ListedScript(path.as_uri(), self._summary(path)))
-        text = f"Only {len(scripts)} scripts are listed: there are too many files in the folders" if cut else None
+        text = (
+            f"Only {len(scripts)} scripts are listed: the folders hold more files than the service searches"
+            if cut
+            else None
+        )
         return ScriptList(scripts, text)
 
     def _summary(self, path: Path) -> str | None:
@@ -328,7 +332,7 @@ def _need_file(status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device")
+        raise OSError(errno.EINVAL, "the file is a pipe, a socket or a device")
 
 
 def _not_read(path: Path, error: OSError) -> OetError:
@@ -336,14 +340,17 @@ def _not_read(path: Path, error: OSError) -> OetError:
     match error:
         case PermissionError():
             return ScriptNotAllowed(
-                f"The service may not read {path}; let its user read the file and enter its folders"
+                f"The service may not read {path}; give the service's user the right to read the file and to enter "
+                "its folders"
             )
         case FileNotFoundError() | NotADirectoryError():
-            return ResourceNotFound(f"There is no script {path} on the service's machine; name one that is there")
+            return ResourceNotFound(
+                f"Script {path} does not exist on the service's machine; give the path of an existing file"
+            )
         case IsADirectoryError():
-            return ResourceNotFound(f"{path} is a folder, and no script; name a file in it")
+            return ResourceNotFound(f"{path} is a folder, not a script; name a file in it")
     why = error.strerror or type(error).__name__
-    return ResourceNotFound(f"{path} cannot be read as a script: {why}; name a file that can")
+    return ResourceNotFound(f"{path} cannot be read as a script: {why}; name another file")
 
 
 def _schema(function: Function | None) -> dict[str, object] | None:
@@ -362,7 +369,7 @@ def _load(path: Path, most: int) -> tuple[bytes, Version]:
 def _interpret(path: Path, source: bytes) -> Reading | ScriptUnreadable:
     why = None
     if len(source) > _LARGEST:
-        why = f"the script has more than {_LARGEST} bytes and is not looked into"
+        why = f"the script has more than {_LARGEST} bytes and is not analysed"
     if why is not None:
         return Reading(
             init=Function(name="init", description=None, unknown=why),

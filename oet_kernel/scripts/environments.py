@@ -96,7 +96,7 @@ class Environments:
             except TimeoutError:
                 raise ScriptSourceError(
                     f"The environment of commit {commit[:12]} was not built within {self._deadline:g} s; "
-                    "OetApp.environment_seconds gives it longer"
+                    "raise OetApp.environment_seconds"
                 ) from None
             finally:
                 if not (place / BUILT).exists():

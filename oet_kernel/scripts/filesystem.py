@@ -51,7 +51,7 @@ def resolve(script_uri: str, roots: Sequence[Path], where: str = "$.script.scrip
     found = Path(os.path.realpath(path))  # unlike Path.resolve, accepts a loop of links
     if roots and not any(found.is_relative_to(root.resolve()) for root in roots):
         allowed = ", ".join(str(root) for root in roots)
-        raise ScriptNotAllowed(f"Script {script_uri} is not in a folder that scripts may come from: {allowed}")
+        raise ScriptNotAllowed(f"Script {script_uri} is not in an allowed folder; move the script to one of: {allowed}")
     return found
 
 
@@ -72,10 +72,10 @@ def check_folder(folder: str, own_folder: bool) -> None:
     """
     where = "$.script.working_folder"
     if own_folder:
-        raise MalformedRequest(f"{where}: own_folder names another one; give one of them")
+        raise MalformedRequest(f"{where}: working_folder and own_folder contradict each other; give one of them")
     if not folder.startswith("/"):
         raise MalformedRequest(f"{where}: {folder!r:.200} is not an absolute path; begin it with /")
-    advice = "name one that is there, or run in the script's own (own_folder)"
+    advice = "name an existing folder, or run in the script's folder (own_folder)"
     try:
         is_folder = os.path.isdir(folder)
         may_enter = os.access(folder, os.X_OK)

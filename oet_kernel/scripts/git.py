@@ -93,8 +93,8 @@ def check(script_uri: str, args: GitArgs) -> None:
         raise MalformedRequest("$.script.git_args.git_repo: remote helpers (name::address) are not allowed")
     if f"{HIDDEN}@" in args.git_repo:
         raise MalformedRequest(
-            f"$.script.git_args.git_repo: {address.shown} has {HIDDEN} where its "
-            "credentials were, which are not shown; give the address with its credentials"
+            f"$.script.git_args.git_repo: {address.shown} contains {HIDDEN} in "
+            "place of its credentials; give the address with its credentials"
         )
     if args.git_branch is not None and _NOT_IN_A_NAME.search(args.git_branch):
         raise MalformedRequest(
@@ -222,13 +222,15 @@ class GitScripts:
     async def _submodule(self, submodule: Submodule, parent: Version, place: Path, log: Log, depth: int) -> None:
         what = f"The submodule {submodule.path} of {parent.address.shown}"
         if submodule.skipped:
-            log(f"{what} is left out: it has update = none")
+            log(f"{what} is left out: its setting is update = none")
             return
         if depth >= _DEEPEST:
-            raise ScriptSourceError(f"{what} is not checked out: more than {_DEEPEST} submodules lie within each other")
+            raise ScriptSourceError(
+                f"{what} is not checked out: its submodules are nested more than {_DEEPEST} levels deep"
+            )
         if submodule.address.local and not parent.address.local:
             raise ScriptSourceError(
-                f"{what} is not checked out: it names a folder of this machine, {submodule.address.shown}"
+                f"{what} is not checked out: its address {submodule.address.shown} is a folder of the service's machine"
             )
         folder = place / submodule.path
         if await SCRIPTS.run(_leads_out, folder, place):
@@ -283,13 +285,13 @@ class GitScripts:
             return f"Repository {address.shown} has no commits"
         if name is None:
             return (
-                f"Repository {address.shown} has no default branch: its HEAD leads to a branch that is not there; "
+                f"Repository {address.shown} has no default branch: its HEAD names a branch that does not exist; "
                 f"name one of {_few(names)}"
             )
         last = name.rpartition("/")[2]
         near = [one for one in names if last in one or one in name]
         near += [one for one in difflib.get_close_matches(name, names, _NEAR, 0.5) if one not in near]
-        listed = f"near it: {_few(near)}" if near else f"it has {_few(names)}"
+        listed = f"similar names: {_few(near)}" if near else f"existing names: {_few(names)}"
         return f"Repository {address.shown} has no branch or tag {name!r}; {listed}"
 
     async def _in_copy(self, address: Address, copy: Path, wanted: str) -> str | None:
@@ -388,4 +390,4 @@ def _near_file(checkout: Checkout, wanted: str) -> str:
         names += [os.path.relpath(os.path.join(folder, file), checkout.folder) for file in files]
     last = wanted.rpartition("/")[2]
     near = [name for name in names if name.rpartition("/")[2] == last] or difflib.get_close_matches(wanted, names, 3)
-    return f"; near it: {_few(sorted(near))}" if near else ""
+    return f"; similar files: {_few(sorted(near))}" if near else ""

@@ -95,8 +95,7 @@ class GitProgram:
             raise ScriptSourceError("The git program is not installed on the service's machine") from None
         except TimeoutError:
             raise ScriptSourceError(
-                f"git {words[0]} did not end within {self._deadline:g} s for {address.shown}; "
-                "OetApp.git_seconds gives it longer"
+                f"git {words[0]} did not end within {self._deadline:g} s for {address.shown}; raise OetApp.git_seconds"
             ) from None
 
 

@@ -172,7 +172,9 @@ def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
     if content["nbformat"] == 4:
         return content
     if content["nbformat"] not in (1, 2, 3):
-        raise NotebookUnreadable(f"the notebook has format {content['nbformat']}, and formats up to 4 can be run")
+        raise NotebookUnreadable(
+            f"format {content['nbformat']} of the notebook is not supported; save the notebook in format 4"
+        )
     from nbformat import convert, from_dict  # takes long to import, and few need it
 
     try:
@@ -188,15 +190,15 @@ def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
 def _cell(number: int, cell: Any, used: set[str]) -> dict[str, Any]:
     """Read a cell; assign a new id where its own is missing, invalid or used before."""
     if not isinstance(cell, dict):
-        raise NotebookUnreadable(f"cell {number} is {type(cell).__name__} and not an object")
+        raise NotebookUnreadable(f"cell {number} is {type(cell).__name__}, not an object")
     source = cell.get("source")
     if isinstance(source, list) and all(isinstance(one, str) for one in source):
         source = "".join(source)
     if not isinstance(source or "", str):
-        raise NotebookUnreadable(f"the text of cell {number} is {type(source).__name__} and not text or lines of text")
+        raise NotebookUnreadable(f"the text of cell {number} is {type(source).__name__}, not text or lines of text")
     kind = cell.get("cell_type")
     if kind not in ("code", "markdown", "raw"):
-        raise NotebookUnreadable(f"cell {number} is of the type {kind!r}, and there are code, markdown and raw")
+        raise NotebookUnreadable(f"cell {number} is of the type {kind!r}; the valid types are code, markdown and raw")
     name = cell.get("id")
     if not (isinstance(name, str) and _ID.fullmatch(name)) or name in used:
         name = next(one for one in _names(f"cell-{number}") if one not in used)

@@ -97,7 +97,7 @@ def check_python(what: Declared) -> None:
     if not runs:
         raise ScriptSourceError(
             f"The repository needs Python {what.requires_python} (requires-python), and the service runs on Python "
-            f"{platform.python_version()}: start the service with such a Python"
+            f"{platform.python_version()}; start the service with a matching Python"
         )
 
 

@@ -98,16 +98,16 @@ class ScriptSources:
         """
         if has_controls(script.script_uri):
             raise MalformedRequest(
-                f"{script.script_uri!r:.200} holds control characters, which nothing can show",
-                "$.script.script_uri: give them percent-encoded",
+                f"{script.script_uri!r:.200} contains control characters",
+                "$.script.script_uri: remove the control characters, or percent-encode them",
             )
         for name, text in (("kernel", script.kernel), ("working_folder", script.working_folder)):
             if text is not None and has_controls(text):
-                raise MalformedRequest(f"$.script.{name}: {text!r:.200} holds control characters; leave them out")
+                raise MalformedRequest(f"$.script.{name}: {text!r:.200} contains control characters; remove them")
         if script.kernel is not None and not script.script_uri.endswith(SUFFIX):
             raise MalformedRequest(
-                f"{script.script_uri} is no notebook, and runs in no kernel of another name",
-                f"$.script.kernel: leave {script.kernel!r} out, or name a {SUFFIX} file",
+                f"{script.script_uri} is not a notebook, and cannot run in another kernel",
+                f"$.script.kernel: remove {script.kernel!r}, or name a {SUFFIX} file",
             )
         if not isinstance(script, GitScript):
             resolve(script.script_uri, self._roots)
@@ -116,7 +116,7 @@ class ScriptSources:
         address = parse(script.git_args.git_repo)
         if (self._roots or self._repositories) and not is_allowed(address, self._roots, self._repositories):
             raise ScriptNotAllowed(
-                f"Repository {address.shown} is not one that scripts may come from; its operator allows it with "
+                f"Repository {address.shown} is not an allowed repository; the operator of the service allows it with "
                 "--repository"
             )
         if address.shown == address.text:

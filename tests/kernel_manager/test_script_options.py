@@ -56,14 +56,14 @@ async def test_missing_kernel_is_told_with_those_there_are_and_how_to_ask_for_on
     summary = await run(bench, script)
     assert summary.state is S.FAILED
     told = summary.history.stacktrace
-    assert f"the kernel {asked or 'nowhere'}, which is not installed here; there are: " in told
+    assert f"the kernel {asked or 'nowhere'}, which is not installed; installed kernels: " in told
     assert "python3" in told
     assert "--kernel NAME" in told
 
 
 async def test_script_that_is_no_notebook_is_refused_a_kernel(bench):
     script = replace(bench.script("def main(): pass"), kernel="python3")
-    with pytest.raises(MalformedRequest, match="is no notebook"):
+    with pytest.raises(MalformedRequest, match="is not a notebook"):
         await run(bench, script)
 
 

@@ -323,11 +323,11 @@ def _pipe(path):
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (_remove, r"^There is no script .*/a\.py on the service's machine; name one that is there$"),
-        (_break, r"^There is no script .*/nowhere\.py on the service's machine"),
-        (_hide, r"/a\.py is a folder, and no script; name a file in it$"),
+        (_remove, r"^Script .*/a\.py does not exist on the service's machine; give the path of an existing file$"),
+        (_break, r"^Script .*/nowhere\.py does not exist on the service's machine"),
+        (_hide, r"/a\.py is a folder, not a script; name a file in it$"),
         (_circle, r"/a\.py cannot be read as a script: Too many levels of symbolic links"),
-        (_pipe, r"/a\.py cannot be read as a script: it is a pipe, a socket or a device"),
+        (_pipe, r"/a\.py cannot be read as a script: the file is a pipe, a socket or a device"),
     ],
 )
 async def test_script_that_cannot_be_read_is_refused_where_it_is_required(root, spoil, says):
@@ -356,7 +356,9 @@ async def test_script_that_the_service_may_not_read_is_refused_where_it_is_requi
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(module, "_load", denied)
-    with pytest.raises(ScriptNotAllowed, match=r"The service may not read .*/a\.py; let its user read the file"):
+    with pytest.raises(
+        ScriptNotAllowed, match=r"The service may not read .*/a\.py; give the service's user the right to read the file"
+    ):
         await ScriptCatalogue([root]).check_creation(one, ScriptArgs(), required=True)
 
 

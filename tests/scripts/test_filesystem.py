@@ -60,7 +60,7 @@ def test_script_inside_an_allowed_folder_is_allowed(root, name):
     "name", ["../outside.py", "link.py", "folder/outside.py", "../rootbeer/x.py", "%2e%2e/outside.py"]
 )
 def test_script_outside_is_refused_naming_the_folders(root, name):
-    with pytest.raises(ScriptNotAllowed, match=f"not in a folder that scripts may come from: {root}"):
+    with pytest.raises(ScriptNotAllowed, match=f"not in an allowed folder; move the script to one of: {root}"):
         resolve(f"file://{root}/{name}", [root])
 
 
@@ -106,12 +106,12 @@ def test_no_path_leads_out(tmp_path_factory, parts):
         (
             "/nowhere/at/all",
             False,
-            "'/nowhere/at/all' is not a folder on the service's machine; name one that is there",
+            "'/nowhere/at/all' is not a folder on the service's machine; name an existing folder",
         ),
         ("/etc/passwd", False, "'/etc/passwd' is not a folder"),
         ("/\0", False, "is not a folder"),
         ("/" + "a" * 5000, False, "is not a folder"),
-        ("/", True, "own_folder names another one; give one of them"),
+        ("/", True, "working_folder and own_folder contradict each other; give one of them"),
     ],
 )
 def test_working_folder_that_no_script_can_run_in_is_refused_by_name(folder, own, says):

@@ -183,10 +183,10 @@ async def test_files_are_as_they_were_committed(repository, scripts, monkeypatch
 @pytest.mark.parametrize(
     ("branch", "commit", "says"),
     [
-        ("nowhere", None, "has no branch or tag 'nowhere'; it has trunk, v1.0"),
-        ("trunc", None, "has no branch or tag 'trunc'; near it: trunk"),
-        ("origin/trunk", None, "near it: trunk"),
-        ("1.0", None, "near it: v1.0"),
+        ("nowhere", None, "has no branch or tag 'nowhere'; existing names: trunk, v1.0"),
+        ("trunc", None, "has no branch or tag 'trunc'; similar names: trunk"),
+        ("origin/trunk", None, "similar names: trunk"),
+        ("1.0", None, "similar names: v1.0"),
         ("tree", None, "refs/tags/tree of .* is not a commit"),
         (None, "deadbeef", "has no commit deadbeef"),
         (None, "deadbeef" * 5, "has no commit deadbeef"),
@@ -462,7 +462,12 @@ async def test_script_is_found_in_its_folder(repository, scripts):
 
 @pytest.mark.parametrize(
     ("path", "near"),
-    [("deep.py", "near it: sub/deep.py"), ("obserwe.py", "near it: observe.py"), ("sub", ""), ("sub/none.txt", "")],
+    [
+        ("deep.py", "similar files: sub/deep.py"),
+        ("obserwe.py", "similar files: observe.py"),
+        ("sub", ""),
+        ("sub/none.txt", ""),
+    ],
 )
 async def test_missing_script_is_said_with_what_is_near(repository, scripts, path, near):
     checkout = await scripts.get(args(repository))

@@ -119,13 +119,16 @@ def test_what_is_no_notebook_is_refused(data):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({"nbformat": 5}, "format 5, and formats up to 4 can be run"),
+        ({"nbformat": 5}, "format 5 of the notebook is not supported"),
         ({"nbformat": 3, "worksheets": [1]}, "format 3, which cannot be converted to 4"),
         ({"nbformat": True}, "no JSON object with a number named nbformat"),
-        ({"nbformat": 4, "cells": [None]}, "cell 1 is NoneType and not an object"),
+        ({"nbformat": 4, "cells": [None]}, "cell 1 is NoneType, not an object"),
         ({"nbformat": 4, "cells": [{"cell_type": "code", "source": 3}]}, "the text of cell 1 is int"),
         ({"nbformat": 4, "cells": [{"cell_type": "code", "source": [3]}]}, "the text of cell 1 is list"),
-        ({"nbformat": 4, "cells": [{"cell_type": "heading"}]}, "the type 'heading', and there are code, markdown"),
+        (
+            {"nbformat": 4, "cells": [{"cell_type": "heading"}]},
+            "the type 'heading'; the valid types are code, markdown",
+        ),
         ({"nbformat": 4, "cells": [{"source": "1"}]}, "of the type None"),
     ],
 )

@@ -125,15 +125,15 @@ def read_script(source: bytes | str) -> Reading:
 
 _PLAIN_INIT = Function(
     name="init",
-    description="Nothing: the file is run as a whole when it is started, and takes its arguments then.",
+    description="Does nothing: the file runs as a whole at the start, with the arguments of the start.",
     parameters=(Parameter(name="subarray_id", kind="keyword-only", required=False, schema={}),),
     command_line=True,
 )
 _PLAIN_MAIN = Function(
     name="main",
     description=(
-        "The file is run as __main__. What is given by position are the words of its command line (sys.argv); what is "
-        "given by name follows them as --name value."
+        "Runs the file as __main__. Positional arguments are the words of its command line (sys.argv); named arguments "
+        "follow them as --name value."
     ),
     parameters=(
         Parameter(name="argv", kind="var-positional", required=False, schema={}),
@@ -150,18 +150,18 @@ class _Reader:
     def function(self, name: str) -> Function | None:
         """Read a function of the module; None where there is none."""
         if self._names.dynamic:
-            return _open(name, f"the script binds names while it runs: what {name} takes is known only then")
+            return _open(name, f"the script binds names at run time; the arguments of {name} are known only then")
         binders = self._names.globals_of.get(name, [])
         init = self._names.last("init")
         if any(name == "init" or init is None or one is not init.statement for one in binders):
-            return _open(name, f"{name} is bound inside a function: what it takes is known only when it runs")
+            return _open(name, f"{name} is bound inside a function; its arguments are known only at run time")
         found = self._names.of(name)
         if not found:
             hidden = self._names.of("__getattr__")
             return _open(name, f"{name} may come from the module's __getattr__") if hidden else None
         last = found[-1] if found[-1].direct or len(found) == 1 else None
         if last is None:
-            return _open(name, f"{name} is bound in several places: which one holds is known only when it runs")
+            return _open(name, f"{name} is bound in several places; its arguments are known only at run time")
         return self._from_binding(name, last, self._names)
 
     def rebound_main(self) -> Function | None:
@@ -176,7 +176,7 @@ class _Reader:
         bound = local.get("main", [])
         if not bound:
             return None
-        unknown = _open("main", "init binds main anew, in a way that is known only when it runs")
+        unknown = _open("main", "init rebinds main; its arguments are known only at run time")
         if len(bound) > 1 or not bound[0].direct or init.decorator_list or _may_leave(init, bound[0].statement):
             return unknown
         hidden = (set(local) | {one.arg for one in _arguments(init)}) - declared_global(init)
@@ -187,16 +187,16 @@ class _Reader:
 
     def _from_binding(self, name: str, binding: Binding, names: Names) -> Function:
         if binding.qualified is not None:
-            return _open(name, f"{name} is imported ({binding.qualified}): what it takes is known only when it runs")
+            return _open(name, f"{name} is imported ({binding.qualified}); its arguments are known only at run time")
         match binding.statement:
             case ast.FunctionDef() | ast.AsyncFunctionDef() as definition:
                 return self._from_definition(name, definition, names)
             case ast.Assign(targets=[ast.Name()], value=value) | ast.AnnAssign(value=ast.expr() as value):
                 return self._from_value(name, value, names)
-        return _open(name, f"{name} is no plain function: what it takes is known only when it runs")
+        return _open(name, f"{name} is not a plain function; its arguments are known only at run time")
 
     def _from_value(self, name: str, value: ast.expr, names: Names) -> Function:
-        unknown = _open(name, f"{name} is the value of an expression: what it takes is known only when it runs")
+        unknown = _open(name, f"{name} is the value of an expression; its arguments are known only at run time")
         match value:
             case ast.Lambda():
                 return Function(name=name, description=None, parameters=self._parameters(value, {}, names))
@@ -221,7 +221,7 @@ class _Reader:
         description, told = described(_docstring(node), {one.arg for one in _arguments(node)})
         if node.decorator_list:
             decorator = readable(ast.unparse(node.decorator_list[0])[:_LONGEST])
-            why = f"{name} is decorated with {decorator}: what it takes is known only when it runs"
+            why = f"{name} is decorated with {decorator}; its arguments are known only at run time"
             return Function(name=name, description=description, unknown=why)
         names = names.within(frozenset(one.name for one in getattr(node, "type_params", ())))
         return Function(name=name, description=description, parameters=self._parameters(node, told, names))

@@ -225,7 +225,7 @@ def _is_number(value: Any) -> bool:
 
 def _takes_by_name(function: "Function", name: str) -> str:
     if any(one.name == name and one.by_position for one in function.parameters):
-        return f"{function.name} takes it by position"
+        return f"{function.name} takes {name} by position"
     names = [one.name for one in function.parameters if one.by_name]
     takes = f"{function.name} takes {', '.join(names) or 'no arguments by name'}"
     if (function.name, name) == ("init", "subarray_id"):

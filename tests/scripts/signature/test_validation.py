@@ -55,7 +55,7 @@ def wrong(signature, *args, **kwargs):
         ("", [1, 2], {}, [".args[0]: unexpected, init takes no arguments by position"]),
         ("a", [1], {"a": 2}, [".kwargs.a: given twice, by position too"]),
         ("a=1, *, b=2", [], {"c": 1}, [".kwargs.c: unexpected, init takes a, b"]),
-        ("a=1, /", [], {"a": 1}, [".kwargs.a: unexpected, init takes it by position"]),
+        ("a=1, /", [], {"a": 1}, [".kwargs.a: unexpected, init takes a by position"]),
         ("", [], {"b": 1}, [".kwargs.b: unexpected, init takes no arguments by name"]),
         ("a=1, /", [], {"b": 1}, [".kwargs.b: unexpected, init takes no arguments by name"]),
         ("a: int, b", ["x"], {"c": 1}, [
