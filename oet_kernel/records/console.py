@@ -75,7 +75,7 @@ class Console:
         """
         if not self._typed:
             return []
-        cells = [markdown_cell("console", "## Console\n\nTyped into the kernel by hand; no part of the script.")]
+        cells = [markdown_cell("console", "## Console\n\nTyped into the kernel by hand; not part of the script.")]
         for number, typed in enumerate(self._typed, 1):
             name = f"console-{number}"
             cells.append(markdown_cell(f"{name}-by", f"{moment(typed.at, 3)}, {code(typed.who)}:"))

@@ -145,7 +145,7 @@ class Recorder:
         summary = replace(summary, script=public(summary.script))
 
         def notice(size: int) -> str:
-            return f"\n[{size} characters of output are left out here; all of it is in {about.events}]\n"
+            return f"\n[{size} characters of output are left out here; the complete output is in {about.events}]\n"
 
         cells = [
             markdown_cell("heading", heading(summary, self._script, self._environment, about)),
@@ -191,7 +191,7 @@ class Recorder:
             if called if not self._script.get("by_cell") else self._cells.get(name):
                 text = call(name, asked or ProcedureInput(), awaited=name in awaited)
                 if self._script.get("plain") is True:
-                    text = f"# The file above, run as __main__ with what stands here as its command line:\n# {text}"
+                    text = f"# The file above, run as __main__ with this command line:\n# {text}"
                 cells.append(self._call_cell(name, 2 + len(cells), text, summary, notice))
         return cells
 
@@ -209,7 +209,7 @@ class Recorder:
         if source is not None:
             return source
         if self._script:
-            return "# The script is too long to be kept here; its hash stands above."
+            return "# The script is too long for this record; its hash is in the table above."
         return "# The script was not loaded."
 
     def _text(self, name: str) -> str | None:

@@ -112,7 +112,7 @@ def _prepare(output: dict[str, Any]) -> None:
     """Add a text for types that a page cannot show; remove sizes that are not numbers, which become attributes."""
     data, metadata = output["data"], output["metadata"]
     if data and not any(mime in data for mime in _SHOWN):
-        data["text/plain"] = f"[{', '.join(sorted(data))}: not shown on a page; it is in the notebook]"
+        data["text/plain"] = f"[{', '.join(sorted(data))}: not shown on a page; see the notebook]"
     for about in (metadata, *(one for one in metadata.values() if isinstance(one, dict))):
         for name in ("width", "height"):
             if not isinstance(about.get(name, 0), int | float):

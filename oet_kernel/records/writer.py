@@ -161,7 +161,9 @@ class RecordWriter:
         try:
             remove(self._path(pid))
         except OSError as error:
-            log.warning("The record of procedure %d is left behind: %s; 'oet doctor --fix' removes it", pid, error)
+            log.warning(
+                "The record of procedure %d could not be removed: %s; remove it with 'oet doctor --fix'", pid, error
+            )
 
     async def close(self) -> None:
         """Write all pending records at once, and wait for it."""

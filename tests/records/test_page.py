@@ -54,7 +54,7 @@ def test_page_has_no_script_and_no_address_of_another_site(script):
     assert "<script" not in page
     assert re.search(r"""(src|action|poster)=["']?(https?:)?//""", page) is None
     assert re.search(r"<[a-z][^>]*\son\w+=", body) is None
-    assert "[application/javascript: not shown on a page; it is in the notebook]" in page
+    assert "[application/javascript: not shown on a page; see the notebook]" in page
 
 
 def test_policy_allows_no_script_and_no_address():
