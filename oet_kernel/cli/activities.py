@@ -20,8 +20,14 @@ def activity(service: ServiceOptions, as_json: bool) -> None:
 @activity.command(cls=Follows)
 @click.argument("name")
 @click.argument("sbd_id")
-@click.option("--script-args", "--script_args", metavar="JSON", default="{}", help="Arguments by function name.")
-@truth("--prepare_only", default=False, help="Leave the start to somebody else.")
+@click.option(
+    "--script-args",
+    "--script_args",
+    metavar="JSON",
+    default="{}",
+    help='Arguments by function name: {"main": {"args": [1]}}.',
+)
+@truth("--prepare_only", default=False, help="Prepare the procedure without starting it.")
 @truth("--create_env", default=False, help="Run in an environment built from the repository's own dependencies.")
 @truth("--listen", default=True, help="Print events until the procedure ends.")
 @with_service
@@ -39,7 +45,7 @@ def run(
     try:
         calls = msgspec.json.decode(script_args, type=dict[str, ProcedureInput])
     except msgspec.DecodeError as error:
-        raise click.UsageError(f"--script-args is not what it should be: {error}") from None
+        raise click.UsageError(f"--script-args is not valid: {error}; see oet activity run --help") from None
     command = ActivityCommand(
         sbd_id=sbd_id, activity_name=name, script_args=calls, prepare_only=prepare_only, create_env=create_env
     )
@@ -72,7 +78,7 @@ def describe(aid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
         if aid is None:
             summaries = client.activities()
             if not summaries:
-                raise Failure("There are no activities; run one with 'oet activity run'")
+                raise Failure("No activities exist; run one with 'oet activity run'")
             summary = summaries[-1]
         else:
             summary = client.activity(aid)

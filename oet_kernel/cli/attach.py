@@ -12,14 +12,14 @@ from oet_kernel.models import KernelInfo, ProcedureState
 
 @click.command()
 @with_id(PROCEDURE_ID, None)
-@click.option("--control", is_flag=True, help="Take control, so that code may be typed; everybody is told.")
-@click.option("--release", is_flag=True, help="Give control back, whoever has it, and attach to nothing.")
+@click.option("--control", is_flag=True, help="Take control, so that code can be typed; an event reports it.")
+@click.option("--release", is_flag=True, help="Release control, whoever holds it, without attaching.")
 @with_service
 def attach(pid: int, control: bool, release: bool, service: ServiceOptions, as_json: bool) -> Attaching | Answer:
     """Look into the kernel of procedure PID: a console on it, or how to open one.
 
-    Live output, completion and the inspection of names are always there. Code is refused unless control was taken; what
-    is typed then is an event. A console gives control back when it is left.
+    Output, completion and inspection are always available. Code is refused without --control; code typed with control
+    is published as an event. Leaving the console releases control.
     """
     if control and release:
         raise click.UsageError("--control and --release contradict each other; give one of them")
@@ -67,5 +67,5 @@ def rights(info: KernelInfo) -> str:
     else:
         said = f"{info.control} has control. To give it back: oet attach {pid} --release"
     if info.state is ProcedureState.FAILED:
-        said += "\nThe script has failed: with control, %debug looks into it where it did"
+        said += "\nThe script has failed: with control, %debug opens the debugger at the failed line"
     return said

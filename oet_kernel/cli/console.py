@@ -142,7 +142,9 @@ class ConsoleApp(ZMQTerminalIPythonApp):
             try:
                 reply = self.kernel_client.get_control_msg(timeout=_ANSWER_SECONDS)
             except Empty:
-                raise click.ClickException("The kernel does not answer; its procedure may have ended") from None
+                raise click.ClickException(
+                    "The kernel does not answer; its procedure may have ended: see oet describe"
+                ) from None
             if reply["parent_header"].get("msg_id") == msg_id:
                 self.session.subshell_id = reply["content"].get("subshell_id")
                 return

@@ -17,16 +17,18 @@ from oet_kernel.cli.printing import print_json, say
     type=click.Path(file_okay=False, path_type=Path),
     help="State folder [env: OET_STATE_DIR].",
 )
-@click.option("--fix", is_flag=True, help="Mend what can be mended safely; needs that no service works there.")
+@click.option("--fix", is_flag=True, help="Repair what is safe to repair; no service may be using the folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(context: click.Context, state_dir: Path | None, fix: bool, as_json: bool) -> None:
     """Check the state folder, the procedures and the kernels on this machine; needs no service.
 
-    The exit status is 0 where all is sound, or was mended, and 1 where there is a problem.
+    The exit status is 0 without problems or after their repair, else 1.
     """
     if sys.platform != "linux":
-        raise Failure("oet doctor looks over the state folder of a service, and services run on Linux: run it there")
+        raise Failure(
+            "oet doctor checks the state folder of a service, which needs Linux; run it on the service's machine"
+        )
     # imported here, since other commands do not need it and must start fast
     from oet_kernel.maintenance.doctor import Doctor
     from oet_kernel.state.folder import usual_folder

@@ -138,7 +138,7 @@ def embedded_service() -> Iterator[tuple[str, str]]:
                 deadline.cancel()
                 if line is None:
                     log.seek(0)
-                    said = log.read().strip() or f"it was silent for {_START_DEADLINE:g} s"
+                    said = log.read().strip() or f"no output within {_START_DEADLINE:g} s"
                     raise ClientError(f"The embedded service did not start:\n{said}")
                 yield line.removeprefix(_READY).strip().rstrip("/"), token
             finally:

@@ -52,14 +52,14 @@ def with_id(kind: ServiceId, absent: str | None) -> Callable[[F], F]:
         def called(*args: Any, named: int | None, **given: Any) -> Any:
             other = given.pop(option)
             if named is not None and other is not None and named != other:
-                raise click.UsageError(f"{named} or --{option}={other}? Name one {kind.noun}")
+                raise click.UsageError(f"{named} and --{option}={other} contradict each other; give one {kind.noun}")
             found = other if named is None else named
             if found is None and absent is None:
                 command_path = click.get_current_context().command_path
-                raise click.UsageError(f"Which {kind.noun}? Name it: {command_path} {option.upper()}")
+                raise click.UsageError(f"No {kind.noun} is given; write {command_path} {option.upper()}")
             return command(*args, **{option: found}, **given)
 
-        text = f"The {kind.noun}, instead of {option.upper()}" + (f"; without either, {absent}." if absent else ".")
+        text = f"Id of the {kind.noun}, instead of {option.upper()}" + (f"; default: {absent}." if absent else ".")
         wrapped: Any = click.option(f"--{option}", type=kind, help=text)(called)
         metavar = option.upper() if absent is None else f"[{option.upper()}]"
         return cast(F, click.argument("named", type=kind, required=False, metavar=metavar)(wrapped))
@@ -95,7 +95,7 @@ def read_start(
     try:
         found = kind.convert(words[at], None, None)
     except click.BadParameter as error:
-        raise click.UsageError(f"{error.message}; arguments of main that are numbers stand behind --") from None
+        raise click.UsageError(f"{error.message}; give numeric arguments of main after --") from None
     return found, read_command_line([*words[:at], *words[at + 1 :], *behind])
 
 

@@ -18,8 +18,8 @@ def _when(context: click.Context, option: click.Parameter, given: str | None) ->
     try:
         return None if given is None else read_when(given, time.time())
     except (ValueError, OverflowError):
-        wanted = "2026-11-25 or 2026-11-25T06:30 (UTC), or so long ago: 30m, 2h, 3d, 1w"
-        raise click.BadParameter(f"{given!r} is no time; write {wanted}", context, option) from None
+        wanted = "2026-11-25 or 2026-11-25T06:30 (UTC), or an age: 30m, 2h, 3d, 1w"
+        raise click.BadParameter(f"{given!r} is not a valid time; write {wanted}", context, option) from None
 
 
 def _states(context: click.Context, option: click.Parameter, given: str) -> tuple[ProcedureState, ...]:
@@ -27,7 +27,7 @@ def _states(context: click.Context, option: click.Parameter, given: str) -> tupl
     names = [name.strip().upper() for name in given.split(",") if name.strip()]
     if unknown := [name for name in names if name not in ProcedureState.__members__]:
         known = ", ".join(ProcedureState.__members__)
-        raise click.BadParameter(f"there is no state {unknown[0]}; there are {known}", context, option)
+        raise click.BadParameter(f"{unknown[0]!r} is not a valid state; the states are {known}", context, option)
     return tuple(ProcedureState[name] for name in names)
 
 
@@ -39,15 +39,18 @@ def _states(context: click.Context, option: click.Parameter, given: str) -> tupl
     callback=_states,
     default="",
     metavar="STATES",
-    help="FAILED,STOPPED: any of these.",
+    help="States, joined by commas: FAILED,STOPPED.",
 )
 @click.option("--script", metavar="TEXT", help="Part of the script's URI.")
-@click.option("--subarray", type=int, metavar="N", help="On this subarray.")
+@click.option("--subarray", type=int, metavar="N", help="Subarray of the procedures.")
 @click.option(
-    "--since", callback=_when, metavar="WHEN", help="Created then or later: 2026-11-25T06:30 (UTC), 2h, 3d, 1w."
+    "--since",
+    callback=_when,
+    metavar="WHEN",
+    help="Created at or after a time, 2026-11-25T06:30 (UTC), or an age, 2h, 3d, 1w.",
 )
-@click.option("--until", callback=_when, metavar="WHEN", help="Created before.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@click.option("--until", callback=_when, metavar="WHEN", help="Created before a time or an age.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Maximum number of procedures.")
 @with_service
 def history(
     states: Sequence[ProcedureState],
@@ -59,7 +62,7 @@ def history(
     service: ServiceOptions,
     as_json: bool,
 ) -> Answer:
-    """List procedures of all times, the newest first; also those that 'oet list' has forgotten."""
+    """List procedures from the archive, the newest first; also those that 'oet list' no longer shows."""
     with service.client() as client:
         summaries = list(client.archive(states, script, subarray, since, until, limit + 1))
     shown, more = summaries[:limit], len(summaries) > limit
@@ -71,7 +74,7 @@ def history(
 @with_topics
 @with_service
 def events(pid: int, topics: str, exclude: str, service: ServiceOptions, as_json: bool) -> Said:
-    """Print what the procedure PID has said up to now, however long ago it has ended."""
+    """Print the past events of the procedure PID, which may have ended long ago."""
     return Said(
         service=service,
         pid=pid,

@@ -51,7 +51,7 @@ def serve(context: click.Context, options: tuple[str, ...]) -> None:
     The usual ones: --ip --port --token --insecure-no-token --scripts-root --abort-script --archive --state-dir.
     """
     if context.parent is not None and any(context.parent.params.values()):
-        raise click.UsageError("The options of a service stand behind serve: oet serve --token=...")
+        raise click.UsageError("Give the options of a service after serve: oet serve --token=...")
     from oet_kernel.server.entry import main as serve_main
 
     serve_main(list(options))

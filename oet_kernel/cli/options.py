@@ -94,7 +94,9 @@ class ServiceId(click.types.IntParamType):
         """Convert an id, which must consist of decimal digits."""
         text = str(value)
         if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS):
-            what = f"{text!r} is not a valid integer, as ids of a {self.noun} are; {self._listing!r} shows them"
+            what = (
+                f"{text!r} is not a valid integer: the id of a {self.noun} is expected; {self._listing!r} shows the ids"
+            )
             self.fail(what, param, ctx)
         return int(text)
 
@@ -295,7 +297,7 @@ def with_topics(command: F) -> F:
             metavar="TEXT",
             default="request,procedure.pool",
             show_default=True,
-            help="The same, for what is left out.",
+            help="Topics, or beginnings of topics, to leave out, joined by commas.",
         ),
         click.option(
             "--topics",
@@ -303,7 +305,7 @@ def with_topics(command: F) -> F:
             metavar="TEXT",
             default="all",
             show_default=True,
-            help="Topics or beginnings of topics, joined by commas.",
+            help="Topics, or beginnings of topics, joined by commas.",
         ),
     ):
         command = option(command)
@@ -337,11 +339,11 @@ def with_script(command: F) -> F:
 
     wrapped: Any = called
     for option in (
-        truth("--own_folder", default=False, help="Run in the script's own folder, and not in this one."),
-        click.option("--kernel", metavar="NAME", help="Kernelspec of a notebook; without it the one that it names."),
+        truth("--own_folder", default=False, help="Run in the script's folder instead of the current folder."),
+        click.option("--kernel", metavar="NAME", help="Kernelspec for a notebook; default: the notebook's own."),
         truth("--create_env", default=False, help="Run in an environment built from the repository's dependencies."),
-        click.option("--git-commit", "--git_commit", help="Commit; wins over a branch."),
-        click.option("--git-branch", "--git_branch", help="Branch; without it the default branch."),
+        click.option("--git-commit", "--git_commit", help="Commit; takes precedence over a branch."),
+        click.option("--git-branch", "--git_branch", help="Branch or tag; default: the repository's default branch."),
         click.option("--git-repo", "--git_repo", help="Repository of a git:// script."),
     ):
         wrapped = option(wrapped)

@@ -78,7 +78,7 @@ class _StartCommand(TwoCalls):
 
 @procedure.command(cls=_StartCommand, context_settings=FREE)
 @click.argument("words", nargs=-1, type=START_WORDS, metavar="[PID] [ARGUMENTS]... [-- ARGUMENTS...]")
-@click.option("--pid", type=PROCEDURE_ID, help="The procedure, instead of PID; without either, the newest.")
+@click.option("--pid", type=PROCEDURE_ID, help="Id of the procedure, instead of PID; default: the newest.")
 @truth("--listen", default=True, help="Print events until the procedure ends.")
 @with_service
 @click.pass_context
@@ -92,7 +92,8 @@ def start(
 ) -> Following:
     """Run the procedure PID, which must be READY; ARGUMENTS, --name=value among them, go to its main.
 
-    A number in the first place is the PID, unless --pid has said it; what stands behind -- is for main, numbers too.
+    A number in the first place is the PID, unless --pid is given. The words after -- are arguments of main, numbers
+    included.
     """
     pid, main = read_start(words, behind_dashes(context), pid, PROCEDURE_ID)
     with service.client() as client:
@@ -114,7 +115,7 @@ def start(
 @truth("--run_abort", default=True, help="Run the abort script on its subarray afterwards.")
 @with_service
 def stop(pid: int | None, run_abort: bool, service: ServiceOptions, as_json: bool) -> Answer:
-    """End a procedure, and run the abort script on its subarray unless told otherwise."""
+    """Stop a procedure, and run the abort script on its subarray by default."""
     with service.client() as client:
         found = only(client, pid, lambda one: one.state is ProcedureState.RUNNING, "running", "stop")
         message = client.stop(found, abort=run_abort)
@@ -124,7 +125,7 @@ def stop(pid: int | None, run_abort: bool, service: ServiceOptions, as_json: boo
 @procedure.command()
 @with_id(PROCEDURE_ID, "the only one that runs")
 @click.option(
-    "--at", metavar="PATTERN", help="Only at a checkpoint whose whole name matches, as file names do: 'scan *'."
+    "--at", metavar="PATTERN", help="Pattern of the checkpoint's whole name, as for file names: 'scan *'; default: any."
 )
 @with_service
 def pause(pid: int | None, at: str | None, service: ServiceOptions, as_json: bool) -> Answer:
@@ -138,7 +139,7 @@ def pause(pid: int | None, at: str | None, service: ServiceOptions, as_json: boo
 @with_id(PROCEDURE_ID, "the only one that is paused")
 @with_service
 def resume(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
-    """Resume a procedure that is paused, or is to be."""
+    """Resume a paused procedure, or cancel a requested pause."""
     with service.client() as client:
         found = only(client, pid, lambda one: one.pause is not None, "paused", "resume")
         return _shown(client.resume(found), as_json)
@@ -148,7 +149,7 @@ def resume(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
 @with_id(PROCEDURE_ID, "the newest")
 @with_service
 def describe(pid: int | None, service: ServiceOptions, as_json: bool) -> Answer:
-    """Show a procedure: times and states, calls, stack trace; also one that is not listed any more."""
+    """Show a procedure: times and states, calls, stack trace; also one that 'oet list' no longer shows."""
     with service.client() as client:
         summary = client.find(pid) if pid is not None else newest(client)
     return Answer(summary, tables.describe_procedure(summary), as_json)
@@ -158,7 +159,7 @@ def script_from(uri: str, options: ScriptOptions) -> Script:
     """Return the script for an address and options on the command line."""
     if uri.startswith("git://"):
         if options.git_repo is None:
-            raise click.UsageError(f"{uri} is in a git repository: name it with --git-repo")
+            raise click.UsageError(f"{uri} is in a git repository; name the repository with --git-repo")
         args = GitArgs(git_repo=options.git_repo, git_branch=options.git_branch, git_commit=options.git_commit)
         return GitScript(
             script_uri=uri,
@@ -169,7 +170,7 @@ def script_from(uri: str, options: ScriptOptions) -> Script:
         )
     if options.git_repo or options.git_branch or options.git_commit or options.create_env:
         raise click.UsageError(
-            f"--git-repo, --git-branch, --git-commit and --create-env go with git:// scripts, not {uri}"
+            f"--git-repo, --git-branch, --git-commit and --create-env are for git:// scripts, not {uri}"
         )
     if "://" in uri and not uri.startswith("file://"):
         raise click.UsageError(f"Script URI type not handled: {uri}; use a path, file:// or git://")
@@ -180,7 +181,7 @@ def read_creation(words: Sequence[str], options: ScriptOptions) -> tuple[Script,
     """Read the script to prepare, and the arguments of its ``init``; the default subarray is 1."""
     uri, init = read_call(words)
     if uri is None:
-        raise click.UsageError("Which script? Name it before its arguments: a path, file:// or git://")
+        raise click.UsageError("No script is given; write a path, file:// or git:// before the arguments")
     init.kwargs.setdefault("subarray_id", 1)
     return script_from(uri, options), init
 
@@ -198,7 +199,7 @@ def newest(client: Client) -> ProcedureSummary:
     """Return the procedure that was created last."""
     summaries = client.procedures()
     if not summaries:
-        raise Failure("There are no procedures; create one with 'oet procedure create'")
+        raise Failure("No procedures exist; create one with 'oet procedure create'")
     return summaries[-1]
 
 
@@ -210,7 +211,7 @@ def only(client: Client, pid: int | None, is_meant: Callable[[ProcedureSummary],
     if not found:
         raise Failure(f"No procedures to {verb}")
     if len(found) > 1:
-        raise Failure(f"Procedures {', '.join(map(str, found))} are {what}; say which one with --pid")
+        raise Failure(f"Procedures {', '.join(map(str, found))} are {what}; name one with --pid")
     return found[0]
 
 

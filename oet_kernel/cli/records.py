@@ -14,9 +14,9 @@ from oet_kernel.cli.procedures import newest
 
 @click.command()
 @with_id(PROCEDURE_ID, "the newest")
-@click.option("--html", "as_html", is_flag=True, help="A page that stands alone, instead of a notebook.")
-@click.option("-o", "--output", metavar="FILE", help="Where to write it; - for standard output.")
-@click.option("--open", "show", is_flag=True, help="Write the page, and open it in a browser.")
+@click.option("--html", "as_html", is_flag=True, help="Write a self-contained HTML page instead of a notebook.")
+@click.option("-o", "--output", metavar="FILE", help="File to write; - for standard output.")
+@click.option("--open", "show", is_flag=True, help="Write the page, and open the page in a browser.")
 @with_service
 def record(
     pid: int | None,
@@ -26,12 +26,13 @@ def record(
     service: ServiceOptions,
     as_json: bool,
 ) -> None:
-    """Write the record of procedure PID (without it, the newest): an executed notebook of what it said and did.
+    """Write the record of procedure PID: an executed notebook with its calls, output and events.
 
-    It may still be running: the record is then as far as it has come. Without -o it is procedure-PID.ipynb here.
+    The record of a running procedure holds its output up to now. The default file is procedure-PID.ipynb in the
+    current folder.
     """
     if show and output == "-":
-        raise click.UsageError("--open needs a file; leave -o - out")
+        raise click.UsageError("--open needs a file; leave out -o -")
     kind = "html" if as_html or show else "ipynb"
     with service.client() as client:
         if pid is None:
@@ -54,4 +55,4 @@ def record(
     else:
         say(str(path))
     if show and not webbrowser.open(path.resolve().as_uri()):
-        say("There is no browser here; open the file above in one", err=True)
+        say("No browser was found; open the file above in a browser", err=True)

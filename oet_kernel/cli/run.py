@@ -41,8 +41,8 @@ def run(
 ) -> Following:
     """Create, start and follow SCRIPT (a path, file:// or git://) until it ends.
 
-    Without --server-url, OET_URL or a service on this machine, one is started for the life of the command, and
-    nothing of it is kept.
+    Without --server-url, OET_URL or a service on this machine, a service is started for this command; that service
+    keeps no history.
     The exit status is 0 for COMPLETE, 1 for FAILED, 3 for STOPPED, 2 for a wrong command line. Ctrl-C stops the
     procedure.
     """

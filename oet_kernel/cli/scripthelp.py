@@ -107,18 +107,20 @@ def describe(script: str, formatter: click.HelpFormatter) -> None:
         try:
             reading = _read(script)
         except ScriptUnreadable as error:
-            formatter.write_text(f"It cannot be run: {f'line {error.line}: ' if error.line else ''}{error.why}")
+            formatter.write_text(f"The script cannot be run: {f'line {error.line}: ' if error.line else ''}{error.why}")
             return
         except (OSError, ValueError) as error:
-            formatter.write_text(f"What it takes cannot be read here: {getattr(error, 'strerror', None) or error}")
+            formatter.write_text(
+                f"The arguments of the script cannot be read here: {getattr(error, 'strerror', None) or error}"
+            )
             return
-        paragraphs = (reading.docstring or "It says nothing of itself.").split("\n\n")
+        paragraphs = (reading.docstring or "The script has no docstring.").split("\n\n")
         # indented lines are examples, and are kept unchanged
         formatter.write_text("\n\n".join(f"\b\n{one}" if one.startswith(" ") else one for one in paragraphs))
     if reading.main is not None and reading.main.command_line:
         with formatter.section("Arguments"):
             formatter.write_text(
-                "It is run as a whole, by python's rules: what stands behind -- becomes its command line, "
+                "The file runs as a whole, as by python: the words after -- are its command line, "
                 f"oet run {script} -- --help among others."
             )
         return
@@ -128,7 +130,7 @@ def describe(script: str, formatter: click.HelpFormatter) -> None:
 
 def _path(script: str) -> Path:
     if script.startswith("git://"):
-        raise ValueError("it is in a git repository")
+        raise ValueError("the script is in a git repository")
     return Path(unquote(script.removeprefix("file://")) if script.startswith("file://") else script)
 
 

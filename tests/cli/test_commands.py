@@ -150,7 +150,7 @@ def test_stop_takes_the_only_one_that_runs_and_prints_the_services_words(fresh, 
         oet("start", "--listen=False", f"--pid={subarray}")
         fresh.until(subarray, "RUNNING")
     both = oet("stop")
-    assert (both.status, both.err) == (1, "Procedures 1, 2 are running; say which one with --pid\n")
+    assert (both.status, both.err) == (1, "Procedures 1, 2 are running; name one with --pid\n")
     assert oet("stop", "--pid=1", "--run_abort=False").out == "Successfully stopped script with ID 1\n"
     assert json.loads(oet("procedure", "stop", "--json").out) == {
         "abort_message": "Successfully stopped script with ID 2"
@@ -229,10 +229,10 @@ def test_activity_is_run_listed_and_described(tmp_path, monkeypatch, oet, script
     [
         (["nothing"], "No such command 'nothing'"),
         (["list", "--pid=x"], "'x' is not a valid integer"),
-        (["create"], "Which script?"),
+        (["create"], "No script is given"),
         (["create", "ftp://x"], "Script URI type not handled: ftp://x"),
         (["create", "git://x.py"], "--git-repo"),
-        (["create", "/x.py", "--git_branch=b"], "go with git:// scripts"),
+        (["create", "/x.py", "--git_branch=b"], "are for git:// scripts"),
         (["create", "/x.py", "--=5"], "without a name"),
         (["create", "/x.ipynb", "--kernel"], "requires an argument"),
         (["create", "/x.ipynb", "--own-folder=perhaps"], "not a valid boolean"),
@@ -241,7 +241,7 @@ def test_activity_is_run_listed_and_described(tmp_path, monkeypatch, oet, script
         (["stop", "--run_abort=perhaps"], "not a valid boolean"),
         (["start", "--listen=perhaps"], "not a valid boolean"),
         (["activity", "run", "one"], "Missing argument"),
-        (["run"], "Which script?"),
+        (["run"], "No script is given"),
         (["create", "/\udcff.py"], "is not UTF-8 text"),
     ],
 )
@@ -276,14 +276,14 @@ def test_kernel_of_a_script_that_is_no_notebook_is_refused(served, oet, tmp_path
     path.write_text("def main(): pass\n")
     refused = oet("create", str(path), "--kernel=python3")
     assert refused.status == 1
-    assert f"{path.as_uri()} is no notebook" in refused.err
+    assert f"{path.as_uri()} is not a notebook" in refused.err
 
 
 def test_script_that_is_not_there_is_refused_with_what_to_do(served, oet, tmp_path):
     for words, says in (
-        (["nowhere.py"], "There is no script /"),
-        ([str(tmp_path)], "is a folder, and no script; name a file in it"),
-        ([""], "is a folder, and no script"),
+        (["nowhere.py"], "does not exist on the service's machine; give the path of an existing file"),
+        ([str(tmp_path)], "is a folder, not a script; name a file in it"),
+        ([""], "is a folder, not a script"),
     ):
         refused = oet("create", *words)
         assert (refused.status, refused.out) == (1, ""), words

@@ -96,7 +96,7 @@ def test_break_is_told_on_standard_error_and_nothing_is_missing(capsys):
     assert follow(client, Printer(False), client.begin) == 0
     out, err = capsys.readouterr()
     assert out == "- Script message: one\n- Script message: two\n"
-    assert err.splitlines()[:2] == ["[the service is away; waiting for it]", "[the service is back]"]
+    assert err.splitlines()[:2] == ["[the service does not answer; waiting for it]", "[the service answers again]"]
 
 
 def test_end_that_was_lost_is_noticed_and_the_loss_is_said(capsys):

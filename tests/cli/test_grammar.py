@@ -50,7 +50,7 @@ def test_number_that_is_no_id_starts_nothing(oet, word):
     refused = oet("start", word)  # before any service is asked
     assert (refused.status, refused.out) == (2, "")
     assert f"{word!r} is not a valid integer" in refused.err
-    assert "stand behind --" in refused.err
+    assert "after --" in refused.err
 
 
 COMMANDS = ["list", "describe", "start", "stop", "pause", "resume", "record", "events", "attach"]
@@ -68,7 +68,7 @@ def test_every_command_takes_the_id_by_place_and_by_option(served, oet, command,
 def test_two_ids_are_refused(oet, command):
     refused = oet(command, "1", "--pid=2")
     assert (refused.status, refused.out) == (2, "")
-    assert "1 or --pid=2? Name one procedure" in refused.err
+    assert "1 and --pid=2 contradict each other; give one procedure" in refused.err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -83,7 +83,7 @@ def test_id_is_a_whole_number(oet, command, word):
 def test_command_without_a_default_asks_for_the_id(oet, command):
     refused = oet(command)
     assert refused.status == 2
-    assert f"Which procedure? Name it: oet {command} PID" in refused.err
+    assert f"No procedure is given; write oet {command} PID" in refused.err
 
 
 @pytest.mark.parametrize("command", ["list", "describe"])

@@ -84,7 +84,11 @@ def test_history_as_json_holds_the_summaries(called):
 
 @pytest.mark.parametrize(
     ("option", "says"),
-    [("--since=soon", "'soon' is no time"), ("--state=LOST", "there is no state LOST"), ("--limit=0", "0")],
+    [
+        ("--since=soon", "'soon' is not a valid time"),
+        ("--state=LOST", "'LOST' is not a valid state"),
+        ("--limit=0", "0"),
+    ],
 )
 def test_wrong_filter_is_a_wrong_command_line(called, option, says):
     result = called("history", option)
@@ -139,8 +143,8 @@ def test_command_that_follows_goes_on_over_a_restart_of_the_service_to_the_end(t
     assert "two\n" in out
     assert "".join([*err, rest]).splitlines() == [
         f"[procedure {pid} RUNNING]",
-        "[the service is away; waiting for it]",
-        "[the service is back]",
+        "[the service does not answer; waiting for it]",
+        "[the service answers again]",
         f"[procedure {pid} READY]",
         f"[procedure {pid} COMPLETE]",
         f"Procedure {pid} is COMPLETE",

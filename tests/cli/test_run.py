@@ -108,7 +108,7 @@ def test_run_needs_no_service_passes_both_calls_their_arguments_and_has_status_0
     said = [line for line in out.splitlines() if not line.startswith("- Procedure 1 ")]
     assert said == ["init ('a',) {'subarray_id': 3}", "- Script message: hello", "main ('b',) {'n': 2}"]
     assert "starting one for this command" in err
-    assert "nothing of it is kept" in err
+    assert "without history and records" in err
     assert "Procedure 1 is COMPLETE" in err
 
 
@@ -233,7 +233,7 @@ def test_run_of_what_is_not_there_is_said(oet, named):
     with oet("run", "nowhere.py", **named) as process:
         status, _, err = result(process)
     assert status == 1
-    assert re.search(r"ResourceNotFound: There is no script \S+/nowhere\.py on the service's machine", err)
+    assert re.search(r"ResourceNotFound: Script \S+/nowhere\.py does not exist on the service's machine", err)
     assert "FAILED" not in err
 
 
@@ -333,7 +333,7 @@ def test_listen_says_when_the_service_goes_and_waits_for_it_until_ctrl_c(oet, se
     with oet("listen") as process:
         until(process.stdout, "tick")
         service.process.terminate()
-        until(process.stderr, "[the service is away; waiting for it]")
+        until(process.stderr, "[the service does not answer; waiting for it]")
         process.send_signal(signal.SIGINT)
         status, _, err = result(process)
     assert (status, err.strip()) == (130, "")
