@@ -39,7 +39,7 @@ def store(folder: Path, name: str, cell: str) -> Path:
         When the name is not valid, or the folder cannot be written.
     """
     if not (name.isidentifier() and name.isascii()):
-        raise click.UsageError(f"{name!r} is no name that a variable can have; write %%oet_procedure NAME [OPTIONS]")
+        raise click.UsageError(f"{name!r} is not a valid variable name; write %%oet_procedure NAME [OPTIONS]")
     text = f"# %%oet_procedure {name}\n{cell}".encode()
     path = folder.expanduser().absolute() / f"{name}-{hashlib.sha256(text).hexdigest()[:12]}.py"
     try:
@@ -52,7 +52,7 @@ def store(folder: Path, name: str, cell: str) -> Path:
         os.replace(file.name, path)
     except OSError as error:
         raise click.UsageError(
-            f"The cell cannot be stored in {path.parent} ({error.strerror}); name a folder of yours that the service "
+            f"The cell cannot be stored in {path.parent} ({error.strerror}); name another folder, which the service "
             "can read: %oet connect --cells FOLDER"
         ) from None
     return path

@@ -36,7 +36,7 @@ def notebook(session: Session, cell: str = "") -> Notebook:
         is_flag=True,
         expose_value=False,
         callback=_note_wait,
-        help="Show events until the end (create: until it is READY) before the next cell runs; an interrupt stops it.",
+        help="Show events until the end (create: until READY) before the next cell; an interrupt stops the procedure.",
     )
     return Notebook(options=(wait,), session=session, cell=cell)
 
@@ -59,22 +59,22 @@ def variable(context: click.Context) -> str | None:
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--token", metavar="T", help="Token of the service; that of a service on this machine is found.")
+@click.option("--token", metavar="T", help="Token of the service; found by default for a service on this machine.")
 @click.option("--ca", metavar="FILE", help="Authority (PEM) of the service's certificate.")
 @click.option("--embedded", is_flag=True, help="Start a service that ends with this kernel.")
 @click.option(
     "--cells",
     metavar="FOLDER",
     type=click.Path(file_okay=False),
-    help="Where %%oet_procedure keeps scripts: the service must be allowed to read it (its --scripts-root).",
+    help="Folder for the scripts of %%oet_procedure; the service must be able to read the folder (--scripts-root).",
 )
 @click.pass_obj
 def connect(
     front: Notebook, url: str | None, token: str | None, ca: str | None, embedded: bool, cells: str | None
 ) -> Answer:
-    """Name the service that this notebook talks to: that at URL, or the one that oet finds."""
+    """Connect this notebook to the service at URL, or to the service that oet finds."""
     if embedded and (url or token or ca):
-        raise click.UsageError("--embedded starts a service of its own: it goes with no URL, --token or --ca")
+        raise click.UsageError("--embedded starts its own service; leave out URL, --token and --ca")
     session = front.session
     found = session.embed() if embedded else session.connect(url, token, ca)
     if cells:
@@ -85,16 +85,18 @@ def connect(
 @click.command("serve", add_help_option=False, context_settings=FREE)
 def no_serve() -> None:
     """Not from a notebook: run oet serve in a terminal, or connect --embedded here."""
-    raise click.UsageError("A service is started in a terminal, with oet serve; or here: %oet connect --embedded")
+    raise click.UsageError(
+        "serve is not available in a notebook; run oet serve in a terminal, or %oet connect --embedded here"
+    )
 
 
 @click.command("%%oet_procedure", cls=TwoCalls, context_settings={**FREE, **cli.context_settings})
 @click.argument("name")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[INIT ARGUMENTS]... [-- MAIN ARGUMENTS...]")
-@click.option("--run", "runs", is_flag=True, help="Run it once it is READY.")
+@click.option("--run", "runs", is_flag=True, help="Start the procedure when it is READY.")
 @click.pass_context
 def oet_procedure(context: click.Context, name: str, words: tuple[str, ...], runs: bool) -> Following:
-    """Create a procedure whose script is the cell; it is the variable NAME afterwards.
+    """Create a procedure whose script is the cell, and assign its handle to the variable NAME.
 
     Further options are those of %oet create, or with --run of %oet run.
     """
@@ -105,7 +107,7 @@ def oet_procedure(context: click.Context, name: str, words: tuple[str, ...], run
     if runs:
         rest += ["--", *behind_dashes(context)]
     elif behind_dashes(context):
-        raise click.UsageError("What stands behind -- is for main, which is called with --run only")
+        raise click.UsageError("Arguments after -- are for main, which is called only with --run; add --run")
     command = run if runs else create
     with command.make_context(command.name, rest, parent=context) as inner:
         following: Following = command.invoke(inner)

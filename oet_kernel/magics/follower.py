@@ -70,7 +70,7 @@ class Follower:
             async with self._following.service.async_client() as client:
                 await self._listen(client)
         except asyncio.CancelledError:
-            error = ClientError("The procedure is not followed any more: the magics were unloaded")
+            error = ClientError("The procedure is no longer followed: the magics were unloaded")
             raise
         except Exception as raised:  # any exception is raised to waiting callers
             error = raised

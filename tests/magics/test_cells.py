@@ -39,7 +39,7 @@ def test_any_text_is_kept_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", "1a", "-x", "--run", "a.b", "ä", "x\n"])
 def test_a_name_that_is_none_is_refused(tmp_path, name):
-    with pytest.raises(click.UsageError, match="is no name"):
+    with pytest.raises(click.UsageError, match="is not a valid variable name"):
         store(tmp_path, name, "pass\n")
     assert not list(tmp_path.iterdir())
 

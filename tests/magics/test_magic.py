@@ -201,13 +201,13 @@ def interrupt_when(text, notebook):
     [
         ("%oet nonsense", "No such command 'nonsense'"),
         ("%oet stop --nonsense", "No such option"),
-        ("%oet run", "Which script?"),
+        ("%oet run", "No script is given"),
         ("%oet describe --pid=x", "'x' is not a valid"),
         ("%oet run 'unclosed", "No closing quotation"),
         ("%oet serve --port=1", "oet serve"),
         ("%oet connect http://h --embedded", "--embedded"),
         ("%%oet_procedure\ndef main(): pass", "Missing argument 'NAME'"),
-        ("%%oet_procedure ../x\ndef main(): pass", "is no name"),
+        ("%%oet_procedure ../x\ndef main(): pass", "is not a valid variable name"),
         ("%%oet_procedure --run\ndef main(): pass", "Missing argument 'NAME'"),
         ("%%oet_procedure x -- 1\ndef main(): pass", "--run"),
     ],
@@ -349,7 +349,7 @@ def test_an_embedded_service_ends_when_the_magics_are_unloaded(notebook):
     url = os.environ["OET_URL"]
     notebook("%unload_ext oet_kernel")
     assert os.environ["OET_URL"] != url
-    with pytest.raises(ClientError, match="not followed any more"):
+    with pytest.raises(ClientError, match="no longer followed"):
         notebook["run"].wait(DEADLINE)
     ran = notebook("%load_ext oet_kernel\n")
     assert ran.error is None
