@@ -12,7 +12,7 @@ from oet_kernel.panel.rendering import note_html, title_html
 from oet_kernel.panel.session import PanelSession
 
 _NONE = ("(choose a script)", "")
-_OPEN: dict[str, Any] = {"x-open": "what it takes is not known"}
+_OPEN: dict[str, Any] = {"x-open": "arguments unknown"}
 """Schema of an unknown function."""
 
 
@@ -40,13 +40,13 @@ class CreateForm(VBox):
         )
         self.again = Button(icon="refresh", tooltip="List the scripts anew", layout=Layout(width="36px"))
         self.kernel = Text(
-            placeholder="kernel of the notebook, where it names none that is here",
+            placeholder="kernelspec, if the notebook's own is not installed",
             tooltip="A kernelspec of the service's machine",
             layout=Layout(width="auto", flex="1 1 auto", min_width="80px", display="none"),
         )
         self.own_folder = Checkbox(
             description="in its own folder",
-            tooltip="Run in the folder that the script is in, and not in this notebook's, or a far service's",
+            tooltip="Run in the script's folder instead of this notebook's (or the remote service's) folder",
             indent=False,
             layout=Layout(width="auto", display="none"),
         )
@@ -112,7 +112,7 @@ class CreateForm(VBox):
             init, note = schema.init, schema.docstring or ""
             note = note.strip().partition("\n\n")[0]
             if init and "x-open" in init:
-                note = f"{note} What init takes is not known: {init['x-open']}."
+                note = f"{note} The arguments of init are unknown: {init['x-open']}."
         if uri == self._uri:
             self.arguments.show(init)
             self.note.value = note_html(note)

@@ -75,12 +75,12 @@ class Details(VBox):
     def _label(self, which: str) -> None:
         self.start.description, self.start.tooltip = f"Start{which}", f"Call main of procedure{which}"
         self.pause.description = f"Pause{which}"
-        self.pause.tooltip = f"Have procedure{which} wait at its next checkpoint"
-        self.resume.description, self.resume.tooltip = f"Resume{which}", f"Let procedure{which} go on"
+        self.pause.tooltip = f"Pause procedure{which} at its next checkpoint"
+        self.resume.description, self.resume.tooltip = f"Resume{which}", f"Resume procedure{which}"
         self.stop.description = f"Stop{which}"
-        self.stop.tooltip = f"End procedure{which}, then run the abort script on its subarray"
+        self.stop.tooltip = f"Stop procedure{which}, then run the abort script on its subarray"
         self.stop_only.description = f"Stop{which}, no abort"
-        self.stop_only.tooltip = f"End procedure{which}, and run no abort script"
+        self.stop_only.tooltip = f"Stop procedure{which} without the abort script"
         self.stop_only.layout.width = "auto"
 
     def _enable(self) -> None:
@@ -120,7 +120,7 @@ class Details(VBox):
             return
         with self._under_way(row.id, self._pausing):
             await self._session.pause(row.id)
-        self._doing.say(f"Procedure {row.id} is to wait at its next checkpoint.")
+        self._doing.say(f"Procedure {row.id} will pause at its next checkpoint.")
 
     async def _resume(self) -> None:
         row = self._row
@@ -128,7 +128,7 @@ class Details(VBox):
             return
         with self._under_way(row.id, self._pausing):
             await self._session.resume(row.id)
-        self._doing.say(f"Procedure {row.id} goes on.")
+        self._doing.say(f"Procedure {row.id} is resumed.")
 
     async def _stop(self) -> None:
         await self._end(abort=True)

@@ -21,7 +21,7 @@ class Doing:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:
             raise RuntimeError(
-                "A control panel needs an event loop that runs: make it in a notebook's cell, or in a coroutine"
+                "ControlPanel needs a running event loop; create the panel in a notebook cell or in a coroutine"
             ) from None
         self._tasks: set[asyncio.Task[None]] = set()
         self.message = HTML()

@@ -216,12 +216,12 @@ def _arranged(fields: Sequence[Field], read: dict[str, Any], complaints: dict[st
     for one in positional[: len(positional) if rest else max(given, default=0)]:
         value = read.get(one.name, one.default)
         if isinstance(value, UnsetType):
-            complaints.setdefault(one.name, "needed, as an argument after it is given by position")
+            complaints.setdefault(one.name, "required, since a later argument is given by position")
         args.append(value)
     kwargs = {one.name: read[one.name] for one in named if one not in positional and one.name in read}
     for one in fields:
         if one.place is Place.OTHERS and (twice := sorted({other.name for other in named} & set(others))):
-            complaints[one.name] = f"{', '.join(twice)}: there is a field for it"
+            complaints[one.name] = f"{', '.join(twice)} has its own field; use that field"
     return ProcedureInput([*args, *rest], {**kwargs, **others})
 
 
@@ -338,7 +338,7 @@ def _expected(field: Field, text: str) -> str:
         try:
             json.loads(text)
         except ValueError as error:
-            return f"expected {expected}; this is not JSON: {error}"
+            return f"expected {expected}; the text is not JSON: {error}"
     return f"expected {expected}"
 
 

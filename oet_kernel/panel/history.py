@@ -35,8 +35,10 @@ class History(VBox):
             placeholder="any script", description="script", tooltip="A part of the script's URI", **narrow
         )
         self.state = Dropdown(options=_STATES, description="state", **narrow)
-        self.look = Button(description="Look", icon="search", tooltip="List the newest that match", layout=button)
-        self.more = Button(description="More", tooltip="List older ones too", disabled=True, layout=button)
+        self.look = Button(
+            description="Look", icon="search", tooltip="List the newest procedures that match", layout=button
+        )
+        self.more = Button(description="More", tooltip="List older procedures too", disabled=True, layout=button)
         self.rows = VBox(layout=Layout(max_height="230px", overflow="auto"))
         self.rows.add_class("oet-rows")
         self._note = HTML()
@@ -68,7 +70,7 @@ class History(VBox):
         rows = [self._row(summary, tabbable=first and not number) for number, summary in enumerate(page)]
         self.rows.children = (*self.rows.children, *rows)
         self.more.disabled = len(page) < _PAGE
-        self._note.value = note_html("" if self.rows.children else "There are none.")
+        self._note.value = note_html("" if self.rows.children else "No procedures match.")
 
     def _row(self, summary: ProcedureSummary, *, tabbable: bool) -> HBox:
         """Return the row of a procedure; the Tab key reaches the first row, arrow keys the others from there."""

@@ -30,7 +30,7 @@ class LogView(VBox):
             options=[("selected procedure", True), ("all procedures", False)],
             value=True,
             description="Log of",
-            tooltip="Whose events and output are shown",
+            tooltip="Procedures whose events and output are shown",
             style={"description_width": "initial"},
             layout=Layout(width="230px"),
         )
@@ -48,7 +48,7 @@ class LogView(VBox):
             value=False,
             description="Hold",
             icon="pause",
-            tooltip="Leave what is shown as it is, to read it",
+            tooltip="Hold the shown lines, for reading",
             layout=Layout(width="80px"),
         )
         self.box = HTML(layout=Layout(width="auto"))

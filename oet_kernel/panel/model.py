@@ -25,7 +25,7 @@ class Link(Enum):
 
     CONNECTING = "connecting"
     HERE = "connected"
-    AWAY = "the service is away"
+    AWAY = "the service does not answer"
     ENDED = "not connected"
 
 
@@ -125,10 +125,12 @@ def hear(model: PanelModel, event: Event, now: float) -> PanelModel:
     why = str(event.fields.get("why", ""))
     match event.topic if event.id is None else "":
         case topic if topic == AWAY:
-            return _noted(replace(model, connection=Connection(Link.AWAY, why)), event, "The service is away", now)
+            return _noted(
+                replace(model, connection=Connection(Link.AWAY, why)), event, "The service does not answer", now
+            )
         case topic if topic == BACK:
             there = replace(model, connection=Connection(Link.HERE), stale=True)
-            return _noted(there, event, "The service is back", now)
+            return _noted(there, event, "The service answers again", now)
         case topic if topic == LOST:
             return _noted(_anew(model), event, f"Events may be missing: {why}", now)
     entry = entry_of(event, now)

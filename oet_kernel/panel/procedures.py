@@ -70,7 +70,7 @@ class ProcedureList(VBox):
         children = tuple(self.rows[pid] for pid in sorted(self.rows, reverse=True))
         if children != self.box.children:
             self.box.children = children
-        self.note.value = note_html("" if children else "There are none.")
+        self.note.value = note_html("" if children else "No procedures.")
         for widget in gone:
             close_all(widget)
 

@@ -107,7 +107,7 @@ def log_html(lines: Iterable[Line], *, with_pid: bool) -> str:
         Whether to show the id of the procedure of each line.
     """
     rows = "\n".join(_line(line, with_pid) for line in lines)
-    empty = f"<span style='color:{_QUIET}'>Nothing was said yet.</span>"
+    empty = f"<span style='color:{_QUIET}'>No events yet.</span>"
     # a box that is filled from its bottom, by its style, stays at the bottom when lines are added
     return f"<div class='oet-log' role='log' tabindex='0' aria-label='Log'><pre>{rows or empty}</pre></div>"
 

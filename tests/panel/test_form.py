@@ -169,7 +169,7 @@ def test_a_number_field_that_is_left_shows_what_is_sent(parameter, typed, shown)
         ("a: int", "true", "expected an integer"),
         ("a: float", "nan", "expected a number"),
         ("a: float | None = None", "fast", "expected a number or nothing"),
-        ("a: list[int]", "[1, 2", "expected a list, as [1, 2]; this is not JSON: "),
+        ("a: list[int]", "[1, 2", "expected a list, as [1, 2]; the text is not JSON: "),
         ("a: list[int]", "5", "expected a list, as [1, 2]"),
         ("a: list[int]", '["x"]', '[0]: expected integer, got string "x"'),
         ("a: date", "2026-13-01", "expected date of ISO 8601 (2026-11-25)"),
@@ -200,12 +200,12 @@ def test_arguments_that_go_by_position_go_there_with_all_before_them():
 
 def test_a_gap_among_arguments_by_position_is_said():
     filled = fill(form("a=object(), b: int = 2, /"), {"a": "", "b": "3"})
-    assert filled.complaints == {"a": "needed, as an argument after it is given by position"}
+    assert filled.complaints == {"a": "required, since a later argument is given by position"}
 
 
 def test_a_further_argument_cannot_be_one_that_has_a_field():
     filled = fill(form("a: int, **more"), {"a": "1", "more": '{"a": 2}', "further arguments": '{"a": 2}'})
-    assert "a: there is a field for it" in filled.complaints.values()
+    assert "a has its own field; use that field" in filled.complaints.values()
 
 
 def test_a_function_of_which_nothing_is_known_takes_lists_and_objects():

@@ -121,7 +121,7 @@ def test_the_panel_says_when_the_service_is_away_and_when_it_is_back():
     model = heard(model, notice(BACK))
     assert model.connection.link is Link.HERE
     assert model.stale
-    assert [entry.text for entry in model.live.entries] == ["The service is away", "The service is back"]
+    assert [entry.text for entry in model.live.entries] == ["The service does not answer", "The service answers again"]
 
 
 def test_a_script_cannot_pass_its_events_off_as_notices():

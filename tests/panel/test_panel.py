@@ -146,7 +146,7 @@ async def test_the_form_is_made_from_the_script_and_says_what_is_wrong_where_it_
     complaints = [row.children[-1].value for row in panel.create.arguments.children]
     assert "required" in complaints[0]
     assert complaints[1] == ""
-    assert "this is not JSON" in complaints[2]
+    assert "the text is not JSON" in complaints[2]
 
 
 @pytest.mark.anyio
@@ -325,7 +325,7 @@ async def test_the_panel_outlives_the_service_and_says_so_while_it_is_away(tmp_p
             pid = await create(panel, path)
             await until(panel.details.stop, "disabled", lambda disabled: not disabled)
             server.process.kill()
-            await shows(panel.connection, "the service is away")
+            await shows(panel.connection, "the service does not answer")
             await until(panel.details.start, "disabled", bool)
             assert not panel.details.stop.disabled, "a stop is worth the try"
             assert pid in panel.procedures.rows, "what was known stays in sight"
@@ -338,7 +338,10 @@ async def test_the_panel_outlives_the_service_and_says_so_while_it_is_away(tmp_p
                 await shows(state(panel, pid), "STOPPED")
                 panel.logview.which.value = False
                 await shows(
-                    panel.logview.box, "The service is away", "The service is back", f"Procedure {pid} is STOPPED"
+                    panel.logview.box,
+                    "The service does not answer",
+                    "The service answers again",
+                    f"Procedure {pid} is STOPPED",
                 )
 
 
@@ -363,7 +366,7 @@ def test_only_who_opens_a_panel_imports_widgets():
 
 
 def test_without_an_event_loop_it_says_where_it_can_be_made():
-    with pytest.raises(RuntimeError, match="in a notebook's cell, or in a coroutine"):
+    with pytest.raises(RuntimeError, match="in a notebook cell or in a coroutine"):
         ControlPanel("http://127.0.0.1:9/api/v1.0", "x")
 
 
@@ -407,7 +410,7 @@ async def test_a_procedure_is_paused_and_resumed(server, panel, script):
     await until(details.pause, "disabled", lambda disabled: not disabled)
     assert details.resume.disabled
     details.pause.click()
-    await shows(panel.doing.message, f"Procedure {pid} is to wait at its next checkpoint")
+    await shows(panel.doing.message, f"Procedure {pid} will pause at its next checkpoint")
     await shows(details.about, "READY", ">pausing<")
     async with opened(server) as other:
         details.start.click()
