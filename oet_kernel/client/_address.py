@@ -83,7 +83,9 @@ def find_address(url: str | None, token: str | None, user: str | None = None, ca
     url = url or os.environ.get("OET_URL") or os.environ.get("OET_REST_URI") or ""
     token = token or os.environ.get("OET_TOKEN")
     if token and not (token.isascii() and token.isprintable()):
-        raise ClientError("The token holds characters that no token has (not ASCII, or a line end); give it anew")
+        raise ClientError(
+            "The token is not valid: it contains a line end or characters outside ASCII; copy the token again"
+        )
     ca = ca or os.environ.get("OET_CA")
     services = discovery.find()
     root = read_root(url, [service.url for service in services]) if url else DEFAULT_URL
@@ -124,12 +126,12 @@ def read_root(text: str, here: Sequence[str]) -> str:
     """
     url, mark, _ = text.partition("?") if "?" in text else text.partition("#")
     if mark:
-        said = f"it has a part behind {mark}; write it as http://host:5000{ROOT}, and the token in --token or OET_TOKEN"
+        said = f"the address has a part after {mark}; write http://host:5000{ROOT}, the token in OET_TOKEN or --token"
         raise ConnectionFailed(f"{url!r} is not a valid address of a service: {said}")
     url = url.rstrip("/").removesuffix("/procedures").rstrip("/")
     if "://" not in url:
         if not any(url == host or url.startswith((f"{host}:", f"{host}/")) for host in _LOOPBACK):
-            said = f"it begins with neither http:// nor https://; write it as http://host:5000{ROOT}"
+            said = f"the address begins with neither http:// nor https://; write the address as http://host:5000{ROOT}"
             raise ConnectionFailed(f"{text!r} is not a valid address of a service: {said}")
         url = f"http://{url}"
     if is_root(url):

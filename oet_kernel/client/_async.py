@@ -345,7 +345,7 @@ class AsyncClient:
                 async for chunk in chunks:
                     for event in listening.feed(chunk):
                         yield event
-                why = "the service closed it"
+                why = "the service closed the stream"
             except httpx.TransportError as error:
                 why = _failures.reason(error)
             connected = False

@@ -61,7 +61,7 @@ def not_reached(address: Address, error: Exception) -> ConnectionFailed:
             return ConnectionFailed(f"The service at {url} has not answered in time ({why}); ask again, or see its log")
         case httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             said = f"{url!r} is not a valid address of a service: {why}"
-            return ConnectionFailed(f"{said}; write it as http://host:5000/api/v1.0")
+            return ConnectionFailed(f"{said}; write the address as http://host:5000/api/v1.0")
     said = f"The service at {url} has ended the connection without an answer ({why})"
     if url.startswith("http:"):
         return ConnectionFailed(f"{said}; ask again, or, if it has a certificate, write https:// for http://")
@@ -77,7 +77,7 @@ def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
 
 def reason(error: httpx.TransportError) -> str:
     """Return the reason of a break of the stream."""
-    return f"not a byte for {SILENCE:g} s" if isinstance(error, httpx.ReadTimeout) else str(error) or repr(error)
+    return f"no data for {SILENCE:g} s" if isinstance(error, httpx.ReadTimeout) else str(error) or repr(error)
 
 
 def broken_off(address: Address, why: str) -> StreamEnded:
@@ -87,4 +87,4 @@ def broken_off(address: Address, why: str) -> StreamEnded:
 
 def not_understood(why: str) -> ApiError:
     """Return the error for a reply that is not one of this API."""
-    return ApiError("200 OK", "UnexpectedReply", f"The service's reply is not understood: {why}")
+    return ApiError("200 OK", "UnexpectedReply", f"The service's reply is not valid: {why}")

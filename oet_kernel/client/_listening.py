@@ -201,7 +201,7 @@ class Listening:
                 yield self._notice(BACK)
         if self._broken_at is not None and not (self._position or "").isdecimal():
             self._position = None
-            yield from self._lost("the service does not number its events, and sends none again", None)
+            yield from self._lost("the service does not number its events and cannot repeat them", None)
 
     def _is_well(self) -> None:
         if self._broken_at is not None:
@@ -215,17 +215,17 @@ class Listening:
                 case "unknown-id":
                     unknown = msgspec.json.decode(message.data, type=_UnknownId)
                     self._position = str(unknown.last_id)
-                    why = f"event {unknown.after} is not known to the service: its state folder is another one"
+                    why = f"event {unknown.after} is unknown to the service, which has another state folder now"
                     yield from self._lost(why, unknown.last_id)
                 case "removed":
                     removed = msgspec.json.decode(message.data, type=_Removed)
                     if removed.after:  # a listener that begins at 0 wants the stored events only
-                        why = f"the service has removed events up to {removed.removed_through}, since they were old"
+                        why = f"the service has removed old events, up to {removed.removed_through}"
                         yield from self._lost(why, removed.removed_through)
                 case name:
-                    self._why = f"the service has cut this listener off ({name}: {message.data})"
+                    self._why = f"the service has disconnected this listener ({name}: {message.data})"
         except msgspec.DecodeError:
-            raise StreamEnded(f"The service's frame {message.event!r} is not understood: {message.data}") from None
+            raise StreamEnded(f"The service's frame {message.event!r} is not valid: {message.data}") from None
 
     def _lost(self, why: str, after: int | None) -> Iterator[Event]:
         if not self._notices:

@@ -341,7 +341,7 @@ class Client:
                 for chunk in chunks:
                     for event in listening.feed(chunk):
                         yield event
-                why = "the service closed it"
+                why = "the service closed the stream"
             except httpx.TransportError as error:
                 why = _failures.reason(error)
             connected = False

@@ -72,5 +72,5 @@ class ProcedureEnded(ClientError):
         names = " or ".join(state.name for state in wanted)
         last_line = (summary.history.stacktrace or "").rstrip().rpartition("\n")[2]
         why = f": {last_line}" if last_line else ""
-        super().__init__(f"Procedure {summary.id} is {summary.state.name}, and will not be {names}{why}")
+        super().__init__(f"Procedure {summary.id} is {summary.state.name} and cannot become {names}{why}")
         self.summary = summary

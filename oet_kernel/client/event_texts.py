@@ -9,8 +9,8 @@ from oet_kernel.models import subarray_id_of
 from oet_kernel.topics import STATECHANGE
 
 _NOTICES = {
-    AWAY: "[the service is away; waiting for it]",
-    BACK: "[the service is back]",
+    AWAY: "[the service does not answer; waiting for it]",
+    BACK: "[the service answers again]",
     LOST: "[some events are missing: {why}]",
 }
 TEXTS = {
@@ -31,10 +31,10 @@ TEXTS = {
     "procedure.lifecycle.stopped": "Procedure {id} ({script}) execution stopped on subarray {subarray}",
     "request.procedure.pause": "User request: pause procedure #{cmd[process_uid]}{at_checkpoint}",
     "request.procedure.resume": "User request: resume procedure #{cmd[process_uid]}",
-    "procedure.lifecycle.pausing": "Procedure {source} is to pause at {checkpoints}{by}",
+    "procedure.lifecycle.pausing": "Procedure {source} will pause at {checkpoints}{by}",
     "procedure.lifecycle.paused": "Procedure {source} is paused at {checkpoint}",
-    "procedure.lifecycle.resumed": "Procedure {source} goes on{from_checkpoint}{by}",
-    "procedure.lifecycle.unpaused": "Procedure {source} waits at no checkpoint any more: {why}",
+    "procedure.lifecycle.resumed": "Procedure {source} resumed{from_checkpoint}{by}",
+    "procedure.lifecycle.unpaused": "Procedure {source} is no longer paused: {why}",
     "procedure.script.returned": "Procedure {source} returned {returned}",
     "procedure.environment.log": "Environment of procedure {source}: {text}",
     "procedure.kernel.control": "Kernel of procedure {source}: {who} has {taken_or_given}",

@@ -72,7 +72,7 @@ def test_scripts_and_what_they_take_are_asked_for(client, script):
     found = client.schema(script)
     assert found == client.schema(str(script)) == client.schema(script.as_uri())
     assert (found.uri, found.init["required"], found.main["required"]) == (script.as_uri(), ["x"], ["y"])
-    with pytest.raises(ApiError, match="There is no script"):
+    with pytest.raises(ApiError, match="does not exist on the service"):
         client.schema(script.with_name("a b&c=ü.py"))
 
 
@@ -119,7 +119,7 @@ def test_wait_ends_in_the_state_that_is_waited_for(client, script):
 def test_wait_for_what_never_comes_ends_with_the_error_of_the_script(client, script):
     script.write_text("def init(sb): open(sb)\ndef main(): ...\n")
     pid = client.create(script, ProcedureInput(["/nowhere.json"])).id
-    says = rf"^Procedure {pid} is FAILED, and will not be READY: FileNotFoundError: .*'/nowhere.json'$"
+    says = rf"^Procedure {pid} is FAILED and cannot become READY: FileNotFoundError: .*'/nowhere.json'$"
     for _ in range(2):  # while it is being prepared, and when it has ended
         with pytest.raises(ProcedureEnded, match=says) as ended:
             client.wait(pid, ProcedureState.READY)
@@ -131,7 +131,7 @@ def test_wait_for_a_procedure_that_is_stopped_ends(client, script):
     pid = client.create(script, ProcedureInput(["x"])).id
     client.wait(pid, ProcedureState.READY)
     client.stop(pid, abort=False)
-    with pytest.raises(ProcedureEnded, match=rf"^Procedure {pid} is STOPPED, and will not be RUNNING or COMPLETE$"):
+    with pytest.raises(ProcedureEnded, match=rf"^Procedure {pid} is STOPPED and cannot become RUNNING or COMPLETE$"):
         client.wait(pid, ProcedureState.RUNNING, ProcedureState.COMPLETE)
     with pytest.raises(ApiError, match="No information available for PID=1000000"):
         client.wait(10**6)
@@ -142,7 +142,7 @@ async def test_async_client_waits_the_same(server, script):
         pid = (await client.create(script, ProcedureInput(["x"]))).id
         assert (await client.wait(pid, ProcedureState.READY)).state is ProcedureState.READY
         await client.start(pid, ProcedureInput(kwargs={"y": 3}))
-        with pytest.raises(ProcedureEnded, match=r"is COMPLETE, and will not be STOPPED$"):
+        with pytest.raises(ProcedureEnded, match=r"is COMPLETE and cannot become STOPPED$"):
             await client.wait(pid, ProcedureState.STOPPED)
 
 
@@ -263,13 +263,16 @@ def test_jupyter_server_of_this_machine_is_known_by_its_address_alone():
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
-        ("telescope:5000", "'telescope:5000' .* neither http:// nor https://; write it as http://host:5000/api/v1.0"),
+        (
+            "telescope:5000",
+            "'telescope:5000' .* neither http:// nor https://; write the address as http://host:5000/api/v1.0",
+        ),
         ("localhost.example.org", "neither http:// nor https://"),
         (
             "http://localhost:8888/lab?token=secret",
-            "'http://localhost:8888/lab' .* a part behind \\?.* in --token",
+            "'http://localhost:8888/lab' .* a part after \\?.* --token",
         ),
-        ("http://localhost:8888/#x", "a part behind #"),
+        ("http://localhost:8888/#x", "a part after #"),
     ],
 )
 def test_address_of_nothing_is_refused_and_no_token_shown(typed, says):
@@ -431,7 +434,7 @@ def test_working_folder_that_cannot_be_named_is_left_out(tmp_path, monkeypatch, 
 
 def test_our_clients_have_a_script_that_is_not_there_refused(client, tmp_path):
     before = len(client.procedures())
-    with pytest.raises(ApiError, match=r"There is no script .*/nowhere\.py on the service's machine") as caught:
+    with pytest.raises(ApiError, match=r"Script .*/nowhere\.py does not exist on the service's machine") as caught:
         client.create(tmp_path / "nowhere.py")
     assert caught.value.type == "ResourceNotFound"
     assert len(client.procedures()) == before

@@ -38,13 +38,13 @@ def event(topic, **fields):
         ("request.procedure.pause", {"cmd": {"process_uid": 2, "at": None}}, "- User request: pause procedure #2"),
         ("request.procedure.pause", {"cmd": {"process_uid": 2, "at": "b"}}, "- User request: pause procedure #2 at b"),
         ("request.procedure.resume", {"cmd": {"process_uid": 2}}, "- User request: resume procedure #2"),
-        ("procedure.lifecycle.pausing", {"at": None}, "- Procedure 4 is to pause at its next checkpoint"),
-        ("procedure.lifecycle.pausing", {"at": "scan *"}, "- Procedure 4 is to pause at scan *"),
+        ("procedure.lifecycle.pausing", {"at": None}, "- Procedure 4 will pause at its next checkpoint"),
+        ("procedure.lifecycle.pausing", {"at": "scan *"}, "- Procedure 4 will pause at scan *"),
         ("procedure.lifecycle.paused", {"checkpoint": "scan 1"}, "- Procedure 4 is paused at scan 1"),
-        ("procedure.lifecycle.resumed", {"checkpoint": "scan 1"}, "- Procedure 4 goes on from scan 1"),
-        ("procedure.lifecycle.resumed", {"checkpoint": "b", "who": "bob"}, "- Procedure 4 goes on from b (asked by bob)"),  # noqa: E501
-        ("procedure.lifecycle.resumed", {"checkpoint": None}, "- Procedure 4 goes on"),
-        ("procedure.lifecycle.unpaused", {"why": "main has ended"}, "- Procedure 4 waits at no checkpoint any more: main has ended"),  # noqa: E501
+        ("procedure.lifecycle.resumed", {"checkpoint": "scan 1"}, "- Procedure 4 resumed from scan 1"),
+        ("procedure.lifecycle.resumed", {"checkpoint": "b", "who": "bob"}, "- Procedure 4 resumed from b (asked by bob)"),  # noqa: E501
+        ("procedure.lifecycle.resumed", {"checkpoint": None}, "- Procedure 4 resumed"),
+        ("procedure.lifecycle.unpaused", {"why": "main has ended"}, "- Procedure 4 is no longer paused: main has ended"),  # noqa: E501
         ("procedure.output.display", {"data": {"text/plain": "<Figure>"}}, "- Display: <Figure>"),
         ("procedure.cell.started", {"number": 3, "count": 10, "source": None}, "- [cell 3/10]"),
         ("procedure.cell.started", {"number": 3, "count": 10, "source": "n = 1"}, "- [cell 3/10], arguments"),

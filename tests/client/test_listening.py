@@ -108,8 +108,8 @@ def test_service_that_does_not_come_back_in_time_ends_the_stream():
 def test_listener_that_does_not_want_to_come_back_is_told_of_the_end(resume):
     stream = make(resume=resume)
     list(stream.feed(frame(b'{"last_id":3}', event="overflow")))
-    with pytest.raises(StreamEnded, match=r"cut this listener off \(overflow"):
-        stream.broke(ADDRESS, "the service closed it")
+    with pytest.raises(StreamEnded, match=r"disconnected this listener \(overflow"):
+        stream.broke(ADDRESS, "the service closed the stream")
 
 
 def test_what_retention_has_removed_is_told_in_its_place():
@@ -117,7 +117,7 @@ def test_what_retention_has_removed_is_told_in_its_place():
     gone = frame(b'{"after":5,"removed_through":8}', event="removed")
     before, after = stream.feed(gone + event(9))
     assert (before.topic, before.fields["after"], after.fields) == (LOST, 8, {"number": 9})
-    assert "removed events up to 8" in before.fields["why"]
+    assert "removed old events, up to 8" in before.fields["why"]
 
 
 def test_who_wants_all_that_there_is_misses_nothing_that_there_is_not():
@@ -137,7 +137,7 @@ def test_loss_is_an_error_for_who_has_not_asked_for_notices_behind_what_was_hear
     stream = make(after=5, notices=False)
     events = stream.feed(event(6) + frame(b'{"after":5,"removed_through":8}', event="removed") + event(9))
     assert told([next(events)]) == [6]
-    with pytest.raises(EventsLost, match="removed events up to 8") as caught:
+    with pytest.raises(EventsLost, match="removed old events, up to 8") as caught:
         next(events)
     assert caught.value.after == 8
 
@@ -176,5 +176,5 @@ def test_only_an_answer_that_may_change_is_waited_for(status, token_may_change, 
 
 @pytest.mark.parametrize("name", ["removed", "unknown-id"])
 def test_frame_that_is_not_understood_ends_the_stream(name):
-    with pytest.raises(StreamEnded, match="not understood"):
+    with pytest.raises(StreamEnded, match="is not valid"):
         list(make().feed(frame(b"{}", event=name)))
