@@ -306,11 +306,11 @@ class GuardedServerApp(ServerApp):
         provider = self.identity_provider
         if self._open and not self.starter_app.insecure_no_token:
             raise BadConfiguration(
-                "The token is empty; leave --token out for one that is made up, or ask for no token at all with "
+                "The token is empty; leave out --token for a generated token, or require no token with "
                 "--insecure-no-token"
             )
         if not self._open and str(provider.token) != str(provider.token).strip():
-            raise BadConfiguration("The token begins or ends with a blank, which no client can send; take that away")
+            raise BadConfiguration("The token begins or ends with a blank, which no client can send; remove the blank")
 
     @property
     def _open(self) -> bool:

@@ -207,7 +207,10 @@ class OetApp(ExtensionApp):
 
     flags: ClassVar[dict[str, Any]] = {
         **ExtensionApp.flags,
-        "insecure-no-token": (_NO_TOKEN, "Ask for no token: whoever reaches the port may run scripts as this user."),
+        "insecure-no-token": (
+            _NO_TOKEN,
+            "Require no token: anybody who reaches the port may run scripts as this user.",
+        ),
     }
 
     @classmethod
@@ -236,7 +239,7 @@ class OetApp(ExtensionApp):
                 raise BadConfiguration(f"--config {named} is not a file")
             if not 0 <= self.serverapp.port <= 65535:
                 raise BadConfiguration(
-                    f"--port {self.serverapp.port} is not a port; 0 to 65535 are, 0 for any free one"
+                    f"--port {self.serverapp.port} is not a valid port; give 0 to 65535, where 0 is any free port"
                 )
             self._shared.make()
 
@@ -274,7 +277,7 @@ class OetApp(ExtensionApp):
             return
         print(f"OET API at {self._url}/", flush=True)  # noqa: T201 - the one line that reports readiness
         if self.insecure_no_token:
-            self.log.warning("No token is asked: whoever reaches %s can run scripts as this user", self._url)
+            self.log.warning("No token is asked: anybody who reaches %s can run scripts as this user", self._url)
 
     async def _wait_to_be_asked(self, shared: SharedService) -> None:
         """Register the server's address for this user's commands; take the state folder only if that is configured."""
@@ -283,7 +286,7 @@ class OetApp(ExtensionApp):
             if self.open_at_start:
                 await shared.open()
         except OetError as error:
-            self.log.error("Procedures cannot be run in this server for now: %s", error)
+            self.log.error("This server cannot run procedures at present: %s", error)
 
     @property
     def _url(self) -> str:
@@ -296,7 +299,9 @@ class OetApp(ExtensionApp):
         try:
             self._announcement = discovery.announce(self._url, token, state_dir, serves=serves)
         except OSError as error:
-            self.log.error("Commands do not find this service by themselves, tell them its address: %s", error)
+            self.log.error(
+                "Commands cannot discover this service (%s); give its address with --server-url or OET_URL", error
+            )
 
     def _read_stdin(self) -> None:
         if not os.read(sys.stdin.fileno(), 4096):
@@ -314,7 +319,7 @@ class OetApp(ExtensionApp):
             if self._shared is not None:
                 await self._shared.close(leave=self._leaves_procedures())
         except Exception:
-            self.log.exception("The service did not end as it should")
+            self.log.exception("The service failed while it ended")
 
     def _leaves_procedures(self) -> bool:
         interrupted = isinstance(self.serverapp, OetServerApp) and self.serverapp.interrupted

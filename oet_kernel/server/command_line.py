@@ -64,11 +64,11 @@ def check_words(argv: Sequence[str]) -> None:
         if waiting:
             waiting = False
         elif not word.startswith("-"):
-            raise BadConfiguration(f"{word!r} is not expected; oet serve --help lists the options")
+            raise BadConfiguration(f"{word!r} is not an option; oet serve --help lists the options")
         elif name in aliases or "." in name:
             waiting = not equals
         elif name not in flags and name not in _TOLD_AND_DONE:
-            raise BadConfiguration(f"There is no option {word!r}; oet serve --help lists those there are")
+            raise BadConfiguration(f"{word!r} is not a valid option; oet serve --help lists the options")
     given = sorted({word.split("=")[0] for word in argv} & {*_TOKENS, "--insecure-no-token"})
     if len(given) > 1:
         raise BadConfiguration(f"{' and '.join(given)} contradict each other; give one of them")

@@ -77,9 +77,9 @@ class TokenIdentityProvider(IdentityProvider):
     whom nobody asked for one, and compares in constant time.
     """
 
-    token_file = Unicode("", help="File that holds the token, for --token would show it to the whole machine.").tag(
-        config=True
-    )
+    token_file = Unicode(
+        "", help="File that holds the token; the value of --token is visible to all users of the machine."
+    ).tag(config=True)
     mistake_seconds = Float(
         1.0, min=0, help="Seconds that the answer to a wrong token is held back, after the first few from an address."
     ).tag(config=True)

@@ -41,14 +41,14 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """Return the present values."""
-        procedures = GaugeMetricFamily("oet_procedures", "Procedures that are listed, by state", labels=["state"])
+        procedures = GaugeMetricFamily("oet_procedures", "Listed procedures, by state", labels=["state"])
         counts = self._registry.count_states()
         for state in ProcedureState:
             procedures.add_metric([state.name], counts[state])
         yield procedures
         yield GaugeMetricFamily("oet_listeners", "Connections to the event stream", value=self._bus.listeners)
         yield CounterMetricFamily("oet_events", "Events since the state folder was made", value=self._bus.last_seq)
-        aside = CounterMetricFamily("oet_set_aside", "What could not be taken, and was set aside", labels=["kind"])
+        aside = CounterMetricFamily("oet_set_aside", "Data that could not be processed and was set aside", labels=["kind"])
         for kind, count in self._journal.set_aside.counts.items():
             aside.add_metric([kind], count)
         yield aside

@@ -129,7 +129,7 @@ ENDS = {
 def test_host_whose_guest_was_refused_ends_as_any_other(tmp_path, server, end):
     options = ("--OetApp.open_at_start=True", f"--OetApp.state_dir={server.folder / 'state'}")
     with host(tmp_path, *options) as one:
-        line = one.until("Procedures cannot be run in this server for now")
+        line = one.until("This server cannot run procedures at present")
         assert server.url in line or f"process id {server.process.pid}" in line
         # a signal amid a line of its log is lost in any Jupyter server: its handler logs, too
         assert one.http.get(f"{one.url}/api/status").status_code == 200

@@ -103,5 +103,5 @@ def test_service_moderates_its_own_messages_and_those_of_its_server(tmp_path):
     told = [line for line in lines if "404 GET" in line]
     assert len(told) <= BURST + 5
     assert all(len(line) < LINE_CHARACTERS + 200 for line in lines)
-    (odd,) = [line for line in lines if "is not what a service has there" in line]
+    (odd,) = [line for line in lines if "is not of the expected type" in line]
     assert odd.startswith("[W ")

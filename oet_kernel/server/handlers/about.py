@@ -27,7 +27,7 @@ class HealthHandler(OetHandler):
             if (trouble := opened.journal.trouble) is not None:
                 said |= {"status": "degraded", "why": f"Nothing can be written down: {trouble.why}"}
             elif not opened.service.is_resumed:
-                why = "The procedures of the service before this one are being taken up"
+                why = "The procedures of the previous service are being restored"
                 said |= {"status": "starting", "why": why}
             if counts := opened.journal.set_aside.counts:
                 said["set_aside"] = dict(counts)

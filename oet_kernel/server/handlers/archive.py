@@ -23,7 +23,7 @@ _MOST = 1000
 class _PageHandler(OetHandler):
     def limit(self, usual: int) -> int:
         """Read the number of items that the caller wants in one reply."""
-        wanted = self.query_number("limit", f"how many at most, 1 to {_MOST}")
+        wanted = self.query_number("limit", f"a maximum count, 1 to {_MOST}")
         if wanted is not None and not 1 <= wanted <= _MOST:
             raise MalformedRequest(f"limit: expected a number from 1 to {_MOST}, got {wanted}")
         return wanted or usual
@@ -96,7 +96,7 @@ def _state(name: str) -> ProcedureState:
         return ProcedureState[name]
     except KeyError:
         names = ", ".join(ProcedureState.__members__)
-        raise MalformedRequest(f"state: there is no state {name!r}; there are {names}") from None
+        raise MalformedRequest(f"state: {name!r} is not a valid state; the states are {names}") from None
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:

@@ -166,7 +166,9 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
         """
         given = self.query_texts(lambda one: one == name)
         if len(given) > 1:
-            raise MalformedRequest(f"{name}: expected once, got {len(given)} times; several topics or states go in one")
+            raise MalformedRequest(
+                f"{name}: expected once, got {len(given)} times; join several topics or states by commas"
+            )
         return given[0] if given else None
 
     def query_texts(self, is_meant: Callable[[str], bool]) -> list[str]:
@@ -303,9 +305,11 @@ def as_oet_error(status: int, error: BaseException | None, path: str) -> OetErro
             why = f": {error.log_message}" if isinstance(error, web.HTTPError) and error.log_message else ""
             return Unauthorized(f"{path} needs a valid token (Authorization: token ...){why}")
         case 404:
-            return ResourceNotFound(f"There is nothing at {path}; the API is described at openapi.json under its root")
+            return ResourceNotFound(
+                f"No resource exists at {path}; the API is described at openapi.json under its root"
+            )
         case 405:
-            return MethodNotAllowed(f"{path} does not have this method")
+            return MethodNotAllowed(f"{path} does not support this method")
         case 500 if isinstance(error, MemoryError):
             return OutOfMemory(
                 f"{path}: the service has no memory left for this; ask for less at a time, or try again when "

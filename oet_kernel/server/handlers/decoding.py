@@ -82,7 +82,7 @@ def procedure_update(body: bytes) -> ProcedureUpdate:
     state = fields.get("state")
     if isinstance(state, str) and state not in ProcedureState.__members__:
         raise MalformedRequest(
-            f"$.state: there is no state {state!r}; expected one of {', '.join(ProcedureState.__members__)}"
+            f"$.state: {state!r} is not a valid state; expected one of {', '.join(ProcedureState.__members__)}"
         )
     return convert(fields, ProcedureUpdate)
 

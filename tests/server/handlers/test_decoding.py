@@ -92,7 +92,7 @@ def test_bad_update_is_refused_naming_the_fault(body, kind, message):
 
 def test_unknown_state_is_refused_with_the_states_there_are():
     error = refusal(procedure_update, {"state": "PAUSING"})
-    assert error.message.startswith("$.state: there is no state 'PAUSING'; expected one of CREATING, IDLE")
+    assert error.message.startswith("$.state: 'PAUSING' is not a valid state; expected one of CREATING, IDLE")
 
 
 def test_git_script_is_read_with_all_its_arguments():

@@ -87,7 +87,7 @@ def test_what_cannot_be_says_why(server, waiting):
 
 def test_paused_is_no_state_that_a_procedure_can_be_put_into(server, waiting):
     reply = server.http.put(f"/procedures/{waiting}", json={"state": "PAUSED"})
-    assert "there is no state 'PAUSED'" in refused(reply, 400, "Malformed Request")
+    assert "'PAUSED' is not a valid state" in refused(reply, 400, "Malformed Request")
 
 
 def test_a_service_that_was_killed_finds_what_paused_while_it_was_away(tmp_path):

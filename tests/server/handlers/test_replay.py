@@ -220,10 +220,10 @@ def test_events_are_filtered_by_topic(server, ran):
     [
         ("/procedures/1/events?after=x", "after: expected the id of an event, a number, got 'x'"),
         ("/procedures/1/events?limit=3&limit=4", "limit: expected once, got 2 times"),
-        ("/procedures/1/events?limit=", "limit: expected how many at most, 1 to 1000, a number, got ''"),
+        ("/procedures/1/events?limit=", "limit: expected a maximum count, 1 to 1000, a number, got ''"),
         ("/procedures/1/events?limit=0", "limit: expected a number from 1 to 1000, got 0"),
         ("/procedures/1/events?limit=1001", "limit: expected a number from 1 to 1000, got 1001"),
-        ("/archive?state=DREAMING", "state: there is no state 'DREAMING'; there are CREATING"),
+        ("/archive?state=DREAMING", "state: 'DREAMING' is not a valid state; the states are CREATING"),
         ("/archive?since=yesterday", "since: expected a time in Unix seconds, got 'yesterday'"),
         ("/archive?since=nan", "since: expected a time in Unix seconds, got 'nan'"),
         ("/archive?before=-1", "before: expected the id of a procedure, a number, got '-1'"),
@@ -267,7 +267,7 @@ def test_archive_has_procedures_that_are_no_longer_listed_also_after_a_restart(t
 def test_archive_refuses_a_state_that_there_is_not_down_to_what_cannot_be_seen(server, state):
     reply = server.http.get("/archive", params={"state": state})
     assert reply.status_code == 400
-    assert f"there is no state {state!r}" in reply.json()["Message"]
+    assert f"{state!r} is not a valid state" in reply.json()["Message"]
 
 
 # --- the service ends and comes back

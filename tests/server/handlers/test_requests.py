@@ -37,7 +37,7 @@ def test_stand_alone_nothing_else_of_jupyter_is_served(server, path):
     ("method", "path"), [("DELETE", "/procedures"), ("PATCH", "/procedures/1"), ("POST", "/stream"), ("PUT", "/health")]
 )
 def test_a_method_that_a_path_does_not_have(server, method, path):
-    assert "does not have this method" in refusal(server.http.request(method, path), 405, "MethodNotAllowed")
+    assert "does not support this method" in refusal(server.http.request(method, path), 405, "MethodNotAllowed")
 
 
 @pytest.mark.parametrize("number", ["0", "999999", "x", "-1", "1.0", "%C2%B2", "1" * 40, "..%2f1", "1%00"])
@@ -121,7 +121,7 @@ def test_a_body_that_is_no_request_is_refused_and_changes_nothing(small, body):
         ("POST", "/procedures", "{}", "Script missing"),
         ("PUT", "/procedures/PID", '{"state": "RUNNING", "script_args": 1}', "Malformed script_args in response"),
         ("PUT", "/procedures/PID", '{"state": "STOPPED", "abort": "yes"}', "$.abort: expected bool, got str"),
-        ("PUT", "/procedures/PID", '{"state": "RUN"}', "$.state: there is no state 'RUN'"),
+        ("PUT", "/procedures/PID", '{"state": "RUN"}', "$.state: 'RUN' is not a valid state"),
         ("PUT", "/procedures/PID", "", "No JSON available in response"),
         ("POST", "/activities", '{"activity_name": "observe"}', "$.sbd_id: required"),
         (

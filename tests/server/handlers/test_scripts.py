@@ -183,7 +183,7 @@ def test_working_folder_that_is_not_there_is_refused_by_name(rooted):
     for extra, says in (
         ({"working_folder": "/nowhere/at/all"}, "'/nowhere/at/all' is not a folder on the service's machine"),
         ({"working_folder": "data"}, "'data' is not an absolute path"),
-        ({"working_folder": "/", "own_folder": True}, "own_folder names another one"),
+        ({"working_folder": "/", "own_folder": True}, "own_folder contradict each other"),
     ):
         body = {"script": {**script, **extra}, "script_args": {"init": {"args": [5]}}}
         assert says in refused(rooted.http.post("/procedures", json=body), 400, "Malformed Request")
