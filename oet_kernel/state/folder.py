@@ -54,8 +54,8 @@ class StateFolder:
         except OSError as error:
             self._lock.release()
             raise StoreUnusable(
-                f"State folder {path} cannot be used: {error.strerror or error}; make it a folder of this user on a "
-                "disk that has space and can be written, or give another with --state-dir (docs/how-to/recover.md)",
+                f"State folder {path} cannot be used: {error.strerror or error}; use a folder of this user on a "
+                "writable disk with free space, or give another folder with --state-dir (docs/how-to/recover.md)",
                 error.strerror or str(error),
             ) from None
 
@@ -72,8 +72,8 @@ class StateFolder:
             holder = read_note(owner) or "unknown"
             at = next((f" at {one.url}" for one in discovery.find() if str(one.pid) == holder), "")
             raise StateFolderInUse(
-                f"State folder {path} is in use by the service with process id {holder}{at}; use that one, stop it, or "
-                "give this one another folder with --state-dir (in a Jupyter server: --OetApp.state_dir)"
+                f"State folder {path} is in use by the service with process id {holder}{at}; use that service, "
+                "stop it, or give this service another folder with --state-dir (Jupyter server: --OetApp.state_dir)"
             ) from None
         self.moved += move_odd(path)
         owner.write_text(f"{os.getpid()}\n")
@@ -112,7 +112,7 @@ class StateFolder:
     def forget(self, folder: Path) -> None:
         """Remove a kernel's folder and its remaining sockets."""
         if not self.owns(folder):
-            log.warning("%s is no folder of a kernel of this service, and stays", folder)
+            log.warning("%s is not a kernel folder of this service, and is kept", folder)
             return
         for socket in self.runtime.glob(f"{folder.name}-*"):
             socket.unlink(missing_ok=True)
@@ -171,7 +171,7 @@ def move_odd(folder: Path, names: Iterable[str] = (*FILES, *FOLDERS)) -> list[Pa
         )
         path.rename(target)
         moved.append(target)
-        log.warning("%s is not what a service has there, and was moved to %s", path, target)
+        log.warning("%s is not of the expected type (file or folder), and was moved to %s", path, target)
     return moved
 
 

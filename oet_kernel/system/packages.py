@@ -43,7 +43,7 @@ class GivesWay(Struct, frozen=True):
     """Versions that the kernel needs."""
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version} gives way to {self.ours}: kernels need {self.needed}"
+        return f"{self.name} {self.version} is replaced by {self.ours}: kernels need {self.needed}"
 
 
 class Paths(Struct, frozen=True):

@@ -30,14 +30,16 @@ def private_folder(path: Path) -> None:
         one.mkdir(mode=0o700, exist_ok=True)
     found = path.stat()
     if not stat.S_ISDIR(found.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(path))
+        raise NotADirectoryError(errno.ENOTDIR, "the path is not a folder", str(path))
     if found.st_uid != os.getuid():
         raise PermissionError(
-            errno.EPERM, f"it belongs to user {found.st_uid}, and this is user {os.getuid()}", str(path)
+            errno.EPERM, f"the folder belongs to user {found.st_uid}, not to this user, {os.getuid()}", str(path)
         )
     if found.st_mode & 0o022:
         mode = stat.S_IMODE(found.st_mode)
-        why = f"it is not private: others may write there (mode {mode:04o}); look what lies in it, then chmod 700 it"
+        why = (
+            f"the folder is not private: others can write to it (mode {mode:04o}); check its content, then chmod 700 it"
+        )
         raise PermissionError(errno.EPERM, why, str(path))
     if found.st_mode & 0o077:
         path.chmod(0o700)

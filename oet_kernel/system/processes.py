@@ -25,7 +25,7 @@ def describe_exit(status: int | None) -> str:
         Exit code, or minus the number of the signal that ended it; None if unknown.
     """
     if status is None:
-        return "a status that nobody knows: its parent, which would, has gone before it"
+        return "an unknown status: its parent process had ended before"
     if status >= 0:
         return f"exit code {status}"
     try:

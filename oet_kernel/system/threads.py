@@ -69,7 +69,7 @@ class Threads:
                     return
                 raise OSError(
                     errno.EAGAIN,
-                    f"The system gives no thread for {self._name}; this user may be at the limit of processes",
+                    f"The system cannot start a thread for {self._name}; this user may be at the limit of processes",
                 ) from error
             self._threads.append(thread)
 

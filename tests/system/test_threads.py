@@ -84,5 +84,5 @@ async def test_with_fewer_threads_than_asked_for_the_work_is_done(monkeypatch):
 
 async def test_without_any_it_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", _refuse)
-    with pytest.raises(OSError, match=r"no thread for some; this user may be at the limit of processes"):
+    with pytest.raises(OSError, match=r"cannot start a thread for some; this user may be at the limit of processes"):
         await Threads("some", 3).run(int)
