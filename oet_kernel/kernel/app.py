@@ -139,7 +139,7 @@ class OetKernelApp(IPKernelApp):
     kernel_class = Type("oet_kernel.kernel.app.OetKernel", klass="ipykernel.kernelbase.Kernel").tag(config=True)
     journal_folder = Unicode("", help="Folder of the journal; empty for none.").tag(config=True)
     orphan_seconds = Float(
-        0, help="How long the service may be away before the kernel ends itself, its script done; 0 for ever."
+        0, help="Seconds without a service after which the kernel of an ended script ends itself; 0 for never."
     ).tag(config=True)
     aliases = {
         **kernel_aliases,

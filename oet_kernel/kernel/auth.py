@@ -74,7 +74,7 @@ def refusal(msg_type: str, procedure: str, controlled: bool) -> str | None:
         return f"procedure {procedure} is read-only; take control with: oet attach {procedure} --control"
     if msg_type == "shutdown_request":
         return f"procedure {procedure} is ended by its service: oet procedure stop --pid={procedure}"
-    return f"procedure {procedure} takes no {msg_type} from an attached client"
+    return f"procedure {procedure} does not accept {msg_type} from an attached client"
 
 
 def pack(value: Any) -> bytes:

@@ -112,14 +112,14 @@ def _check_class(name: str, function: type, file: str) -> None:
     said = f"{file} binds {name} to the class {function.__name__}"
     if any("__call__" in vars(one) for one in function.__mro__):
         raise TypeError(
-            f"{said}, and a call of it only makes an instance, which can be called in its turn; bind {name} to an "
+            f"{said}, and a call of the class only creates an instance, which can be called; bind {name} to an "
             f"instance: {name} = {function.__name__}()"
         )
     plain = not any({"__init__", "__new__"} & {*vars(one)} for one in function.__mro__ if one is not object)
     generated = dataclasses.is_dataclass(function) and not hasattr(function, "__post_init__")
     if plain or generated:
         raise TypeError(
-            f"{said}, and a call of it makes an instance and runs nothing; bind {name} to a function, or to a method "
+            f"{said}, and a call of the class only creates an instance; bind {name} to a function, or to a method "
             f"of an instance: {name} = {function.__name__}().run"
         )
 

@@ -150,7 +150,7 @@ class Checkpoints:
             self._leave(pause, waiter)
             raise
         if waiter.ended:
-            raise KeyboardInterrupt(f"the procedure has ended while it was paused at {waiter.name}")
+            raise KeyboardInterrupt(f"the procedure ended during its pause at {waiter.name}")
 
     def _enter(self, pause: _Pause, waiter: _Waiter) -> bool:
         with self._lock:
@@ -196,7 +196,7 @@ class Checkpoints:
     def _resume(self, request: PauseRequest) -> None:
         pause = self._pause
         if pause is None:
-            self._say(PauseReport("refused", why="it is not paused", answers=request.id), False)
+            self._say(PauseReport("refused", why="the procedure is not paused", answers=request.id), False)
             return
         report = PauseReport("resumed", checkpoint=pause.checkpoint, who=request.who, answers=request.id)
         self._say(report, False)

@@ -163,7 +163,7 @@ def _plain_key(path: str, key: Any) -> str | int | float:
     if isinstance(plain, (datetime, date, time)):
         return plain.isoformat()
     if not isinstance(plain, (str, int, float)):
-        raise _refusal(path, f"has a key of type {type(key).__name__}, which is no text", "pass str() of it")
+        raise _refusal(path, f"has a key of type {type(key).__name__}, which is not text", "pass str() of it")
     return plain
 
 
@@ -224,4 +224,4 @@ def _kind(value: Any) -> str:
 
 
 def _refusal(path: str, problem: str, remedy: str = "pass str(), a number, a list or a dict") -> EventEncodingError:
-    return EventEncodingError(f"{path or 'it'} {problem}; {remedy}")
+    return EventEncodingError(f"{path or 'the value'} {problem}; {remedy}")

@@ -37,7 +37,9 @@ class ForkedKernelApp(OetKernelApp):
         sys.modules["__main__"] = ours
         self._modules = set(sys.modules)
         if self._trait_values.get("session") is not None:
-            raise RuntimeError("A Jupyter session was made before the fork: it would refuse to send in the children")
+            raise RuntimeError(
+                "A Jupyter session was created before the fork; such a session cannot send messages in the children"
+            )
 
     @property
     def exit_handler(self) -> Callable[[], None]:

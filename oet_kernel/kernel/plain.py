@@ -40,8 +40,8 @@ class PlainProgram:
     def __init__(self, loader: ScriptLoader, init: ProcedureInput) -> None:
         if init.args or set(init.kwargs) - {_FOR_ALL}:
             raise TypeError(
-                f"{loader.path} has no init(): it is run as a whole when it is started, and takes its arguments then; "
-                f"give them to the start (oet run {loader.path} -- ARGUMENTS)"
+                f"{loader.path} has no init(): the file runs as a whole at the start; "
+                f"give its arguments to the start (oet run {loader.path} -- ARGUMENTS)"
             )
         loader.name = "__main__"
         self._code: CodeType = loader.get_code(loader.name)

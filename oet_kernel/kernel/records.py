@@ -80,7 +80,7 @@ def _called(cls: Any, bound: Bound, find: Find, value: Any, path: str) -> Any:
     """Call a class with its converted fields; defaults are the class's own."""
     fields = _object(value, path)
     if (signature := signature_of(cls)) is None:
-        raise Refused(path, cls.__name__, said=f"no {cls.__name__} can be made of an object")
+        raise Refused(path, cls.__name__, said=f"{cls.__name__} cannot be created from an object")
     parameters = signature.parameters.values()
     takes = {one.name: one for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
     others = any(one.kind is one.VAR_KEYWORD for one in parameters)
@@ -94,7 +94,7 @@ def _called(cls: Any, bound: Bound, find: Find, value: Any, path: str) -> Any:
     try:
         return cls(**made)
     except Exception as error:  # a check of the class itself
-        raise Refused(path, cls.__name__, said=f"no {cls.__name__}: {type(error).__name__}: {error}") from None
+        raise Refused(path, cls.__name__, said=f"not a valid {cls.__name__}: {type(error).__name__}: {error}") from None
 
 
 def _hints_of_call(takes: Mapping[str, inspect.Parameter], cls: type) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _struct(kind: Any, hook: Callable[[type, Any], Any], value: Any, path: str) 
         what = found["what"].replace("`", "")
         raise Refused(f"{path}{found['path'] or ''}", name, said=f"{what[:1].lower()}{what[1:]}") from None
     except TypeError as error:  # a field of a type that msgspec does not know
-        raise Refused(path, name, said=f"no {name} can be made of a JSON value: {error}") from None
+        raise Refused(path, name, said=f"{name} cannot be created from a JSON value: {error}") from None
 
 
 def _field_of_struct(find: Find, kind: type, value: Any) -> Any:

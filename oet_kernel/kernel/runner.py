@@ -171,7 +171,7 @@ class Runner:
 
     def _loaded(self) -> Program:
         if self._program is None:
-            raise RuntimeError("nothing was loaded")
+            raise RuntimeError("no script is loaded")
         return self._program
 
     def _first(self, request: str) -> bool:

@@ -149,7 +149,7 @@ def test_a_thread_that_waits_at_the_end_is_interrupted(checkpoints, told, end):
     assert paused.wait(20)
     end(checkpoints)
     thread.join(20)
-    assert raised == ["the procedure has ended while it was paused at here"]
+    assert raised == ["the procedure ended during its pause at here"]
 
 
 def test_after_the_end_nothing_waits_and_no_pause_is_taken(checkpoints, told):
@@ -163,7 +163,7 @@ def test_after_the_end_nothing_waits_and_no_pause_is_taken(checkpoints, told):
         PauseReport("pausing", answers="r"),
         PauseReport("missed", why="main has ended"),
         PauseReport("refused", why="main has ended", answers="r"),
-        PauseReport("refused", why="it is not paused", answers="r"),
+        PauseReport("refused", why="the procedure is not paused", answers="r"),
     ]
 
 

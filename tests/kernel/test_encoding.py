@@ -170,7 +170,7 @@ for _ in range(50_000):
         (Point(1, generator()), "field msg[1] is a generator"),
         ({"two words": generator()}, "field msg['two words'] is a generator"),
         (np.array([1, generator()], dtype=object), "field msg[1] is a generator"),
-        ({(1, 2): 3}, "field msg has a key of type tuple, which is no text; pass str() of it"),
+        ({(1, 2): 3}, "field msg has a key of type tuple, which is not text; pass str() of it"),
         ({"in": [{None: 3}]}, "field msg.in[0] has a key of type NoneType"),
         (10**5000, "field msg is an integer of more than 4096 bits"),
         (cycle, "field msg[0].again contains itself"),

@@ -207,7 +207,7 @@ async def test_kernel_that_publishes_goes_on_and_every_event_comes_once_and_in_o
     assert ear.offsets == sorted(set(ear.offsets))
     assert await adopted.stop(LADDER)
     assert ear.offset == (adopted.folder / "iopub.jsonl").stat().st_size
-    assert ("exit code 0" if observatory.forked else "a status that nobody knows") in ear.description
+    assert ("exit code 0" if observatory.forked else "an unknown status") in ear.description
     assert await gone(record.pid)
 
 
@@ -369,7 +369,7 @@ async def test_kernel_whose_fork_server_died_meanwhile_is_adopted(forking):
     adopted.ask(RunRequest())
     await ear.until_called("main", "finished")
     assert await adopted.stop(LADDER)
-    assert "a status that nobody knows" in ear.description
+    assert "an unknown status" in ear.description
 
 
 async def test_process_that_has_only_the_pid_is_not_taken_for_the_kernel_nor_touched(observatory):

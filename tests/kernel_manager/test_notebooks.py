@@ -127,8 +127,8 @@ async def test_failing_cell_names_itself_and_the_finally_cells_are_run(bench):
         (notebook(("", "def main(): pass\ndel main")), "binds main to a NoneType, which cannot be called"),
         ("{}", "no notebook"),
         ('{"nbformat": 5}', "format 5"),
-        (notebook(("", "1"), kernel="nowhere"), "kernel nowhere, which is not installed here; there are: "),
-        (notebook(("", "1"), kernel="none", language="R"), "kernel none, which is not installed here; there are: "),
+        (notebook(("", "1"), kernel="nowhere"), "kernel nowhere, which is not installed; installed kernels: "),
+        (notebook(("", "1"), kernel="none", language="R"), "kernel none, which is not installed; installed kernels: "),
     ],
 )
 async def test_what_is_wrong_with_a_notebook_is_said(bench, text, told):
@@ -141,7 +141,7 @@ async def test_what_is_wrong_with_a_notebook_is_said(bench, text, told):
 @pytest.mark.parametrize("args", [{"not a name": 1}])
 async def test_argument_that_is_no_variable_is_refused(bench, args):
     summary = await run(bench, notebook(("parameters", "")), None, args)
-    assert "'not a name' is no name" in summary.history.stacktrace
+    assert "'not a name' is not a valid argument of a notebook" in summary.history.stacktrace
 
 
 async def test_arguments_by_position_are_refused(bench):

@@ -231,7 +231,7 @@ def _refuse_input(*prompt: object, **options: object) -> NoReturn:
     """Raise the error of a Jupyter kernel whose client does not support input requests."""
     from IPython.core.error import StdinNotImplementedError  # imported already where cells run
 
-    raise StdinNotImplementedError("nobody is there to answer a question of a procedure; give it an argument instead")
+    raise StdinNotImplementedError("input() is not available in a procedure; pass an argument instead")
 
 
 async def _settle() -> None:

@@ -131,7 +131,7 @@ class ForeignCells:
                     env = {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
                     self._manager.start_kernel(env=env, stdout=stdio, stderr=stdio, stdin=subprocess.DEVNULL)
             except OSError as error:
-                raise NoKernel(f"The kernel {self.name} does not start: {error}") from None
+                raise NoKernel(f"The kernel {self.name} could not be started: {error}") from None
             atexit.register(self.close)
             self._pidfd = os.pidfd_open(self._manager.provisioner.pid)
             self._shell, self._iopub = self._manager.connect_shell(), self._manager.connect_iopub()
@@ -303,8 +303,8 @@ def find_spec(name: str) -> KernelSpec:
     except NoSuchKernel:
         there = ", ".join(sorted(manager.find_kernel_specs())) or "none"
         raise NoKernel(
-            f"The notebook asks for the kernel {name}, which is not installed here; there are: {there}. Install it, "
-            "or run the notebook in one of these: oet run --kernel NAME, over REST the field kernel of the script."
+            f"The notebook asks for the kernel {name}, which is not installed; installed kernels: {there}. Install "
+            f"{name}, or run the notebook in one of these: oet run --kernel NAME, or over REST the script's kernel."
         ) from None
 
 

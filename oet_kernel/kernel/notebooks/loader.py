@@ -108,7 +108,7 @@ def _start_foreign(
     cells.start()
     text = (
         f"The cells run in the kernel {cells.name} ({cells.display_name}), a child of the procedure's own. It keeps no "
-        "journal: if it dies, what it had not yet handed over is lost, and of a burst of output it may drop some."
+        "journal: if it dies, output that it has not yet sent is lost, and a burst of output may lose messages."
     )
     opening.tell(topics.ENVIRONMENT_LOG, {"text": text})
     return cells

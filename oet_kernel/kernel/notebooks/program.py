@@ -194,10 +194,13 @@ def _by_name(arguments: ProcedureInput, language: str) -> dict[str, Any]:
         )
     for name in arguments.kwargs:
         if not name.isidentifier():
-            raise TypeError(f"An argument of a notebook is a variable in its cells, and {name!r} is no name of one")
+            raise TypeError(
+                f"{name!r} is not a valid argument of a notebook: arguments are variables of its cells; give the name "
+                "of a variable"
+            )
         if name in _KEYWORDS.get(language, ()):
             raise TypeError(
-                f"An argument of a notebook is a variable in its cells, and {name!r} is a keyword of "
-                f"{language.capitalize()}, which no variable can be named; give the argument another name"
+                f"{name!r} is not a valid argument of a notebook: {name} is a keyword of {language.capitalize()}; "
+                "give the argument another name"
             )
     return arguments.kwargs
