@@ -62,7 +62,7 @@ def publish(topic: str, /, **fields: Any) -> None:
     """
     if not isinstance(topic, str) or len(topic) > TOPIC_CHARACTERS or not _TOPIC.fullmatch(topic):
         raise ValueError(
-            f"Cannot publish to topic {topic!r:.{TOPIC_CHARACTERS}}: a topic is words joined by dots, "
+            f"{topic!r:.{TOPIC_CHARACTERS}} is not a valid topic: a topic is words joined by dots, such as "
             f"user.script.announce, of {TOPIC_CHARACTERS} characters at most"
         )
     if _publish is None:
@@ -117,8 +117,8 @@ async def async_checkpoint(name: str, /) -> None:
 def _check(name: str) -> None:
     if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= NAME_CHARACTERS):
         raise ValueError(
-            f"A checkpoint cannot be named {name!r:.{NAME_CHARACTERS}}: its name is one line of text, scan 3, of "
-            f"{NAME_CHARACTERS} characters at most"
+            f"{name!r:.{NAME_CHARACTERS}} is not a valid name of a checkpoint: a name is one line of text, such as "
+            f"scan 3, of {NAME_CHARACTERS} characters at most"
         )
 
 

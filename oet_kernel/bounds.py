@@ -222,7 +222,9 @@ def check_topic(topic: str) -> str:
     """
     check_text(topic, f"the topic {topic[:40]!r}...", TOPIC_CHARACTERS)
     if not _TOPIC.fullmatch(topic) or has_controls(topic):
-        raise OutOfBounds(f"the topic {topic!r} is not words joined by dots, user.script.announce")
+        raise OutOfBounds(
+            f"the topic {topic!r} is not valid: a topic is words joined by dots, such as user.script.announce"
+        )
     return topic
 
 
