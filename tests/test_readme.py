@@ -1,79 +1,60 @@
-"""What README and tutorial say to a newcomer works as it stands, in a home without anything."""
+"""What README and tutorials say to a newcomer works as it stands, in a home without anything."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
+import shutil
 
-import httpx
 import pytest
+from nbclient.exceptions import CellExecutionError
 
-from tests.conftest import DEADLINE
+from tests.documents import ROOT, Newcomer, blocks, commands
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.timeout(600)  # a tour of all surfaces, on a machine that does other work too
 README = (ROOT / "README.md").read_text()
-TUTORIAL = (ROOT / "docs" / "tutorials" / "first-night.md").read_text()
-
-
-def lines_of(text):
-    """List the lines of its shell examples, without remarks."""
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+EXAMPLES = README.partition("## One example")[2].partition("## Where to read on")[0]
+TUTORIAL, TOUR = ((ROOT / "docs" / "tutorials" / f"{name}.md").read_text() for name in ("first-night", "tour"))
 
 
 @pytest.fixture
-def newcomer(tmp_path):
-    """A home without anything, and the service of the first line; gives the environment and the server's address."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OET_", "XDG_"))}
-    environ |= {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    argv = ["oet", "serve", "--token=secret", "--port=0", "--OetApp.detach=False"]
-    with open(tmp_path / "log", "w") as log:
-        process = subprocess.Popen(argv, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=log, text=True)
-    try:
-        line = next((one for one in process.stdout if one.startswith("OET API at ")), "")
-        assert line, (tmp_path / "log").read_text()
-        yield environ, httpx.URL(line.removeprefix("OET API at ").strip())
-    finally:
-        process.terminate()
-        process.wait(DEADLINE)
-        process.stdout.close()
+def folder(tmp_path):
+    """The folder in which a page is followed."""
+    made = tmp_path / "folder"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def clone(folder):
+    """What a clone of the repository has for its reader."""
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    return folder
 
 
 @pytest.mark.parametrize(
-    ("text", "states"),
-    [
-        (README.partition("## One example")[2].partition("## Where to read on")[0], {"COMPLETE"}),
-        (TUTORIAL, {"COMPLETE", "STOPPED"}),
-    ],
+    ("page", "states"),
+    [(EXAMPLES, {"COMPLETE"}), (TUTORIAL, {"COMPLETE", "STOPPED"})],
     ids=["README", "tutorial"],
 )
-def test_each_line_of_its_examples_works_one_behind_the_other(newcomer, tmp_path, text, states):
-    environ, url = newcomer
-    lines = lines_of(text)
-    assert lines[0] == "oet serve"
-    assert {line.split()[0] for line in lines} <= {"oet", "curl"}
-    with httpx.Client(base_url=url, headers={"Authorization": "token secret"}) as http:
-        for line in lines[1:]:
-            if line.startswith("oet start"):
-                _wait_until_ready(http)
-            own = line.replace("localhost:5000", f"{url.host}:{url.port}").replace("run.html", f"{tmp_path}/run.html")
-            listens = own.startswith("curl -N")
-            done = subprocess.run(
-                ["sh", "-c", f"timeout 2 {own}" if listens else own],
-                cwd=ROOT, env=environ, capture_output=True, text=True, timeout=DEADLINE, check=False,
-            )  # fmt: skip
-            assert done.returncode == (124 if listens else 0), f"{line}\n{done.stdout}\n{done.stderr}"
-            assert "Unauthorized" not in done.stdout
-        found = [one["state"] for one in http.get("procedures").json()["procedures"]]
-    assert len(found) == 2
-    assert set(found) <= states
+def test_each_example_works_in_a_clone_one_behind_the_other(clone, tmp_path, page, states):
+    words = {command.split()[0] for one in blocks(page) if one.language == "sh" for command in commands(one)}
+    assert words <= {"oet", "curl"}
+    with Newcomer(tmp_path, clone) as newcomer:
+        newcomer.try_page(page)
+        assert set(newcomer.states()) <= states
 
 
-def _wait_until_ready(http):
-    """Wait as long as a newcomer takes to type the next line."""
-    with http.stream("GET", "stream?after=0&topic=procedure.lifecycle.statechange", timeout=DEADLINE) as told:
-        assert any('"READY"' in line for line in told.iter_lines())
+def test_each_example_of_the_tour_works_in_an_empty_folder_one_behind_the_other(folder, tmp_path):
+    with Newcomer(tmp_path, folder) as newcomer:
+        newcomer.try_page(TOUR)
+        assert set(newcomer.states()) == {"COMPLETE", "STOPPED", "READY"}
+
+
+def test_example_of_the_client_ends_where_init_fails(clone, tmp_path):
+    (example,) = [one.text for one in blocks(EXAMPLES) if "Client()" in one.text]
+    (clone / "notebooks" / "procedures" / "sbd-mid.json").unlink()
+    with Newcomer(tmp_path, clone) as newcomer:
+        newcomer.serve("oet serve")
+        with pytest.raises(CellExecutionError, match=r"ProcedureEnded.*sbd-mid"):
+            newcomer.cell(example)
 
 
 def test_it_has_no_more_lines_than_somebody_reads():
