@@ -113,7 +113,7 @@ def test_beside_another_service_it_says_where_that_is_and_takes_over_when_that_h
         with serve(tmp_path) as other:
             reply = one.create(tmp_path)
             assert (reply.status_code, reply.json()["type"]) == (503, "StateFolderInUse")
-            assert f"process id {other.process.pid} at {other.url}; use that one" in reply.json()["Message"]
+            assert f"process id {other.process.pid} at {other.url}; use that service" in reply.json()["Message"]
             assert found()[0].url == other.url, "commands go to the one that serves, not to the newest"
         assert one.create(tmp_path).status_code == 201
 
