@@ -48,7 +48,9 @@ class Metrics(Collector):
         yield procedures
         yield GaugeMetricFamily("oet_listeners", "Connections to the event stream", value=self._bus.listeners)
         yield CounterMetricFamily("oet_events", "Events since the state folder was made", value=self._bus.last_seq)
-        aside = CounterMetricFamily("oet_set_aside", "Data that could not be processed and was set aside", labels=["kind"])
+        aside = CounterMetricFamily(
+            "oet_set_aside", "Data that could not be processed and was set aside", labels=["kind"]
+        )
         for kind, count in self._journal.set_aside.counts.items():
             aside.add_metric([kind], count)
         yield aside

@@ -205,7 +205,7 @@ class ActivityService:
             if len(name) > NAME_CHARACTERS:
                 raise MalformedRequest(f"{what}: has {len(name)} characters and {NAME_CHARACTERS} are allowed")
             if has_controls(name):
-                raise MalformedRequest(f"{what}: {name!r} holds control characters; leave them out")
+                raise MalformedRequest(f"{what}: {name!r} contains control characters; remove them")
         block = await SCRIPTS.run(self._archive.definition, command.sbd_id)
         planned = _planned(block, command)
         script = planned.script(command.create_env)
@@ -336,7 +336,7 @@ def _planned(block: Mapping[str, Any], command: ActivityCommand) -> _BlockActivi
     if not isinstance(activities, dict) or command.activity_name not in activities:
         names = ", ".join(activities) if isinstance(activities, dict) else "none"
         raise ResourceNotFound(
-            f"SBD {command.sbd_id} has no activity {command.activity_name!r}; those it has: {names or 'none'}"
+            f"SBD {command.sbd_id} has no activity {command.activity_name!r}; its activities are: {names or 'none'}"
         )
     try:
         return msgspec.convert(activities[command.activity_name], _BlockActivity)

@@ -47,7 +47,7 @@ class Attachments:
         connection = None if kernel is None else kernel.connection
         if kernel is None or connection is None:
             raise NoKernel(
-                f"Cannot look into procedure {pid}: it is {execution.state.name} and has no kernel that answers"
+                f"Cannot attach to procedure {pid}: it is {execution.state.name} and has no kernel that answers"
             )
         location = kernel.location
         return KernelInfo(

@@ -62,8 +62,8 @@ class Creation:
         alive = len(self._registry.active)
         if alive >= self._kernels:
             raise TooManyKernels(
-                f"Cannot create a procedure: {alive} are active and {self._kernels} are allowed; "
-                "stop one that is not needed, or raise OetApp.max_kernels"
+                f"Cannot create a procedure: {alive} are active, and {self._kernels} are allowed; "
+                "stop a procedure, or raise OetApp.max_kernels"
             )
         self._kept.make_room(self._kernels - alive - 1)
 

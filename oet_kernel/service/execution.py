@@ -129,7 +129,7 @@ class Execution:
         if self.stored.preparable:
             self.preparation.start()
         else:
-            why = "The service has ended while the procedure was at work, and its kernel is not to be found."
+            why = "The service ended while the procedure was active, and its kernel was not found afterwards."
             self.stored.learn(lifecycle.KernelExited(time.time(), why))
 
     async def detach(self) -> None:

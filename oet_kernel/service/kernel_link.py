@@ -95,7 +95,7 @@ class KernelLink:
             return False
         if self.control.holder is not None:
             return True
-        late = self.session.silent(f"was asked for {step} and did not begin it within {self._step.seconds:g} s")
+        late = self.session.silent(f"did not begin the requested step {step} within {self._step.seconds:g} s")
         self._stored.learn(lifecycle.Failed(time.time(), f"{late.type}: {late}"))
         return False
 

@@ -102,16 +102,16 @@ class KernelMessages:
 
     def _set_aside(self, record: Record, error: Exception) -> None:
         """Set aside a message of the kernel that cannot be handled, and publish a notice in its place."""
-        why = f"a message of type {record.type[:NAME_CHARACTERS]!r} cannot be taken: {error!r:.500}"
+        why = f"a message of type {record.type[:NAME_CHARACTERS]!r} cannot be processed: {error!r:.500}"
         self._journal.set_aside.put("records", f"procedure {self._stored.id}", bytes(record.content), why)
-        text = f"[a message of type {record.type:.40} could not be taken, and is left out: {error!s:.500}]\n"
+        text = f"[a message of type {record.type:.40} could not be processed and is left out: {error!s:.500}]\n"
         told = {"call": (record.call or "")[:NAME_CHARACTERS] or None, "name": "stderr", "text": encodable(text)}
         self._stored.publish(announce(topics.OUTPUT_STREAM, str(self._stored.id), **told))
 
     def _handle_one(self, record: Record) -> None:
         """Handle one message of the kernel."""
         if record.type == UNREADABLE:  # a process that ends on a full disk leaves such lines; no event
-            why = "a line of the kernel's journal that is no record, or too long"
+            why = "a line of the kernel's journal is not a valid record, or is too long"
             self._journal.set_aside.put("records", f"procedure {self._stored.id}", bytes(record.content), why)
             return
         check_text(record.call or "", "a name of a call", NAME_CHARACTERS)
@@ -149,7 +149,7 @@ class KernelMessages:
         procedure = self._stored.procedure
         asked = idle.request == "prepare" or "main" in procedure.calls
         if procedure.state in _AT_WORK.get(idle.request, ()) and asked and not procedure.stopping:
-            why = f"The kernel is idle, and the procedure {procedure.state.name}: how that ended was not heard."
+            why = f"The kernel is idle, but the procedure is {procedure.state.name}: the end of a step is unknown."
             self._stored.learn(lifecycle.Failed(at, why))
 
     def _hear_fact(self, fact: Fact) -> None:

@@ -58,15 +58,15 @@ class KernelControl:
         async with self._hands:
             if taken and self.holder not in (None, who):
                 raise ControlTaken(
-                    f"Cannot take control of procedure {self._stored.id}: {self.holder} has it; "
-                    f"it is given back with: oet attach {self._stored.id} --release"
+                    f"Cannot take control of procedure {self._stored.id}: {self.holder} has control; "
+                    f"release it with: oet attach {self._stored.id} --release"
                 )
             if taken == (self.holder is not None):
                 return
             if not kernel.can(ControlRequest.needs):
                 raise KernelTooOld(
                     f"Cannot take control of procedure {self._stored.id}: its kernel was started by an older version "
-                    "of the service, and nobody can type into it; stop the procedure, or let it end"
+                    "of the service, and does not support control; stop the procedure, or wait for its end"
                 )
             self._handed_over.clear()
             self._asked = ControlReport(who, taken)  # valid also for an answer that comes too late
@@ -76,8 +76,8 @@ class KernelControl:
                     await self._handed_over.wait()
             except TimeoutError:
                 raise DeadlineExceeded(
-                    f"The kernel of procedure {self._stored.id} did not say within {_SECONDS:g} s that control of it "
-                    "has changed hands; try again, or stop the procedure"
+                    f"The kernel of procedure {self._stored.id} did not confirm the change of control within "
+                    f"{_SECONDS:g} s; try again, or stop the procedure"
                 ) from None
 
     def hear(self, report: ControlReport, at: float, *, earlier: bool) -> None:
@@ -99,7 +99,7 @@ class KernelControl:
         """
         answers = report == self._asked
         if not answers and not earlier:
-            raise OutOfBounds("nobody has asked for that, and the script does not decide who has control")
+            raise OutOfBounds("no user has requested that; a script cannot change the control of its kernel")
         self._change(report, at)
         if answers:
             self._asked = None

@@ -18,7 +18,10 @@ _SECONDS = 5.0
 _SECONDS_OF_STOP = 0.5
 """The same before a stop, which goes on with or without an answer."""
 _ENDED = "its kernel has ended"
-_TOO_OLD = "its kernel was started by an older version of the service and cannot pause; stop it, or let it end"
+_TOO_OLD = (
+    "its kernel was started by an older version of the service and does not support pauses; stop the procedure, or "
+    "wait for its end"
+)
 
 
 class KernelPause:
@@ -103,7 +106,7 @@ class KernelPause:
         """
         before, answers = self._stored.procedure, report.answers in self._asked  # in time or late
         if report.phase == "pausing" and before.pause is None and not (earlier or answers):
-            raise OutOfBounds("nobody has asked for that, and the script does not pause itself")
+            raise OutOfBounds("no user has requested that; a script cannot pause itself")
         pending = before.pause is not None and before.pause.pending is not None and answers
         if (fact := fact_of(report, at, pending)) is not None:
             self._stored.learn(fact)

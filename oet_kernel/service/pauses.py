@@ -69,7 +69,7 @@ class Pauses:
         _check(command.at)
         if execution.state.inactive or execution.stopping:
             state = execution.state.name if execution.state.inactive else "being stopped"
-            raise PauseRefused(f"Cannot pause PID {pid}: it is {state}")
+            raise PauseRefused(f"Cannot pause PID {pid}: the procedure is {state}")
         self._take_command()
         request = self._publisher.request_id()
         self._publisher.request(topics.REQUEST_PAUSE, request, pid, cmd=command)
@@ -106,7 +106,7 @@ class Pauses:
         execution = self._registry.find(pid)
         if execution.procedure.pause is None or execution.stopping:
             state = "being stopped" if execution.stopping and not execution.state.inactive else execution.state.name
-            raise NotPaused(f"Cannot resume PID {pid}: it is {state}, and not paused")
+            raise NotPaused(f"Cannot resume PID {pid}: the procedure is {state}, and not paused")
         self._take_command()
         request = self._publisher.request_id()
         self._publisher.request(topics.REQUEST_RESUME, request, pid, cmd=command)

@@ -138,6 +138,6 @@ def publish_list(
         encoded.append(Raw(to_json(one)))
         size += len(encoded[-1])
         if size > EVENT_BYTES:
-            log.warning("A list has more bytes than an event may have: only who has asked for it is told")
+            log.warning("A list is larger than an event may be, and goes only to the client that has requested it")
             return
     journal.publish(announce(told, SERVICE, request_id=request_id, result=encoded))

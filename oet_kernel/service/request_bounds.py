@@ -66,6 +66,5 @@ def check_arguments(name: str, arguments: ProcedureInput) -> None:
         raise MalformedRequest(f"{where}: the value {error}") from None
     if len(encoded) > ARGUMENT_BYTES:
         raise BodyTooLarge(
-            f"{where} has {len(encoded):,} bytes of JSON and {ARGUMENT_BYTES:,} are allowed; hand large data over in a "
-            "file"
+            f"{where} has {len(encoded):,} bytes of JSON and {ARGUMENT_BYTES:,} are allowed; pass large data in a file"
         )

@@ -83,11 +83,11 @@ class Restoration:
                 self._subarrays.claim(execution.procedure.subarray, execution.id)
         await self._components.kernels.sweep([identity_of(kernel) for kernel in kernels.values()])
         resumptions = [self._resume(one, kernels.get(one.id)) for one in executions if not one.state.inactive]
-        tasks = [self._background.start("taking up a procedure", one) for one in resumptions]
+        tasks = [self._background.start("restoring a procedure", one) for one in resumptions]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=RESUME_SECONDS)
             if late:
-                log.warning("%d procedures are still being taken up; the service answers meanwhile", len(late))
+                log.warning("%d procedures are still being restored; the service answers meanwhile", len(late))
         self._go_on()
 
     async def _read(self, history: int) -> tuple[list[ProcedureRow], dict[int, KernelRow]]:
@@ -114,11 +114,11 @@ class Restoration:
         try:
             await execution.resume(kernel)
         except Exception as error:
-            report_fault(f"taking up procedure {execution.id}", error)
+            report_fault(f"restoring procedure {execution.id}", error)
             if kernel is not None:
                 await self._components.kernels.end(identity_of(kernel))
             execution.stored.learn(
-                lifecycle.Failed(time.time(), f"It could not be taken up after a restart: {error!r}")
+                lifecycle.Failed(time.time(), f"The procedure could not be restored after a restart: {error!r}")
             )
 
     def _go_on(self) -> None:

@@ -92,8 +92,7 @@ class Stops:
             if not await execution.ending.stop(abort=abort, who=who):
                 assert execution.kernel is not None
                 raise StopFailed(
-                    f"Cannot stop script with ID {execution.id}: its {execution.kernel.location} is there even "
-                    "after SIGKILL"
+                    f"Cannot stop script with ID {execution.id}: its {execution.kernel.location} survived SIGKILL"
                 )
             aborted = await self.abort(execution) if abort else []
         finally:

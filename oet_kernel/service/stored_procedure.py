@@ -130,5 +130,5 @@ class StoredProcedure:
         """Return the reason of a failure for the log; empty if the procedure has not failed."""
         if self.state is not ProcedureState.FAILED:
             return ""
-        lines = (self.procedure.history.stacktrace or "").strip().splitlines() or ["it is not known why"]
+        lines = (self.procedure.history.stacktrace or "").strip().splitlines() or ["the reason is unknown"]
         return f": {lines[-1]}"

@@ -221,7 +221,7 @@ def test_activity_is_run_listed_and_described(tmp_path, monkeypatch, oet, script
         assert (wrong.status, wrong.out) == (2, "")
         missing = oet("activity", "run", "nothing", "sbd-1")
         assert missing.status == 1
-        assert "those it has: observe" in missing.err
+        assert "its activities are: observe" in missing.err
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_a_procedure_is_paused_and_resumed(served, created, oet, group):
     served.until(pid, "COMPLETE")
     again = oet(*group, "resume", f"--pid={pid}")
     assert again.status == 1
-    assert f"NotPaused: Cannot resume PID {pid}: it is COMPLETE, and not paused" in again.err
+    assert f"NotPaused: Cannot resume PID {pid}: the procedure is COMPLETE, and not paused" in again.err
 
 
 def test_without_a_pid_the_only_one_is_meant(fresh, oet, script):

@@ -101,10 +101,10 @@ async def test_activity_that_finds_its_subarray_busy_fails_and_releases_its_proc
     [
         ("sbd-2", "observe", ResourceNotFound, "No information available for SBD sbd-2"),
         ("../sbd-1", "observe", ResourceNotFound, "No information available for SBD"),
-        ("sbd-1", "calibrate", ResourceNotFound, "no activity 'calibrate'; those it has: observe, broken"),
+        ("sbd-1", "calibrate", ResourceNotFound, "no activity 'calibrate'; its activities are: observe, broken"),
         ("sbd-1", "broken", MalformedRequest, r"Invalid enum value 'ftp' - at `\$\.kind`"),
-        ("sbd-1\x1b]0;x\x07", "observe", MalformedRequest, r"\$\.sbd_id: .* holds control characters"),
-        ("sbd-1", "observe\u202e", MalformedRequest, r"\$\.activity_name: .* holds control characters"),
+        ("sbd-1\x1b]0;x\x07", "observe", MalformedRequest, r"\$\.sbd_id: .* contains control characters"),
+        ("sbd-1", "observe\u202e", MalformedRequest, r"\$\.activity_name: .* contains control characters"),
     ],
 )
 async def test_what_the_archive_does_not_have_is_said(activities, sbd_id, name, error, says):

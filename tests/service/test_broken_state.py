@@ -135,11 +135,11 @@ async def test_doctor_names_what_cannot_be_read_and_mends_it(tmp_path):
     (folder / "activities").symlink_to("nowhere")
     problems = {one.about: one.text for one in Doctor(folder).examine() if one.problem}
     assert "2 procedures cannot be read: 3, 1" in problems["database"]
-    assert "activities is not what a service has there" in problems["folder"]
+    assert "activities is not of the expected type" in problems["folder"]
     assert all(one.mended for one in Doctor(folder, fix=True).examine() if one.about == "database" and one.remedy)
     assert not [one for one in Doctor(folder).examine() if one.problem]
     kept = [one for one in Doctor(folder).examine() if one.about == "set aside"]
-    assert kept[0].text.startswith("3 things that a service could not take")
+    assert kept[0].text.startswith("3 items that a service could not process")
     again = Bench(tmp_path)
     await again.service.resume()
     assert [one.state for one in again.service.summarise()] == [S.FAILED, S.COMPLETE, S.FAILED]

@@ -121,7 +121,7 @@ def main():
     publisher.send = lambda kind, content, **how: None if kind == "oet_call" else send(kind, content, **how)
 """)
     assert summary.state is S.FAILED
-    assert "The kernel is idle, and the procedure RUNNING" in summary.history.stacktrace
+    assert "The kernel is idle, but the procedure is RUNNING" in summary.history.stacktrace
 
 
 async def test_init_whose_end_is_lost_is_noticed(bench):

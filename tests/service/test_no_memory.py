@@ -29,7 +29,7 @@ async def test_what_a_kernel_says_is_read_when_there_is_memory_again(bench, monk
     async with asyncio.timeout(60):
         assert (await bench.until(pid, ProcedureState.READY)).state is ProcedureState.READY
     assert not left[0]
-    assert "no memory to read what the kernel" in caplog.text
+    assert "Too little memory to read the journal of the kernel" in caplog.text
 
 
 async def test_database_without_memory_says_so(bench, monkeypatch):

@@ -167,7 +167,7 @@ async def test_a_pause_can_be_taken_back_before_it_holds(bench):
 @anywhere()
 async def test_what_cannot_be_paused_or_resumed_says_why(bench):
     pid = await bench.ready(SCANS)
-    with pytest.raises(NotPaused, match=f"Cannot resume PID {pid}: it is READY, and not paused"):
+    with pytest.raises(NotPaused, match=f"Cannot resume PID {pid}: the procedure is READY, and not paused"):
         await resume(bench, pid)
     with pytest.raises(MalformedRequest, match=r"\$\.at: a pattern of 501 characters is too long; 500 are allowed"):
         await pause(bench, pid, "(" * 501)
@@ -176,9 +176,9 @@ async def test_what_cannot_be_paused_or_resumed_says_why(bench):
             await command(bench, 77)
     await bench.start(pid)
     await bench.until(pid)
-    with pytest.raises(PauseRefused, match=f"Cannot pause PID {pid}: it is COMPLETE"):
+    with pytest.raises(PauseRefused, match=f"Cannot pause PID {pid}: the procedure is COMPLETE"):
         await pause(bench, pid)
-    with pytest.raises(NotPaused, match="it is COMPLETE, and not paused"):
+    with pytest.raises(NotPaused, match="the procedure is COMPLETE, and not paused"):
         await resume(bench, pid)
     assert told(bench, pid) == []
 
@@ -554,7 +554,7 @@ async def test_a_pause_is_taken_before_there_is_a_kernel_and_holds_from_the_begi
 
 async def test_before_there_is_a_kernel_a_pause_is_replaced_and_taken_back(bench):
     pid = await bench.create(FROM_THE_BEGINNING)
-    with pytest.raises(NotPaused, match="it is CREATING, and not paused"):
+    with pytest.raises(NotPaused, match="the procedure is CREATING, and not paused"):
         await resume(bench, pid)
     await pause(bench, pid, "import")
     assert (await pause(bench, pid, "init")).at == "init"
@@ -569,7 +569,7 @@ async def test_before_there_is_a_kernel_a_pause_is_replaced_and_taken_back(bench
 async def test_a_pause_of_a_frozen_kernel_is_accepted_and_told_when_it_takes_effect(bench, monkeypatch):
     pid = await bench.ready(SCANS)
     with frozen(bench, pid, monkeypatch):
-        with pytest.raises(NotPaused, match="it is READY, and not paused"):
+        with pytest.raises(NotPaused, match="the procedure is READY, and not paused"):
             await resume(bench, pid)
         assert (await pause(bench, pid, "scan 1")).pending == "pause"
         again = await pause(bench, pid, "scan 2")

@@ -235,7 +235,7 @@ async def test_main_thread_is_named_after_the_procedure(bench):
 async def test_more_procedures_than_allowed_are_refused_until_one_ends(make_bench):
     bench = make_bench(max_kernels=1)
     pid = await bench.create(FOREVER)
-    with pytest.raises(TooManyKernels, match=r"1 are active and 1 are allowed.*max_kernels"):
+    with pytest.raises(TooManyKernels, match=r"1 are active, and 1 are allowed.*max_kernels"):
         await bench.create(FOREVER)
     await bench.service.stop(StopProcessCommand(pid))
     assert (await bench.ready(NOTHING)) == pid + 1

@@ -153,7 +153,7 @@ class OetHandler(ExtensionHandlerMixin, APIHandler):
     def _too_large(self, size: int) -> BodyTooLarge:
         return BodyTooLarge(
             f"The request's body has {size} bytes and {self._body_limit} are allowed; "
-            "hand large data over in a file, or raise OetApp.body_limit"
+            "pass large data in a file, or raise OetApp.body_limit"
         )
 
     def query_text(self, name: str) -> str | None:

@@ -67,7 +67,7 @@ def test_a_pause_needs_no_body(server, waiting):
 
 def test_what_cannot_be_says_why(server, waiting):
     message = refused(command(server, waiting, "resume"), 409, "NotPaused")
-    assert message == f"Cannot resume PID {waiting}: it is READY, and not paused"
+    assert message == f"Cannot resume PID {waiting}: the procedure is READY, and not paused"
     message = refused(command(server, waiting, "pause", at="a|" * 150_000), 400, "Malformed Request")
     assert message == "$.at: a pattern of 300000 characters is too long; 500 are allowed"
     assert (
@@ -78,7 +78,7 @@ def test_what_cannot_be_says_why(server, waiting):
         refused(server.http.post(f"/procedures/{waiting}/pause", content=body), 400, "Malformed Request")
     server.http.put(f"/procedures/{waiting}", json={"state": "STOPPED"})
     message = refused(command(server, waiting, "pause"), 409, "PauseRefused")
-    assert message == f"Cannot pause PID {waiting}: it is STOPPED"
+    assert message == f"Cannot pause PID {waiting}: the procedure is STOPPED"
     for pid in (999999, 0, "x"):
         for what in ("pause", "resume"):
             message = refused(command(server, pid, what), 404, "ResourceNotFound")
