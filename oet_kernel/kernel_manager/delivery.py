@@ -73,7 +73,7 @@ class RecordDelivery:
             try:
                 return self.reader.read()
             except MemoryError:
-                log.error("There is no memory to read what the kernel in %s says; it is tried again", self._folder)
+                log.error("Too little memory to read the journal of the kernel in %s; trying again", self._folder)
                 await asyncio.sleep(_MEMORY_SECONDS)
 
     async def _deliver(self, records: list[Record]) -> None:

@@ -214,7 +214,7 @@ class LocalKernel:
     async def ready(self, deadline: float = KERNEL_DEADLINE) -> bool:
         """Wait until the kernel takes requests, see `KernelSession.ready`."""
         if not await self._life.within(deadline, lambda state: state.ready):
-            raise self.silent(f"did not get ready within {deadline:g} s of its start")
+            raise self.silent(f"was not ready within {deadline:g} s of its start")
         return self.alive
 
     def silent(self, what: str) -> KernelSilent:

@@ -118,7 +118,7 @@ class KernelPool:
         if identity.kind != LOCAL:
             raise ValueError(f"{identity.address} is of the kind {identity.kind!r}, and kernels here are {LOCAL!r}")
         if not self._state.owns(Path(identity.address)):
-            raise ValueError(f"{identity.address} is no folder of a kernel in {self._state.path}")
+            raise ValueError(f"{identity.address} is not a kernel folder in {self._state.path}")
 
     def find(self, identity: KernelIdentity) -> KernelIdentity | None:
         """Return the identity with that of its process, running or ended.

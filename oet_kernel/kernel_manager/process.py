@@ -109,7 +109,7 @@ class KernelProcess:
             if self.there:
                 await PROCESSES.run(kill_tree, pid)
             if not await life.within(ladder.kill, lambda state: state.gone):
-                log.error("Kernel process %d is still there %.1f s after SIGKILL", pid, ladder.kill)
+                log.error("Kernel process %d survived SIGKILL for %.1f s", pid, ladder.kill)
                 return False
         return True
 

@@ -46,7 +46,7 @@ class OetProvisioner(LocalProvisioner):
                     raise ForkServerDown(obstacle)
                 self._forked = await fork_server.fork(cmd, folder, environment, kwargs["stdout"].name)
             except ForkServerDown as error:
-                log.warning("A kernel is started plainly: %s", error)
+                log.warning("A kernel is started without the fork server: %s", error)
             else:
                 self.pid = self.pgid = self._forked.pid
                 self.started = self._forked.started

@@ -75,7 +75,7 @@ class KernelWatch:
         process, reader = self.process, self._delivery.reader
         await process.ended()
         if not await reader.collected(_COLLECTOR_SECONDS):
-            log.warning("The output of the kernel in %s may lack its end: its collector does not end", self._folder)
+            log.warning("The output of the kernel in %s may be incomplete: its collector has not ended", self._folder)
         self._life.learn(Reached(Life.WRITTEN))
         reader.ring()
         await self._reading

@@ -40,7 +40,7 @@ async def test_kernel_that_never_gets_ready_is_given_up_with_its_last_words(make
     kernel = bench.pool.get(python)
     with pytest.raises(KernelSilent) as caught:
         await bench.pool.start(kernel)
-    assert f"The kernel process {kernel.pid} did not get ready within 1 s of its start." in str(caught.value)
+    assert f"The kernel process {kernel.pid} was not ready within 1 s of its start." in str(caught.value)
     assert words in str(caught.value)
     assert await kernel.stop(Ladder(0.1, 0.1, 5.0))
 
@@ -60,7 +60,7 @@ async def test_main_that_the_kernel_never_begins_is_a_failure(hasty):
     await hasty.start(pid)
     summary = await hasty.until(pid)
     assert summary.state is ProcedureState.FAILED
-    assert f"The kernel process {kernel.pid} was asked for main and did not begin it within 1 s." in (
+    assert f"The kernel process {kernel.pid} did not begin the requested step main within 1 s." in (
         summary.history.stacktrace or ""
     )
     assert await gone(kernel.pid)
@@ -72,7 +72,7 @@ async def test_script_that_the_kernel_never_loads_is_a_failure(hasty, monkeypatc
     pid = await hasty.create(HELLO)
     summary = await hasty.until(pid)
     assert summary.state is ProcedureState.FAILED
-    assert "was asked for load and did not begin it" in (summary.history.stacktrace or "")
+    assert "did not begin the requested step load" in (summary.history.stacktrace or "")
 
 
 @pytest.mark.anyio

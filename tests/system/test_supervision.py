@@ -90,7 +90,7 @@ async def test_kernels_start_plainly_whatever_keeps_a_fork_server_from_starting(
     supervisor.start()
     await asyncio.wait_for(supervisor.ready(), 30)
     assert not supervisor.running
-    assert "Kernels are started plainly, which takes longer: unforeseen" in caplog.text
+    assert "Kernels are started without the fork server, which takes longer: unforeseen" in caplog.text
 
 
 async def test_end_of_a_kernel_is_told_although_other_fork_servers_cannot_be_asked(tmp_path, monkeypatch, faults):

@@ -124,12 +124,12 @@ class ForkServerConnection:
                 await made._greeted.wait()
         except (OSError, TimeoutError) as error:
             made.close()
-            raise ForkServerDown(f"no fork server answers at {path}: {error or 'no answer in time'}") from None
+            raise ForkServerDown(f"no fork server responds at {path}: {error or 'no answer in time'}") from None
         except BaseException:
             made.close()
             raise
         if made.closed.is_set():
-            raise ForkServerDown(f"the fork server at {path} is gone")
+            raise ForkServerDown(f"the fork server at {path} has ended")
         return made
 
     @property
@@ -233,7 +233,7 @@ class ForkServerConnection:
     def _send(self, request: dict[str, Any]) -> None:
         """Send a request, after earlier ones and as a whole, even if its caller stops waiting for the answer."""
         if self.closed.is_set():
-            raise ForkServerDown("the fork server is gone")
+            raise ForkServerDown("the fork server has ended")
         message = msgspec.json.encode(request)
         self._unsent += len(message).to_bytes(4) + message
         self._flush()

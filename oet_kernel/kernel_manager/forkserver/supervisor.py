@@ -126,7 +126,7 @@ class ForkServerSupervisor:
         if not self.running:
             return "the fork server is not running"
         if changed := different_at_start(self._environment, environment):
-            return f"{', '.join(changed)} changed since the fork server was started, and is read only at a start"
+            return f"{', '.join(changed)} changed since the fork server was started, which reads it only at its start"
         if Bounds.now() != self._bounds:
             return "umask, niceness or resource limits changed since the fork server was started"
         return None
@@ -202,7 +202,7 @@ class ForkServerSupervisor:
                         self._connection = await self._launch()
                 except Exception as error:  # any failure, even of starting a thread: kernels start without it
                     why = "no answer in time" if isinstance(error, TimeoutError) else error
-                    log.warning("Kernels are started plainly, which takes longer: %s", why)
+                    log.warning("Kernels are started without the fork server, which takes longer: %s", why)
                     if self._process is not None:
                         self._process.kill()
                         await PROCESSES.run(self._process.wait)
@@ -213,7 +213,7 @@ class ForkServerSupervisor:
             self._connection = None
             if self._process is not None:
                 await PROCESSES.run(self._process.wait)
-            log.warning("The fork server has ended; it is started again")
+            log.warning("The fork server has ended, and is restarted")
 
     async def _launch(self) -> ForkServerConnection:
         await provide_packages(self._python)
@@ -234,5 +234,5 @@ class ForkServerSupervisor:
         with self._process.stdout as stdout:
             if not await PROCESSES.run(stdout.readline):
                 said = log_file.read_text(errors="replace").strip().splitlines()
-                raise ForkServerDown(f"the fork server does not start: {said[-1] if said else 'it says nothing'}")
+                raise ForkServerDown(f"the fork server did not start: {said[-1] if said else 'no output'}")
         return await ForkServerConnection.connect(self.socket, self.exit_statuses)

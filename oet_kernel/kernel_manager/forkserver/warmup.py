@@ -43,7 +43,7 @@ def preload(modules: Iterable[str]) -> None:
         except BaseException as error:
             raise ImportError(f"Cannot preload {name}: {type(error).__name__}: {error}") from error
         if threads := _threads_of_modules():
-            raise ImportError(f"Cannot preload {name}: it has started {threads} thread(s), which do not survive a fork")
+            raise ImportError(f"Cannot preload {name}: its {threads} thread(s) do not survive a fork")
 
 
 def _threads_of_modules() -> int:

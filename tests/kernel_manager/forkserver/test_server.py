@@ -118,7 +118,7 @@ async def test_kernel_that_cannot_be_forked_is_started_plainly_and_the_log_says_
     await forked.start(pid)
     await forked.until(pid)
     assert forked.output(pid) == "3\n"
-    assert "A kernel is started plainly: OMP_NUM_THREADS, PYTHONPATH changed" in caplog.text
+    assert "A kernel is started without the fork server: OMP_NUM_THREADS, PYTHONPATH changed" in caplog.text
 
 
 async def test_kernel_has_the_umask_that_the_service_has_now(forked):
