@@ -105,8 +105,7 @@ class CoreStore(ABC):
         if isinstance(why, MemoryError):  # which has no message
             why = MemoryError("the service has no memory left")
         raise StoreUnusable(
-            f"The database {self._name} cannot be used: {why}; 'oet doctor' tells more, "
-            "docs/how-to/recover.md what to do",
+            f"The database {self._name} cannot be used: {why}; run 'oet doctor', and see docs/how-to/recover.md",
             (why.strerror if isinstance(why, OSError) else None) or str(why),
         ) from error
 

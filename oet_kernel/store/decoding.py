@@ -80,7 +80,7 @@ def procedure_of(row: sa.Row[Any], unreadable: dict[int, bytes]) -> ProcedureRow
     try:
         found = row_decoder.decode(bytes_of(row.record))
         if found.id != row.id or not found.procedure.history.process_states:
-            raise ValueError("it is the record of no procedure, or of another one")
+            raise ValueError("the record belongs to no procedure, or to another procedure")
     except (ValueError, RecursionError, TypeError) as error:
         unreadable[row.id] = bytes_of(row.record)
         return _restored(row, error)

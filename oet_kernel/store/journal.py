@@ -201,7 +201,7 @@ class Journal:
 
     def _on_trouble(self, error: StoreUnusable) -> None:
         if self.trouble is None:
-            log.error("Events are held back until they can be written: %s", error)
+            log.error("Events are withheld until they can be written: %s", error)
         self.trouble = error
         if not self._in_trouble().done():
             self._in_trouble().set_result(None)
@@ -250,7 +250,7 @@ class Journal:
         except StoreUnusable:
             raise
         except Exception as error:
-            log.debug("A unit is written row by row", exc_info=error)
+            log.debug("A unit of work is written row by row", exc_info=error)
         else:
             return unit
         try:

@@ -83,7 +83,7 @@ class SetAside:
             with open(descriptor, "wb") as file:
                 file.write(content)
         except OSError as error:
-            log.warning("What was set aside could not be kept in %s: %s", self.folder, error)
+            log.warning("Data that was set aside could not be written to %s: %s", self.folder, error)
 
     def close(self) -> None:
         """Wait until all data are written."""

@@ -116,8 +116,8 @@ class SqliteStore(CoreStore):
         except CommandError:
             raise StoreTooNew(
                 f"The database {self._name} has schema {found}, which this version does not know (it knows up to "
-                f"{tables.REVISION}): a later version has written it; start that one, or give this one another folder "
-                "with --state-dir"
+                f"{tables.REVISION}): a later version has written it; start that version, or give another folder with "
+                "--state-dir"
             ) from None
         with self._writing() as connection:
             config.attributes["connection"] = connection
