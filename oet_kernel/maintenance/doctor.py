@@ -72,7 +72,7 @@ class Doctor:
         site = self._site
         path = site.paths.lock
         if not path.exists():
-            self._add(Observation("lock", "No service has worked here yet"))
+            self._add(Observation("lock", "No service has used this folder yet"))
             yield
             return
         lock = FileLock(path)
@@ -80,7 +80,7 @@ class Doctor:
             lock.acquire(timeout=0)
         except Timeout:
             site.served = True
-            self._add(Observation("lock", f"The service with process id {note_in(site.paths.owner)} works here"))
+            self._add(Observation("lock", f"Service process {note_in(site.paths.owner)} is using this folder"))
             yield
             return
         except OSError as error:
@@ -89,7 +89,7 @@ class Doctor:
             yield
             return
         try:
-            self._add(Observation("lock", "No service works here"))
+            self._add(Observation("lock", "No service is using this folder"))
             yield
         finally:
             lock.release()
@@ -105,7 +105,7 @@ class Doctor:
             try:
                 observation.mend()
             except OSError as error:
-                remedy = f"{remedy} (it could not be mended: {error})"
+                remedy = f"{remedy} (the repair failed: {error})"
             else:
                 mended = True
         self._findings.append(

@@ -72,7 +72,7 @@ class Retention:
             try:
                 await self.trim()
             except StoreUnusable as error:
-                log.warning("Nothing could be removed by age or size: %s", error)
+                log.warning("Removal by age or size failed: %s", error)
             except Exception as error:  # retried in the next hour
                 report_fault("retention", error)
             await asyncio.sleep(_EVERY)

@@ -42,7 +42,7 @@ def test_repair_that_fails_leaves_the_problem_and_tells_why(folder, monkeypatch)
     monkeypatch.setattr(Path, "chmod", refuse)
     (one,) = problems(folder, fix=True)
     assert not one.mended
-    assert one.remedy.startswith(f"chmod 0700 {folder} (it could not be mended: ")
+    assert one.remedy.startswith(f"chmod 0700 {folder} (the repair failed: ")
 
 
 def test_later_check_sees_what_an_earlier_one_has_mended(folder):
@@ -63,7 +63,7 @@ def test_command_prints_a_line_for_each_finding_and_says_by_its_status_whether_a
     folder.chmod(0o755)
     ill = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert ill.returncode == 1
-    assert f"PROBLEM  folder: {folder} can be reached" in ill.stdout
+    assert f"PROBLEM  folder: {folder} is accessible" in ill.stdout
     assert f"-> chmod 0700 {folder}" in ill.stdout
     as_json = subprocess.run([*argv, "--json"], capture_output=True, text=True, check=False)
     assert [one["about"] for one in json.loads(as_json.stdout) if one["problem"]] == ["folder"]

@@ -19,7 +19,7 @@ def open_database(site: Site) -> tuple[Store | None, Observation]:
     """Open the database read-only; the store is None if there is none, or it cannot be examined further."""
     path = site.paths.database
     if not path.exists():
-        return None, Observation("database", "There is no database; the first service makes it")
+        return None, Observation("database", "No database exists yet; the first service creates it")
     store = SqliteStore(path, read_only=True)
     try:
         revision = store.revision()
@@ -33,7 +33,7 @@ def open_database(site: Site) -> tuple[Store | None, Observation]:
     store.close()
     if complaints:
         return None, problem("database", f"{path} ({size}) is damaged: {complaints[0]}", RECOVER)
-    text = f"{path} has schema {revision}; this version has {tables.REVISION}, and brings it up"
+    text = f"{path} has schema {revision}; this version has {tables.REVISION}, and upgrades it"
     return None, Observation("database", text)
 
 

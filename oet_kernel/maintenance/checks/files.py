@@ -25,9 +25,9 @@ def set_aside(site: Site) -> Iterator[Observation]:
     if kept:
         yield Observation(
             "set aside",
-            f"{len(kept)} things that a service could not take ({size_of(kept)}), the newest "
+            f"{len(kept)} items that a service could not process ({size_of(kept)}), the newest "
             f"{max(kept, key=lambda one: one.lstat().st_mtime).name}",
-            f"look at {folder}; 'oet doctor --fix' removes them, while no service works here",
+            f"look at {folder}; 'oet doctor --fix' removes them, while no service is using the folder",
             partial(remove, kept),
         )
 
@@ -38,7 +38,7 @@ def odd_entries(site: Site) -> Iterator[Observation]:
     for path in find_odd(site.folder):
         yield problem(
             "folder",
-            f"{path} is not what a service has there (a pipe, a broken link, a file for a folder)",
+            f"{path} is not of the expected type (a pipe, a broken link, or a file in place of a folder)",
             "start a service, or 'oet doctor --fix': either moves it to 'set-aside'",
             partial(move_odd, path.parent, [path.name]),
         )
@@ -54,7 +54,7 @@ def permissions(site: Site) -> Iterator[Observation]:
         right = 0o700 if path.is_dir() else 0o600
         yield problem(
             "folder",
-            f"{path} can be reached by other users (mode {_mode(path):04o})",
+            f"{path} is accessible to other users (mode {_mode(path):04o})",
             f"chmod {right:04o} {path}",
             partial(path.chmod, right),
         )
@@ -68,7 +68,7 @@ def space(site: Site) -> Iterator[Observation]:
     free = shutil.disk_usage(site.folder).free
     text = f"{megabytes(free)} are free on the disk of {site.folder}"
     if free < _ENOUGH_BYTES:
-        yield problem("disk", text, f"make room: a service that cannot write begins nothing new; {RECOVER}")
+        yield problem("disk", text, f"free disk space: a service that cannot write starts nothing new; {RECOVER}")
     elif not os.access(site.folder, os.W_OK):
         yield problem("disk", f"{site.folder} cannot be written", f"make it writable; {RECOVER}")
     else:

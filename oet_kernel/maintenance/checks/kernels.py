@@ -54,7 +54,7 @@ def left_behind(site: Site, store: Store) -> Iterator[Observation]:
         if not Path(name).exists():
             yield problem(
                 "kernels",
-                f"Processes {', '.join(map(str, pids))} were left behind by a kernel that is gone",
+                f"Processes {', '.join(map(str, pids))} were left behind by a kernel that has ended",
                 "start a service, or 'oet doctor --fix': either ends them",
                 partial(_kill, pids),
             )
@@ -68,7 +68,7 @@ def folders_of_ended_kernels(site: Site, store: Store) -> Iterator[Observation]:
         yield Observation(
             "leftovers",
             f"{len(ended)} folders of kernels that have ended ({size_of(ended)})",
-            "nothing: the next service removes them, as does 'oet doctor --fix'",
+            "no action needed: the next service removes them, as does 'oet doctor --fix'",
             partial(remove, ended),
         )
 
@@ -81,14 +81,14 @@ def _procedure(site: Site, row: ProcedureRow, kernel: KernelRow | None) -> Obser
         text = f"{name}, in the kernel process {record.pid}"
         if site.served:
             return Observation("procedures", text)
-        return Observation("procedures", f"{text}, without a service", "start one: it takes the procedure up")
+        return Observation("procedures", f"{text}, without a service", "start a service, which restores the procedure")
     if row.procedure.state in _WITHOUT_KERNEL:
         return Observation("procedures", f"{name}, and has no kernel yet")
     if record is not None and not site.served:
         text = f"{name}, and its kernel has ended"
-        return Observation("procedures", text, "start a service: it records how that came")
-    remedy = "stop it" if site.served else "start a service: it records the procedure as FAILED"
-    return problem("procedures", f"{name}, and its kernel is not to be found", remedy)
+        return Observation("procedures", text, "start a service, which records its end")
+    remedy = "stop it" if site.served else "start a service, which records the procedure as FAILED"
+    return problem("procedures", f"{name}, and its kernel was not found", remedy)
 
 
 def _unclaimed(site: Site, store: Store) -> list[Path]:

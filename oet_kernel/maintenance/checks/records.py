@@ -22,15 +22,15 @@ def kept_no_more(site: Site, store: Store) -> Iterator[Observation]:
     if left:
         yield Observation(
             "leftovers",
-            f"{len(left)} records of procedures that are kept no more ({size_of(left)})",
-            "'oet doctor --fix' removes them, while no service works here",
+            f"{len(left)} records of procedures that were removed ({size_of(left)})",
+            "'oet doctor --fix' removes them, while no service is using the folder",
             partial(remove, left),
         )
 
 
 @RECORDS.add
 def unfinished(site: Site, store: Store) -> Iterator[Observation]:
-    """Find records whose writing was begun and not finished."""
+    """Find unfinished records."""
     if site.served:
         return
     folder, others = site.paths.records, set(_kept_no_more(site, store))
@@ -38,8 +38,8 @@ def unfinished(site: Site, store: Store) -> Iterator[Observation]:
     if left:
         yield Observation(
             "leftovers",
-            f"{len(left)} records whose writing was begun and not finished ({size_of(left)})",
-            "'oet doctor --fix' removes what was begun",
+            f"{len(left)} unfinished records ({size_of(left)})",
+            "'oet doctor --fix' removes them",
             partial(remove, left),
         )
 

@@ -25,8 +25,8 @@ def fork_servers(site: Site) -> Iterator[Observation]:
     for pid in running_in(folder):
         children = _kernels_of(pid)
         if children:
-            text = f"The fork server {pid} waits for the end of {len(children)} kernels"
-            yield Observation("fork servers", text, "start a service: it takes it over")
+            text = f"The fork server {pid} waits until {len(children)} kernels have ended"
+            yield Observation("fork servers", text, "start a service, which takes the fork server over")
         else:
             yield problem(
                 "fork servers",

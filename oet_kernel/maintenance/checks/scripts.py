@@ -20,7 +20,7 @@ def unfinished(site: Site) -> Iterator[Observation]:
     if left:
         yield Observation(
             "leftovers",
-            f"{len(left)} repositories or environments that were begun and not finished ({size_of(left)})",
+            f"{len(left)} unfinished repositories or environments ({size_of(left)})",
             "'oet doctor --fix' removes them",
             partial(remove, left),
         )

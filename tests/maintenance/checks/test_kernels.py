@@ -90,7 +90,7 @@ async def test_procedure_whose_kernel_is_gone_is_told_and_the_next_service_recor
     first.state.forget(kernel.folder)
     (one,) = await asyncio.to_thread(problems, first.state.path)
     assert one.about == "procedures"
-    assert "not to be found" in one.text
+    assert "was not found" in one.text
     second = Bench(tmp_path)
     await second.service.resume()
     assert (await second.until(pid)).state.name == "FAILED", "as the doctor said"

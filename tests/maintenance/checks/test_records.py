@@ -34,7 +34,7 @@ def test_records_of_procedures_that_are_kept_no_more_are_removed_and_no_others(f
         (records / name).touch()
     (records / "4.ipynb").mkdir()
     (one,) = found(folder, "leftovers")
-    assert one.text.startswith("2 records of procedures that are kept no more")
+    assert one.text.startswith("2 records of procedures that were removed")
     assert not one.problem
     assert [one.mended for one in found(folder, "leftovers", fix=True)] == [True]
     assert names(records) == sorted(["2.ipynb", "4.ipynb", *others])
@@ -57,7 +57,7 @@ def test_records_are_left_alone_while_a_service_may_write_them(folder):
     try:
         (one,) = found(folder, "leftovers", fix=True)
         assert (one.problem, one.mended) == (False, False)
-        assert "while no service works here" in one.remedy
+        assert "while no service is using the folder" in one.remedy
         assert names(records) == before
     finally:
         state.close()
