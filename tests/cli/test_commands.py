@@ -237,7 +237,7 @@ def test_activity_is_run_listed_and_described(tmp_path, monkeypatch, oet, script
         (["create", "/x.ipynb", "--kernel"], "requires an argument"),
         (["create", "/x.ipynb", "--own-folder=perhaps"], "not a valid boolean"),
         (["listen", "extra"], "unexpected extra argument"),
-        (["--token=x", "serve"], "stand behind serve"),
+        (["--token=x", "serve"], "after serve"),
         (["stop", "--run_abort=perhaps"], "not a valid boolean"),
         (["start", "--listen=perhaps"], "not a valid boolean"),
         (["activity", "run", "one"], "Missing argument"),
