@@ -155,7 +155,7 @@ def cli(folder: Path) -> None:
     use("record", "-o", str(folder / "record.ipynb"))
     assert "was here" in (folder / "record.ipynb").read_text()
     assert "needs Linux" in use("serve", "--port=0", status=1)
-    assert "run on Linux" in use("doctor", status=1)
+    assert "which needs Linux" in use("doctor", status=1)
     assert commands(group) == used
 
 

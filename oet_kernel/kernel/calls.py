@@ -119,8 +119,8 @@ def _check_class(name: str, function: type, file: str) -> None:
     generated = dataclasses.is_dataclass(function) and not hasattr(function, "__post_init__")
     if plain or generated:
         raise TypeError(
-            f"{said}, and a call of the class only creates an instance; bind {name} to a function, or to a method "
-            f"of an instance: {name} = {function.__name__}().run"
+            f"{said}, and a call of the class creates an instance and runs nothing; bind {name} to a function, or to "
+            f"a method of an instance: {name} = {function.__name__}().run"
         )
 
 

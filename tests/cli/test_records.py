@@ -39,7 +39,7 @@ def test_page_is_opened_where_there_is_a_browser(oet, run, tmp_path, monkeypatch
     done = oet("record", str(run), "--open")
     assert opened == [(tmp_path / f"procedure-{run}.html").as_uri()]
     assert done.out == f"procedure-{run}.html\n"
-    assert ("no browser" in done.err) is not there
+    assert ("No browser" in done.err) is not there
 
 
 def test_json_names_the_file(oet, run):

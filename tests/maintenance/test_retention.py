@@ -118,7 +118,7 @@ async def test_record_that_cannot_be_removed_is_told_and_stands_in_nobodys_way(s
     (shelf.records / "1.ipynb").mkdir()
     await shelf.retention.trim()
     assert shelf.procedures == [3, 2]
-    assert "The record of procedure 1 is left behind" in caplog.text
+    assert "The record of procedure 1 could not be removed" in caplog.text
 
 
 CRASH = """
