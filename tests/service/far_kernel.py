@@ -266,7 +266,7 @@ class FarKernel:
                 self._pause = request
                 self._pause_report("pausing", at=request.at, who=request.who, answers=request.id)
             case "resume" if self._pause is None:
-                self._pause_report("refused", why="it is not paused", answers=request.id)
+                self._pause_report("refused", why="the procedure is not paused", answers=request.id)
             case "resume":
                 self._pause = None
                 self._pause_report("resumed", checkpoint=waits or None, who=request.who, answers=request.id)

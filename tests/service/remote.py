@@ -131,7 +131,7 @@ class RemoteKernel:
 
     async def ready(self, deadline=KERNEL_DEADLINE):
         if not await self._life.within(deadline, lambda state: state.ready):
-            raise self.silent(f"did not get ready within {deadline:g} s of its start")
+            raise self.silent(f"was not ready within {deadline:g} s of its start")
         return self.alive
 
     def can(self, ability):

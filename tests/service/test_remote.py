@@ -110,7 +110,7 @@ async def test_message_that_cannot_be_taken_is_set_aside_and_the_next_is_heard(b
     await bench.start(pid)
     assert (await bench.until(pid)).state is S.COMPLETE
     assert refused
-    assert "could not be taken" in bench.output(pid, "stderr")
+    assert "could not be processed" in bench.output(pid, "stderr")
 
 
 # --- a machine that cannot be reached
@@ -147,7 +147,7 @@ async def test_stop_of_a_kernel_that_is_cut_off_fails_and_names_its_machine(serv
     await bench.start(pid)
     await bench.until(pid, S.RUNNING)
     far_host.cut_off()
-    with pytest.raises(StopFailed, match=r"its process on far\.example is there even after SIGKILL"):
+    with pytest.raises(StopFailed, match=r"its process on far\.example survived SIGKILL"):
         await bench.service.stop(StopProcessCommand(pid))
     assert (await bench.until(pid)).state is S.UNKNOWN
     far_host.restore()
@@ -282,7 +282,7 @@ async def test_kernel_that_is_lost_fails_its_procedure(services, far_host):
     second = await services()
     summary = await second.until(pid)
     assert summary.state is S.FAILED
-    assert "not to be found" in summary.history.stacktrace
+    assert "was not found" in summary.history.stacktrace
 
 
 async def test_kernel_that_nothing_is_known_of_is_ended(services, far_host):
