@@ -4,21 +4,23 @@ Errors that the original has keep the original's texts, since clients print them
 """
 
 from http import HTTPStatus
+from typing import Annotated
 
 from msgspec import Struct
+
+from oet_kernel.models.description import about
 
 
 class ErrorBody(Struct, frozen=True, omit_defaults=True):
     """JSON body of every error reply."""
 
-    error: str
-    """Status code and reason, ``404 Not Found``."""
-    type: str
-    """Type of the error, ``ResourceNotFound``."""
-    Message: str
-    """Request, reason and remedy."""
-    detail: str | None = None
-    """Place of the error in the request, where the message is the original's and does not name it."""
+    error: Annotated[str, about("Status code and reason.", examples=["404 Not Found"])]
+    type: Annotated[str, about("Type of the error.", examples=["ResourceNotFound"])]
+    Message: Annotated[str, about("Request, reason and remedy.", examples=["No information available for PID=4"])]
+    detail: Annotated[
+        str | None,
+        about("Place of the error in the request; absent unless the message is the original's and does not name it."),
+    ] = None
 
 
 class OetError(Exception):

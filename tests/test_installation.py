@@ -48,6 +48,7 @@ def test_wheel_holds_the_package_the_extension_and_the_kernelspec(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     for expected in (
         "oet_kernel/server/handlers/openapi.yaml",
+        "oet_kernel/server/handlers/asyncapi.yaml",
         ".data/data/etc/jupyter/jupyter_server_config.d/oet_kernel.json",
         ".data/data/share/jupyter/kernels/oet/kernel.json",
         ".dist-info/licenses/LICENSE",

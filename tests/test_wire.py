@@ -253,7 +253,7 @@ def test_clients_that_know_no_token_can_be_let_in(tmp_path):
         assert "No token is asked" in (tmp_path / "server.log").read_text()
 
 
-@pytest.mark.parametrize("path", ["/procedures", "/stream", "/openapi.json", "/nowhere"])
+@pytest.mark.parametrize("path", ["/procedures", "/stream", "/openapi.json", "/asyncapi.json", "/nowhere"])
 def test_without_a_token_nothing_is_told(server, path):
     for headers in ({}, {"Authorization": "token wrong"}):
         reply = httpx.get(f"{server.url}{path}", headers=headers)

@@ -15,6 +15,7 @@ from oet_kernel.client._event import AWAY, BACK, LOST, Event, event_of
 from oet_kernel.client._failures import broken_off
 from oet_kernel.client.errors import ApiError, EventsLost, StreamEnded
 from oet_kernel.events.sse import Decoder, Message
+from oet_kernel.topics.notices import EventsRemoved, UnknownPosition
 
 RESUME = 300.0
 """Default number of seconds to wait for a service that cannot be reached."""
@@ -24,16 +25,6 @@ _LONGEST = 5.0
 """Maximum number of seconds between two retries."""
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 """HTTP status codes of a service, or of a proxy in front of it, that is not ready yet."""
-
-
-class _UnknownId(msgspec.Struct):
-    after: int
-    last_id: int
-
-
-class _Removed(msgspec.Struct):
-    after: int
-    removed_through: int
 
 
 def pauses(dice: Callable[[], float]) -> Iterator[float]:
@@ -212,13 +203,13 @@ class Listening:
         """Handle a message of the service about the stream itself."""
         try:
             match message.event:
-                case "unknown-id":
-                    unknown = msgspec.json.decode(message.data, type=_UnknownId)
+                case UnknownPosition.event:
+                    unknown = msgspec.json.decode(message.data, type=UnknownPosition)
                     self._position = str(unknown.last_id)
                     why = f"event {unknown.after} is unknown to the service, which has another state folder now"
                     yield from self._lost(why, unknown.last_id)
-                case "removed":
-                    removed = msgspec.json.decode(message.data, type=_Removed)
+                case EventsRemoved.event:
+                    removed = msgspec.json.decode(message.data, type=EventsRemoved)
                     if removed.after:  # a listener that begins at 0 wants the stored events only
                         why = f"the service has removed old events, up to {removed.removed_through}"
                         yield from self._lost(why, removed.removed_through)

@@ -16,7 +16,7 @@ from tests.fuzz import strategies as odd
 ROUTES = (
     "/procedures", "/procedures/{}", "/procedures/{}/pause", "/procedures/{}/resume", "/procedures/{}/events",
     "/procedures/{}/kernel", "/procedures/{}/record", "/archive", "/activities", "/activities/{}", "/scripts",
-    "/scripts/schema", "/stream", "/health", "/openapi.json", "/{}",
+    "/scripts/schema", "/stream", "/health", "/openapi.json", "/asyncapi.json", "/{}",
 )  # fmt: skip
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW")
 PARAMETERS = (

@@ -177,7 +177,8 @@ def test_it_listens_on_the_loopback_interface_and_makes_a_token_unless_told_othe
 ROUTES = [
     ("GET", "/procedures"), ("POST", "/procedures"), ("GET", "/procedures/1"), ("PUT", "/procedures/1"),
     ("GET", "/activities"), ("POST", "/activities"), ("GET", "/activities/1"),
-    ("GET", "/stream"), ("GET", "/openapi.json"), ("GET", "/nowhere"), ("DELETE", "/procedures"),
+    ("GET", "/stream"), ("GET", "/openapi.json"), ("GET", "/asyncapi.json"), ("GET", "/nowhere"),
+    ("DELETE", "/procedures"),
 ]  # fmt: skip
 
 

@@ -1,7 +1,9 @@
-"""``/health`` and ``/openapi.json``: health of the service, and description of its API."""
+"""Health of the service, and the descriptions of its API (OpenAPI) and of its events (AsyncAPI)."""
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
@@ -45,19 +47,35 @@ class OpenApiHandler(OetHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, root: str) -> None:
         """Send the OpenAPI 3.1 document, with the root of the request's URL as its server."""
-        self.answer({**openapi(), "servers": [{"url": self.api_url(root)}]})
+        self.answer({**document("openapi.yaml"), "servers": [{"url": self.api_url(root)}]})
+
+
+class AsyncApiHandler(OetHandler):
+    """AsyncAPI description of the events."""
+
+    _needs_service = False
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, root: str) -> None:
+        """Send the AsyncAPI 3.0 document, with the root of the request's URL as its server."""
+        described, url = document("asyncapi.yaml"), urlsplit(self.api_url(root))
+        asked = {"host": url.netloc, "pathname": url.path, "protocol": url.scheme}
+        self.answer({**described, "servers": {"service": {**described["servers"]["service"], **asked}}})
 
 
 @cache
-def openapi() -> dict[str, object]:
-    """Read the OpenAPI description."""
-    document: dict[str, object] = yaml.safe_load(
-        files("oet_kernel.server.handlers").joinpath("openapi.yaml").read_text("utf-8")
-    )
-    to_json(document)  # YAML has more types than JSON
-    return document
+def document(name: str) -> dict[str, Any]:
+    """Read a description, ``openapi.yaml`` or ``asyncapi.yaml``; ``scripts/generate-documents`` writes them."""
+    read: dict[str, Any] = yaml.safe_load(files("oet_kernel.server.handlers").joinpath(name).read_text("utf-8"))
+    to_json(read)  # YAML has more types than JSON
+    return read
 
 
 def routes(root: str) -> list[tuple[str, type[OetHandler]]]:
     """Return paths and handlers under an API root, given as a pattern with one group."""
-    return [(rf"{root}/health/?", HealthHandler), (rf"{root}/openapi\.json", OpenApiHandler)]
+    return [
+        (rf"{root}/health/?", HealthHandler),
+        (rf"{root}/openapi\.json", OpenApiHandler),
+        (rf"{root}/asyncapi\.json", AsyncApiHandler),
+    ]

@@ -15,6 +15,7 @@ from oet_kernel.models import to_json
 from oet_kernel.server.handlers.base import RESOURCE, OetHandler, query_list
 from oet_kernel.store.base import HORIZON
 from oet_kernel.system.threads import STATE
+from oet_kernel.topics.notices import EventsRemoved, Overflow, StreamNotice, UnknownPosition
 
 _WITHOUT_DASHES = re.compile("[-_]")
 _PAGE = 5000
@@ -91,12 +92,12 @@ class StreamHandler(OetHandler):
         """Send the events missed up to now; return the id of the last one."""
         newest = self.context.bus.last_seq
         if after > newest:
-            await self._send(frame(to_json({"after": after, "last_id": newest}), event="unknown-id"))
+            await self._notify(UnknownPosition(after, newest))
             return newest
         store = self.context.journal.store
         removed = await STATE.run(store.counter, HORIZON)
         if after < removed:
-            await self._send(frame(to_json({"after": after, "removed_through": removed}), event="removed"))
+            await self._notify(EventsRemoved(after, removed))
         return await self._send_stored(after, wanted)
 
     async def _send_stored(self, after: int, wanted: Filter, up_to: int | None = None) -> int:
@@ -149,8 +150,10 @@ class StreamHandler(OetHandler):
                 break
             await self._send(frames)
         if subscription.cut_off:
-            last = to_json({"last_id": subscription.last_id})
-            await self._send(frame(last, event="overflow"))
+            await self._notify(Overflow(subscription.last_id))
+
+    async def _notify(self, notice: StreamNotice) -> None:
+        await self._send(frame(to_json(notice), event=notice.event))
 
     async def _send(self, data: bytes) -> None:
         view = memoryview(data)
