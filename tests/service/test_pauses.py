@@ -273,7 +273,7 @@ async def test_a_stop_before_the_checkpoint_lets_nothing_wait_there(make_bench):
     await pause(bench, pid)
     assert (await stop(bench, pid)).stopped
     assert bench.output(pid) == "cleaned up\n"
-    with pytest.raises(PauseRefused, match="it is STOPPED"):
+    with pytest.raises(PauseRefused, match="the procedure is STOPPED"):
         await pause(bench, pid)
 
 
@@ -643,7 +643,7 @@ async def test_a_stop_ends_what_was_to_be_paused(make_bench, monkeypatch):
         await pause(bench, pid)
         assert (await stop(bench, pid)).stopped
         assert bench.service.summarise([pid])[0].pause is None
-        with pytest.raises(PauseRefused, match="it is STOPPED"):
+        with pytest.raises(PauseRefused, match="the procedure is STOPPED"):
             await pause(bench, pid)
 
 
