@@ -8,7 +8,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -262,6 +263,36 @@ def read_file(path: Path, most: int) -> bytes:
     OutOfBounds
         When the file is larger.
     """
+    with _regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = b"" if size > most else read_up_to(file, most + 1)
+    if max(size, len(data)) > most:
+        raise OutOfBounds(f"{path} has {max(size, len(data)):,} bytes and {most:,} are allowed")
+    return data
+
+
+def read_end(path: Path, most: int) -> bytes:
+    """Read the end of a regular file; otherwise like `read_file`.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    most
+        Number of bytes to read; fewer if the file is smaller.
+
+    Raises
+    ------
+    OSError
+        When the path cannot be read, or is not a regular file.
+    """
+    with _regular(path) as file:
+        file.seek(max(os.fstat(file.fileno()).st_size - most, 0))
+        return read_up_to(file, most)
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[BinaryIO]:
     descriptor = os.open(os.fspath(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
@@ -270,9 +301,6 @@ def read_file(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{path} is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
-            data = b"" if found.st_size > most else read_up_to(file, most + 1)
+            yield file
     finally:
         os.close(descriptor)
-    if max(found.st_size, len(data)) > most:
-        raise OutOfBounds(f"{path} has {max(found.st_size, len(data)):,} bytes and {most:,} are allowed")
-    return data

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oet_kernel.bounds import DEPTH, EVENT_BYTES, ITEMS, OutOfBounds, check_json, check_topic, read_file, read_json
+from oet_kernel.bounds import (
+    DEPTH,
+    EVENT_BYTES,
+    ITEMS,
+    OutOfBounds,
+    check_json,
+    check_topic,
+    read_end,
+    read_file,
+    read_json,
+)
 from oet_kernel.kernel.encoding import encode_event
 
 
@@ -158,6 +168,11 @@ def test_file_that_is_none_is_not_waited_for(tmp_path):
         with pytest.raises(OutOfBounds, match="are allowed"):
             read_file(tmp_path / name, 9)
     assert read_file(tmp_path / "script", 10) == b"x" * 10
+    for name in ("pipe", "folder", "loop", "missing"):
+        with pytest.raises(OSError, match=name):
+            read_end(tmp_path / name, 10)
+    assert read_end(tmp_path / "script", 4) == b"xxxx"
+    assert read_end(tmp_path / "script", 11) == b"x" * 10
 
 
 def test_reading_is_not_changed_by_a_script_that_lowers_the_recursion_limit():

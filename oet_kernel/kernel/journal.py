@@ -33,7 +33,7 @@ from pathlib import Path
 
 import msgspec
 
-from oet_kernel.bounds import EVENT_BYTES, NAME_CHARACTERS, OutOfBounds, encodable
+from oet_kernel.bounds import EVENT_BYTES, NAME_CHARACTERS, OutOfBounds, encodable, read_file
 from oet_kernel.protocol import BELL, JOURNAL, LIFELINE, READ_OFFSET
 
 RETRY_SECONDS = 0.5
@@ -148,9 +148,9 @@ class Journal:
         try:
             # fails without a reader: a service that has ended
             os.close(os.open(self._folder / LIFELINE, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-            noted = (self._folder / READ_OFFSET).read_bytes()
+            noted = read_file(self._folder / READ_OFFSET, 8)
             return os.fstat(self._file).st_size - int.from_bytes(noted, "little")
-        except OSError:
+        except (OSError, OutOfBounds):
             return 0
 
     def close(self) -> None:

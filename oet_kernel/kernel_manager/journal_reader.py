@@ -19,6 +19,8 @@ _KEEP_AND_PUNCH = 0x1 | 0x2  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _PUNCH_BYTES = 16 << 20
 _NOTE_BYTES = 1 << 20
 """Bytes after which the kernel is told how much was read."""
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+"""Mode of opening a file, in which a named pipe in its place is not waited for."""
 _SHOWN_BYTES = 1 << 16
 """Bytes of an overlong line that are set aside: its beginning."""
 _BEGINNINGS = 16
@@ -124,7 +126,7 @@ class JournalReader:
         """Note how much was read, for the kernel, which is slowed where that is too little."""
         self._noted = self.offset
         with suppress(OSError):  # as on a full disk
-            note = os.open(self._folder / READ_OFFSET, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            note = os.open(self._folder / READ_OFFSET, _WRITE, 0o600)
             with open(note, "wb", buffering=0) as file:
                 file.write(self.offset.to_bytes(8, "little"))
 

@@ -2,10 +2,12 @@
 
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from oet_kernel.bounds import read_end
 from oet_kernel.kernel_manager.exit_status import Ending
 from oet_kernel.protocol import OUTPUT_FILE
 from oet_kernel.system.processes import describe_exit
@@ -51,8 +53,9 @@ class LastWords:
         lines = text.splitlines()[-_LINES:] if fatal < 0 else text[fatal:].splitlines()
         if lines:
             said += ["Last output:", *lines]
-        stdio = self._folder / OUTPUT_FILE
-        written = stdio.read_bytes()[-_BYTES:].decode(errors="replace") if stdio.exists() else ""
+        written = ""
+        with suppress(OSError):  # missing, or no file any more
+            written = read_end(self._folder / OUTPUT_FILE, _BYTES).decode(errors="replace")
         fatal = written.rfind(_FATAL)  # Python 3.14 adds the C stack behind Python's
         errors = (written[-4096:] if fatal < 0 else written[fatal:]).strip()
         if errors:

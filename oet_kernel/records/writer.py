@@ -6,11 +6,13 @@ that there are new ones. All work on a record is done in threads, one record at 
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from oet_kernel.bounds import read_file
 from oet_kernel.errors import ResourceNotFound
 from oet_kernel.events.event import Event
 from oet_kernel.models import ProcedureSummary
@@ -129,7 +131,7 @@ class RecordWriter:
             return (await self._compose(pid, page))[1]
         except ResourceNotFound:
             try:
-                return await STATE.run(self._path(pid).read_bytes)
+                return await STATE.run(read_file, self._path(pid), sys.maxsize)
             except FileNotFoundError:
                 raise ResourceNotFound.procedure(pid) from None
 

@@ -13,6 +13,7 @@ import msgspec
 import platformdirs
 from msgspec import Struct
 
+from oet_kernel.bounds import NOTE_BYTES, read_file
 from oet_kernel.system.files import write_whole
 from oet_kernel.system.private_folders import private_folder
 from oet_kernel.system.process_identity import start_of
@@ -75,10 +76,10 @@ def find() -> list[Service]:
     if sys.platform != "linux":
         return found
     for path in _folder().glob("*.json"):
-        with suppress(OSError, msgspec.DecodeError):
+        with suppress(OSError, ValueError):
             if path.lstat().st_uid != os.getuid():
                 continue
-            service = msgspec.json.decode(path.read_bytes(), type=Service)
+            service = msgspec.json.decode(read_file(path, NOTE_BYTES), type=Service)
             if start_of(service.pid) == service.started:
                 found.append(service)
             else:
