@@ -150,13 +150,16 @@ async def test_async_client_waits_the_same(server, script):
 def test_example_of_the_readme_ends_whether_init_succeeds_or_not(server, tmp_path, monkeypatch, capsys, init, says):
     text = (Path(__file__).parents[2] / "README.md").read_text()
     example = text.partition("**The Python client**")[2].partition("```python\n")[2].partition("```")[0]
-    (tmp_path / "observe.py").write_text(f"def init(sb): {init}\ndef main(): ...\n")
-    block = tmp_path / "sbd-mid.json"
+    folder = tmp_path / "notebooks" / "procedures"
+    folder.mkdir(parents=True)
+    (folder / "observe.py").write_text(f"def init(sb): {init}\ndef main(): ...\n")
+    block = folder / "sbd-mid.json"
     block.write_text("{}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OET_URL", server.url)
     monkeypatch.setenv("OET_TOKEN", server.token)
-    example = example.replace('"sbd-mid.json"', repr(str(block)))  # as to a service on another machine
+    # as to a service on another machine
+    example = example.replace('"notebooks/procedures/sbd-mid.json"', repr(str(block)))
     with pytest.raises(ProcedureEnded, match=says) if says != "COMPLETE" else nullcontext():
         exec(compile(example, "README.md", "exec"), {})
     assert ("COMPLETE" in capsys.readouterr().out) is (says == "COMPLETE")

@@ -230,7 +230,7 @@ REFUSED = [
     ("Config", {"depth": 1, "deep": 2}, "main.kwargs.x.deep: unexpected, Config takes depth, where, bands"),
     ("Config", {"depth": 1, "bands": ["x"]}, "main.kwargs.x.bands[0]: expected one of LOW"),
     ("Config", [1], "main.kwargs.x: expected object, got array"),
-    ("Strict", {"depth": -1}, "main.kwargs.x: no Strict: ValueError: depth must not be negative"),
+    ("Strict", {"depth": -1}, "main.kwargs.x: not a valid Strict: ValueError: depth must not be negative"),
     ("Node", {"name": "a", "children": [{"name": 1}]}, "main.kwargs.x.children[0].name: expected string, got integer"),
     ("Box[Path]", {"item": 1}, "main.kwargs.x.item: expected path, got integer 1"),
     ("Model", {"depth": None}, "main.kwargs.x.depth: Input should be a valid integer"),

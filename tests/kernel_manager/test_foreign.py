@@ -125,7 +125,7 @@ async def test_r_runs_the_cells_with_its_arguments_and_shows_its_plots(bench):
 async def test_argument_that_is_a_keyword_of_r_is_refused_by_name(bench, name):
     summary = await run(bench, R(("", "1")), None, {name: 1})
     assert summary.state is S.FAILED
-    assert f"{name!r} is a keyword of R" in summary.history.stacktrace
+    assert f"{name!r} is not a valid argument of a notebook: {name} is a keyword of R" in summary.history.stacktrace
 
 
 @needs_r

@@ -77,7 +77,7 @@ async def test_a_fork_server_that_cannot_fork_says_so_and_lives_on(tmp_path, mon
         first = await bench.ready("def main(): pass\n")
         (tmp_path / "gate").touch()
         pid = await bench.ready("def main(): pass\n")
-        assert "plainly: the fork server cannot fork: Resource temporarily unavailable" in caplog.text
+        assert "without the fork server: the fork server cannot fork: Resource temporarily unavailable" in caplog.text
         assert server.running
         (tmp_path / "gate").unlink()
         await bench.start(first)

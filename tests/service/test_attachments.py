@@ -306,7 +306,7 @@ async def test_control_is_one_persons_until_it_is_given_back(bench):
     pid = await bench.ready(IDLE)
     assert (await bench.attachments.control(pid, "alice", True)).control == "alice"
     assert (await bench.attachments.control(pid, "alice", True)).control == "alice"
-    with pytest.raises(ControlTaken, match="alice has it"):
+    with pytest.raises(ControlTaken, match="alice has control"):
         await bench.attachments.control(pid, "bob", True)
     assert (await bench.attachments.control(pid, "bob", False)).control is None
     told = [(one["who"], one["taken"]) for one in bench.said("procedure.kernel.control", pid)]

@@ -129,7 +129,7 @@ async def test_full_disk_holds_events_back_says_so_and_loses_none(journal, caplo
     await journal.settled()
     assert journal.trouble is None
     assert [event.seq for event in journal.heard] == [1, 2, 3]
-    assert caplog.text.count("held back") == 1
+    assert caplog.text.count("withheld") == 1
 
 
 async def test_trouble_that_comes_while_somebody_waits_is_told_at_once(journal):

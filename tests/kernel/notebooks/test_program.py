@@ -59,7 +59,8 @@ CALLS = ["hold", "init", "main"]
 )
 def test_what_no_variable_can_be_named_is_refused_by_its_name_before_anything_runs(tmp_path, call, name):
     made, ran = program(tmp_path)
-    with pytest.raises(TypeError, match=f"'{name}' is (no name|a keyword)"):
+    why = f"'{name}' is not a valid argument of a notebook: (arguments are|{name} is a keyword)"
+    with pytest.raises(TypeError, match=why):
         hand_over(made, call, name)
     assert ran == []
 
