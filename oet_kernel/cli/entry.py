@@ -1,6 +1,7 @@
-"""Entry point of ``oet``: a Ctrl-C while the command is imported ends it silently."""
+"""Entry point of ``oet``: a Ctrl-C while the command is imported, or before it takes one, ends it silently."""
 
 import _signal  # `signal` without its imports, during which a Ctrl-C would show a traceback
+import sys
 
 
 def main() -> None:
@@ -12,8 +13,11 @@ def main() -> None:
     with blocked("pygments"):
         from oet_kernel.cli.main import main as run
 
-    _signal.signal(_signal.SIGINT, handler)
-    run()
+    try:
+        _signal.signal(_signal.SIGINT, handler)
+        run()
+    except KeyboardInterrupt:  # before the command could take it, or behind it
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -41,3 +41,18 @@ def test_ctrl_c_while_the_command_is_imported_ends_it_without_a_word(tmp_path):
 def test_the_installed_command_is_this_one():
     (command,) = entry_points(group="console_scripts", name="oet")
     assert command.value == "oet_kernel.cli.entry:main"
+
+
+def test_ctrl_c_before_the_command_takes_one_or_behind_it_shows_no_traceback():
+    code = """
+import oet_kernel.cli.main as command
+
+def main():
+    raise KeyboardInterrupt
+
+command.main = main
+from oet_kernel.cli.entry import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
