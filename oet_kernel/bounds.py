@@ -8,8 +8,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -263,7 +262,7 @@ def read_file(path: Path, most: int) -> bytes:
     OutOfBounds
         When the file is larger.
     """
-    with _regular(path) as file:
+    with _open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         data = b"" if size > most else read_up_to(file, most + 1)
     if max(size, len(data)) > most:
@@ -286,13 +285,12 @@ def read_end(path: Path, most: int) -> bytes:
     OSError
         When the path cannot be read, or is not a regular file.
     """
-    with _regular(path) as file:
+    with _open_regular(path) as file:
         file.seek(max(os.fstat(file.fileno()).st_size - most, 0))
         return read_up_to(file, most)
 
 
-@contextmanager
-def _regular(path: Path) -> Iterator[BinaryIO]:
+def _open_regular(path: Path) -> BinaryIO:
     descriptor = os.open(os.fspath(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
@@ -300,7 +298,7 @@ def _regular(path: Path) -> Iterator[BinaryIO]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{path} is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            yield file
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return open(descriptor, "rb")
