@@ -108,7 +108,7 @@ def test_run_needs_no_service_passes_both_calls_their_arguments_and_has_status_0
     said = [line for line in out.splitlines() if not line.startswith("- Procedure 1 ")]
     assert said == ["init ('a',) {'subarray_id': 3}", "- Script message: hello", "main ('b',) {'n': 2}"]
     assert "starting one for this command" in err
-    assert "without history and records" in err
+    assert "its history and records are not kept" in err
     assert "Procedure 1 is COMPLETE" in err
 
 
