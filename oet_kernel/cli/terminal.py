@@ -20,7 +20,7 @@ from oet_kernel.client import RESUME, ApiError, Client, ClientError
 from oet_kernel.models import KernelInfo, ProcedureInput, ProcedureState, ProcedureSummary
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-NO_SERVICE = "[no service is running: starting one {}; its history and records are not kept: start oet serve to keep them]"
+NO_SERVICE = "[no service is running: starting one {}; its history and records are not kept (oet serve does so)]"
 """Notice printed when an embedded service is started, with its lifetime in braces."""
 _PATIENCE = 5.0
 """Seconds to wait for an embedded service, which can cut a listener off but is never restarted."""
