@@ -307,10 +307,9 @@ def test_record_that_was_begun_on_a_full_disk_spoils_none_behind_it(tmp_path, ta
 
 def test_handlers_finalisers_and_tracers_append_amid_appends(tmp_path, tail):
     code = """
-import gc, json, os, signal, sys, threading
+import gc, itertools, json, os, signal, sys, threading
 from pathlib import Path
-from oet_kernel.kernel import journal as journal_module
-from oet_kernel.kernel.journal import MOST_UNREAD, PACE_BYTES, Journal
+from oet_kernel.kernel.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 counts = dict.fromkeys(("main", "tick", "gone", "thread", "trace"), 0)
 def say(who):
@@ -323,12 +322,19 @@ def trace(frame, event, argument):
     if frame.f_code.co_name == "_write" and event == "call" and counts["trace"] < 300: say("trace")
     return None
 def thread():
+    os.read(wait, 1)
     for _ in range(3000): say("thread")
+wait, go = os.pipe()
 other = threading.Thread(target=thread)
-def tick(*_):
+other.start()
+ticks = itertools.count(1)
+def tick(*_):  # one tick may come amid another
+    number = next(ticks)
     say("tick")
-    if counts["tick"] == 5: other.start()
-    if counts["tick"] == 10: other.join()
+    if number == 5: os.write(go, b"!")
+    if number == 10:
+        os.write(go, b"!")
+        other.join()
 signal.signal(signal.SIGALRM, tick)
 signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
 gc.set_threshold(50)
