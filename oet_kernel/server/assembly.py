@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 
 from oet_kernel._version import __version__
 from oet_kernel.errors import ShuttingDown, StoreUnusable
@@ -62,20 +62,20 @@ class Core:
         kernels: KernelSource | None = None,
     ) -> None:
         threads.start_all()
-        self.state = StateFolder(settings.state_path)
-        """State folder, held until `release`."""
-        try:
+        with ExitStack() as held:  # released where what follows cannot be created
+            self.state = StateFolder(settings.state_path)
+            """State folder, held until `release`."""
+            held.callback(self.state.close)
             self.store: Store = SqliteStore(self.state.layout.database, power_safe=settings.power_safe)
             """Store of events and procedures; the journal writes to it."""
-        except BaseException:
-            self.state.close()
-            raise
-        self.bus = EventBus(self.store.last_seq())
-        """Bus of the stored events."""
-        self.journal = Journal(self.store, SetAside(self.state.layout.set_aside), self.bus.deliver)
-        """Journal of events and states."""
-        self.kernels = kernels or kernel_pool(settings, self.state, fork_server)
-        """Source of kernels."""
+            held.callback(self.store.close)
+            self.bus = EventBus(self.store.last_seq())
+            """Bus of the stored events."""
+            self.journal = Journal(self.store, SetAside(self.state.layout.set_aside), self.bus.deliver)
+            """Journal of events and states."""
+            self.kernels = kernels or kernel_pool(settings, self.state, fork_server)
+            """Source of kernels."""
+            held.pop_all()
         limits, sources = settings.limits, script_sources(settings)
         self.publisher = EventPublisher(self.journal)
         """Publisher of requests, states and results, whose base URL is still to be set."""
